@@ -1,0 +1,31 @@
+package v1beta1
+
+// Labels, annotations and finalizers that the autoscaler writes or reads.
+const (
+	// LabelNodeGroup names the NodeGroup, as namespace.name, on Nodes; as name on VPSieNodes.
+	LabelNodeGroup = "autoscaler.vpsie.com/nodegroup"
+	// LabelVPSieNode names the VPSieNode that owns a Node.
+	LabelVPSieNode = "autoscaler.vpsie.com/vpsienode"
+	// LabelOffering is the VPSie size id a Node was bought as.
+	LabelOffering = "autoscaler.vpsie.com/offering"
+	// LabelCluster is the VPSie cluster identifier on VPSieNodes.
+	LabelCluster = "autoscaler.vpsie.com/cluster"
+	// LabelManaged marks Nodes under the autoscaler's care.
+	LabelManaged = "autoscaler.vpsie.com/managed"
+
+	// AnnotationTraceparent carries the W3C trace context of the decision that made an object.
+	AnnotationTraceparent = "autoscaler.vpsie.com/traceparent"
+	// AnnotationCordoned marks a Node that the autoscaler, not a person, made unschedulable.
+	AnnotationCordoned = "autoscaler.vpsie.com/cordoned"
+	// AnnotationProtected on a Node or pod set to "true" forbids scale-down.
+	AnnotationProtected = "autoscaler.vpsie.com/protected"
+
+	// TaintDraining is put on a Node before its pods are evicted.
+	TaintDraining = "autoscaler.vpsie.com/draining"
+
+	// FinalizerMachine holds a VPSieNode until VPSie confirms that the machine is absent.
+	FinalizerMachine = "autoscaler.vpsie.com/machine"
+
+	// ProviderIDPrefix starts the providerID of every Node; the machine identifier follows.
+	ProviderIDPrefix = "vpsie://"
+)

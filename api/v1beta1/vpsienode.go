@@ -1,0 +1,200 @@
+package v1beta1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Phase is where a machine is in its life.
+//
+//	Pending → Launching → Joining → Ready → Draining → Deleting
+//	             └────────────┴──→ Failed ─────────────↗
+//
+// +kubebuilder:validation:Enum=Pending;Launching;Joining;Ready;Draining;Deleting;Failed
+type Phase string
+
+const (
+	// PhasePending means that nothing was asked of VPSie yet.
+	PhasePending Phase = "Pending"
+	// PhaseLaunching means that a machine was or may have been asked for; its identifier is unknown.
+	PhaseLaunching Phase = "Launching"
+	// PhaseJoining means that VPSie lists the machine and its Node is awaited.
+	PhaseJoining Phase = "Joining"
+	// PhaseReady means that the Node is Ready and carries the group's labels and taints.
+	PhaseReady Phase = "Ready"
+	// PhaseDraining means that the Node is cordoned and its pods are being evicted.
+	PhaseDraining Phase = "Draining"
+	// PhaseDeleting means that VPSie was or is about to be asked to delete the machine.
+	PhaseDeleting Phase = "Deleting"
+	// PhaseFailed means that no machine came of the intent; it never counts as capacity.
+	PhaseFailed Phase = "Failed"
+)
+
+// Condition types of a VPSieNode; Ready rolls them up.
+const (
+	// ConditionLaunched is True once VPSie lists the machine.
+	ConditionLaunched = "Launched"
+	// ConditionRegistered is True once the Node exists and carries our labels, taints and providerID.
+	ConditionRegistered = "Registered"
+	// ConditionDrained tells how far the drain is, and what blocks it.
+	ConditionDrained = "Drained"
+	// ConditionDeleted tells how far the deletion at VPSie is.
+	ConditionDeleted = "Deleted"
+)
+
+// LaunchOutcome is what is known about one request to VPSie for a machine.
+// +kubebuilder:validation:Enum=Requested;Accepted;Unknown;Refused;NotMade
+type LaunchOutcome string
+
+const (
+	// LaunchRequested is written before the call: the machine may or may not have been bought.
+	LaunchRequested LaunchOutcome = "Requested"
+	// LaunchAccepted means that VPSie answered yes.
+	LaunchAccepted LaunchOutcome = "Accepted"
+	// LaunchUnknown means that the answer was lost or unclear; only listing can tell.
+	LaunchUnknown LaunchOutcome = "Unknown"
+	// LaunchRefused means that VPSie answered no; nothing was bought.
+	LaunchRefused LaunchOutcome = "Refused"
+	// LaunchNotMade means that the call provably never reached VPSie, or that listing showed
+	// for longer than the settle time that nothing came of it.
+	LaunchNotMade LaunchOutcome = "NotMade"
+)
+
+// Retirement asks the provisioner to drain and delete the machine. Until the drain is
+// complete it can be withdrawn by removing the field, which uncordons the Node.
+type Retirement struct {
+	// DecisionID is the ULID of the decision record.
+	DecisionID string `json:"decisionID"`
+	// Reason is the stable reason code.
+	Reason string `json:"reason"`
+	// Message explains the decision to a person.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// VPSieNodeSpec is the durable intent "one machine". Everything but retirement is immutable.
+//
+// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.cluster == oldSelf.cluster && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
+type VPSieNodeSpec struct {
+	// NodeGroup is the name of the NodeGroup, in the same namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	NodeGroup string `json:"nodeGroup"`
+	// Offering is the VPSie size id to buy.
+	Offering int64 `json:"offering"`
+	// Cluster is the managed cluster at VPSie that the machine joins.
+	Cluster ClusterReference `json:"cluster"`
+	// Reason is the stable reason code of the purchase.
+	Reason string `json:"reason"`
+	// DecisionID is the ULID of the decision record.
+	// +kubebuilder:validation:MaxLength=64
+	DecisionID string `json:"decisionID"`
+	// LaunchDeadline is how long after the purchase the Node may take to become Ready.
+	LaunchDeadline metav1.Duration `json:"launchDeadline"`
+	// Retirement asks for the machine to be drained and deleted.
+	// +optional
+	Retirement *Retirement `json:"retirement,omitempty"`
+}
+
+// LaunchAttempt is one entry of the launch ledger: written before the paid call, completed after it.
+type LaunchAttempt struct {
+	// Number counts attempts from 1.
+	Number int32 `json:"number"`
+	// VPSieGroup is the numeric id of the VPSie node group the machine was asked of.
+	VPSieGroup int64 `json:"vpsieGroup"`
+	// RequestedAt is when the intent to call was written.
+	RequestedAt metav1.Time `json:"requestedAt"`
+	// Foreign are the identifiers of machines that were in the cluster before the call and
+	// belong to nobody we know; none of them can be the answer to it.
+	// +optional
+	// +listType=atomic
+	Foreign []string `json:"foreign,omitempty"`
+	// Outcome is what is known about the call.
+	Outcome LaunchOutcome `json:"outcome"`
+	// Message is VPSie's answer when it was not yes.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// VPSieNodeStatus is what the provisioner knows about the machine.
+type VPSieNodeStatus struct {
+	// Phase is where the machine is in its life.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// Launches is the launch ledger, oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=number
+	// +kubebuilder:validation:MaxItems=20
+	Launches []LaunchAttempt `json:"launches,omitempty"`
+	// Identifier is the machine's UUID at VPSie.
+	// +optional
+	Identifier string `json:"identifier,omitempty"`
+	// Hostname is the machine's name at VPSie, in VPSie's spelling.
+	// +optional
+	Hostname string `json:"hostname,omitempty"`
+	// NodeName is the name of the Kubernetes Node.
+	// +optional
+	NodeName string `json:"nodeName,omitempty"`
+	// MonthlyPrice is what the machine cost when it was bought, in US dollars a month.
+	// +optional
+	MonthlyPrice *resource.Quantity `json:"monthlyPrice,omitempty"`
+	// LaunchedAt is when VPSie first listed the machine.
+	// +optional
+	LaunchedAt *metav1.Time `json:"launchedAt,omitempty"`
+	// ReadyAt is when the Node first became Ready.
+	// +optional
+	ReadyAt *metav1.Time `json:"readyAt,omitempty"`
+	// DrainStartedAt is when the Node was cordoned for its retirement.
+	// +optional
+	DrainStartedAt *metav1.Time `json:"drainStartedAt,omitempty"`
+	// DeleteRequestedAt is when the deletion of the machine was first about to be asked of VPSie.
+	// +optional
+	DeleteRequestedAt *metav1.Time `json:"deleteRequestedAt,omitempty"`
+	// AbsentSightings counts the complete listings in a row that did not contain the machine
+	// after its deletion was asked for.
+	// +optional
+	AbsentSightings int32 `json:"absentSightings,omitempty"`
+	// LastAbsentAt is when such a listing was last made.
+	// +optional
+	LastAbsentAt *metav1.Time `json:"lastAbsentAt,omitempty"`
+	// Conditions are Launched, Registered, Ready, Drained and Deleted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// VPSieNode is one machine, from the intent to buy it until its absence is confirmed.
+// Deleting the object means "retire this machine".
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=vn,categories=vpsie
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.nodeGroup`
+// +kubebuilder:printcolumn:name="Offering",type=integer,JSONPath=`.spec.offering`
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.nodeName`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Machine",type=string,priority=1,JSONPath=`.status.identifier`
+// +kubebuilder:printcolumn:name="$/Month",type=string,priority=1,JSONPath=`.status.monthlyPrice`
+// +kubebuilder:printcolumn:name="Decision",type=string,priority=1,JSONPath=`.spec.decisionID`
+type VPSieNode struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   VPSieNodeSpec   `json:"spec"`
+	Status VPSieNodeStatus `json:"status,omitempty,omitzero"`
+}
+
+// VPSieNodeList is a list of VPSieNodes.
+//
+// +kubebuilder:object:root=true
+type VPSieNodeList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []VPSieNode `json:"items"`
+}

@@ -1,0 +1,55 @@
+// Package money holds amounts of US dollars exactly.
+package money
+
+import (
+	"fmt"
+	"math"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Micros is an amount in millionths of a US dollar.
+type Micros int64
+
+// HoursPerMonth converts VPSie's monthly prices to hourly ones for display.
+const HoursPerMonth = 730
+
+const microsPerDollar = 1_000_000
+
+// FromDollars rounds a decimal amount, as it comes off the wire, to millionths. It returns an
+// error for amounts that are negative, not finite, or beyond what Micros can hold.
+func FromDollars(dollars float64) (Micros, error) {
+	if math.IsNaN(dollars) || math.IsInf(dollars, 0) || dollars < 0 || dollars > 1e9 {
+		return 0, fmt.Errorf("price %v is not an amount of money between 0 and 1e9", dollars)
+	}
+	return Micros(math.Round(dollars * microsPerDollar)), nil
+}
+
+// PerHour is a monthly amount spread over the hours of a month.
+func (m Micros) PerHour() Micros { return m / HoursPerMonth }
+
+// String renders the amount as dollars with two decimals, more only where they are needed.
+func (m Micros) String() string {
+	sign := ""
+	if m < 0 {
+		sign, m = "-", -m
+	}
+	whole, rest := int64(m)/microsPerDollar, int64(m)%microsPerDollar
+	if rest%10_000 == 0 {
+		return fmt.Sprintf("%s$%d.%02d", sign, whole, rest/10_000)
+	}
+	return fmt.Sprintf("%s$%d.%04d", sign, whole, rest/100)
+}
+
+// Quantity is the amount as a Kubernetes quantity in dollars.
+func (m Micros) Quantity() *resource.Quantity {
+	return resource.NewMilliQuantity(int64(m)/1000, resource.DecimalSI)
+}
+
+// FromQuantity reads an amount of dollars, rounding down to thousandths.
+func FromQuantity(q *resource.Quantity) Micros {
+	if q == nil {
+		return 0
+	}
+	return Micros(q.MilliValue()) * 1000
+}

@@ -1,0 +1,90 @@
+package scheduling
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+)
+
+// What a Kubernetes node of a managed cluster keeps for itself: the kubelet's and the system's
+// reservation, the kubelet's default eviction threshold on its file system, and its default
+// limit of pods. The planner corrects these by what nodes of an offering turned out to have.
+const (
+	reservedMilliCPU       = 100
+	reservedMemory         = 256 << 20
+	reservedDiskPercent    = 10
+	podsPerNode            = 110
+	labelInstanceType      = corev1.LabelInstanceTypeStable
+	labelZone              = corev1.LabelTopologyZone
+	labelRegion            = corev1.LabelTopologyRegion
+	labelHostname          = corev1.LabelHostname
+	labelOS                = corev1.LabelOSStable
+	labelArch              = corev1.LabelArchStable
+	valueLinux, valueAMD64 = "linux", "amd64"
+)
+
+// Offering is a size that can be bought.
+type Offering struct {
+	ID           int64
+	Name         string
+	MilliCPU     int64
+	MemoryBytes  int64
+	DiskBytes    int64
+	MonthlyPrice money.Micros
+	// Allocatable is what a node of this size was seen to have; nil means that none was seen.
+	Allocatable Resources
+}
+
+// Expected is the allocatable of a node of this size: as seen, otherwise by rule.
+func (o *Offering) Expected() Resources {
+	if o.Allocatable != nil {
+		return o.Allocatable.Clone()
+	}
+	return Resources{
+		corev1.ResourceCPU:              o.MilliCPU - reservedMilliCPU,
+		corev1.ResourceMemory:           o.MemoryBytes - reservedMemory,
+		corev1.ResourceEphemeralStorage: o.DiskBytes / 100 * (100 - reservedDiskPercent),
+		corev1.ResourcePods:             podsPerNode,
+	}
+}
+
+// NodeLabels are the labels that a Node of the group and offering carries once it is registered.
+func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) map[string]string {
+	labels := make(map[string]string, len(group.Spec.Template.Labels)+8)
+	for key, value := range group.Spec.Template.Labels {
+		labels[key] = value
+	}
+	labels[labelZone] = group.Spec.Cluster.Datacenter
+	labels[labelRegion] = group.Spec.Cluster.Datacenter
+	if offeringName != "" {
+		labels[labelInstanceType] = offeringName
+	}
+	labels[v1beta1.LabelManaged] = valueTrue
+	labels[v1beta1.LabelNodeGroup] = group.Namespace + "." + group.Name
+	labels[v1beta1.LabelOffering] = strconv.FormatInt(offering, 10)
+	return labels
+}
+
+// NewBin is the node that buying the offering for the group would bring, before any pod but the
+// DaemonSets' runs on it.
+func NewBin(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Bin {
+	labels := NodeLabels(group, offering.ID, offering.Name)
+	labels[labelHostname], labels[labelOS], labels[labelArch] = name, valueLinux, valueAMD64
+	bin := &Bin{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Free: offering.Expected()}
+	for _, daemon := range daemons {
+		if bin.admitsDaemon(daemon) {
+			bin.Free.Add(daemon.Shape.Requests, -1)
+		}
+	}
+	return bin
+}
+
+// admitsDaemon judges a DaemonSet's pod, which tolerates being unschedulable and not ready.
+func (b *Bin) admitsDaemon(daemon *Item) bool {
+	open := *b
+	open.Unschedulable = false
+	return open.Admits(daemon).OK()
+}

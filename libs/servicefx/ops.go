@@ -1,0 +1,111 @@
+package servicefx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+// Readiness collects the checks that decide whether the service can serve. Liveness has none:
+// it is the process's own and never depends on anything outside. Safe for concurrent use.
+type Readiness struct {
+	mu     sync.Mutex
+	checks map[string]func() error
+}
+
+// NewReadiness returns a collection without checks, which is ready.
+func NewReadiness() *Readiness { return &Readiness{checks: map[string]func() error{}} }
+
+// Add names a check; it must return quickly and name what is missing.
+func (r *Readiness) Add(name string, check func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks[name] = check
+}
+
+// Err joins what keeps the service from being ready, in the order of the checks' names.
+func (r *Readiness) Err() error {
+	r.mu.Lock()
+	names := make([]string, 0, len(r.checks))
+	for name := range r.checks {
+		names = append(names, name)
+	}
+	checks := r.checks
+	r.mu.Unlock()
+	sort.Strings(names)
+	var problems []error
+	for _, name := range names {
+		if err := checks[name](); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Ops serves health, readiness, metrics and pprof on one port.
+type Ops struct {
+	address string
+	ready   *Readiness
+	log     *slog.Logger
+}
+
+// NewOps returns a server that listens on the configured address once started.
+func NewOps(c Config, ready *Readiness, log *slog.Logger) *Ops {
+	return &Ops{address: c.OpsAddress, ready: ready, log: log}
+}
+
+// NeedLeaderElection is false: a standby must be observable too.
+func (*Ops) NeedLeaderElection() bool { return false }
+
+// Start serves until ctx ends.
+func (o *Ops) Start(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+	if err != nil {
+		return fmt.Errorf("listen for operations on %s: %w", o.address, err)
+	}
+	o.log.InfoContext(ctx, "operations endpoint listens", "address", listener.Addr().String())
+	server := &http.Server{Handler: o.handler(), ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve operations: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	return nil
+}
+
+func (o *Ops) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := o.ready.Err(); err != nil {
+			http.Error(w, strings.TrimSpace(err.Error()), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
