@@ -1,0 +1,312 @@
+// Package app turns pods and nodes into pressure: shapes and counts, written to the feed.
+package app
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// arrivingMax is how long a pod that the scheduler has not looked at counts as arriving; longer
+// means that its scheduler does not run, and nobody should wait for it.
+const arrivingMax = 30 * time.Second
+
+type podState int
+
+const (
+	podIgnored podState = iota
+	podBound
+	podPending
+	podArriving
+)
+
+// podEntry is what is kept of a pod.
+type podEntry struct {
+	state podState
+	shape scheduling.ShapeID
+	node  string
+	since time.Time
+	ref   feed.PodReference
+}
+
+type shapeEntry struct {
+	record *feedv1.Shape
+	uses   int
+}
+
+type budgetEntry struct {
+	namespace string
+	selector  labels.Selector
+	allowed   int
+}
+
+// Ledger is the cluster in shapes and counts. Its methods are safe for concurrent use.
+type Ledger struct {
+	mu         sync.Mutex
+	pods       map[types.UID]podEntry
+	nodes      map[string]*feed.Node
+	onNode     map[string]map[scheduling.ShapeID]int
+	shapes     map[scheduling.ShapeID]*shapeEntry
+	daemonSets map[string]scheduling.ShapeID
+	budgets    map[string]budgetEntry
+	traces     map[scheduling.ShapeID]string
+	dirty      chan struct{}
+}
+
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger {
+	return &Ledger{
+		pods: map[types.UID]podEntry{}, nodes: map[string]*feed.Node{}, onNode: map[string]map[scheduling.ShapeID]int{},
+		shapes: map[scheduling.ShapeID]*shapeEntry{}, daemonSets: map[string]scheduling.ShapeID{},
+		budgets: map[string]budgetEntry{}, traces: map[scheduling.ShapeID]string{}, dirty: make(chan struct{}, 1),
+	}
+}
+
+// Dirty receives after a change; many changes may be one receipt.
+func (l *Ledger) Dirty() <-chan struct{} { return l.dirty }
+
+func (l *Ledger) touch() {
+	select {
+	case l.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// SetPod takes the newest version of a pod.
+func (l *Ledger) SetPod(pod *corev1.Pod) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := podEntry{state: stateOf(pod)}
+	if entry.state == podIgnored {
+		l.drop(pod.UID)
+		return nil
+	}
+	shape := scheduling.ShapeOf(pod, l.budgetsOf(pod))
+	id, record, err := feed.EncodeShape(&shape)
+	if err != nil {
+		return err
+	}
+	entry.shape, entry.node, entry.since = id, pod.Spec.NodeName, pendingSince(pod)
+	entry.ref = feed.PodReference{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
+	if entry == l.pods[pod.UID] {
+		return nil
+	}
+	l.use(id, record)
+	l.drop(pod.UID)
+	l.pods[pod.UID] = entry
+	if entry.state == podBound {
+		counts := l.onNode[entry.node]
+		if counts == nil {
+			counts = map[scheduling.ShapeID]int{}
+			l.onNode[entry.node] = counts
+		}
+		counts[id]++
+	}
+	l.touch()
+	return nil
+}
+
+// DeletePod forgets a pod.
+func (l *Ledger) DeletePod(uid types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(uid)
+}
+
+func (l *Ledger) drop(uid types.UID) {
+	entry, ok := l.pods[uid]
+	if !ok {
+		return
+	}
+	delete(l.pods, uid)
+	if counts := l.onNode[entry.node]; entry.state == podBound {
+		if counts[entry.shape]--; counts[entry.shape] == 0 {
+			delete(counts, entry.shape)
+		}
+		if len(counts) == 0 {
+			delete(l.onNode, entry.node)
+		}
+	}
+	l.release(entry.shape)
+	l.touch()
+}
+
+func (l *Ledger) use(id scheduling.ShapeID, record *feedv1.Shape) {
+	if l.shapes[id] == nil {
+		l.shapes[id] = &shapeEntry{record: record}
+	}
+	l.shapes[id].uses++
+}
+
+func (l *Ledger) release(id scheduling.ShapeID) {
+	entry := l.shapes[id]
+	if entry == nil {
+		return
+	}
+	if entry.uses--; entry.uses <= 0 {
+		delete(l.shapes, id)
+	}
+}
+
+// SetNode takes the newest version of a node.
+func (l *Ledger) SetNode(node *corev1.Node) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes[node.Name] = &feed.Node{
+		Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints,
+		Allocatable:   scheduling.ResourcesOf(node.Status.Allocatable),
+		Unschedulable: node.Spec.Unschedulable, Ready: isReady(node),
+		CordonedByUs: node.Annotations[v1beta1.AnnotationCordoned] != "",
+		Protection:   scheduling.NodeProtection(node), CreatedAt: node.CreationTimestamp.Time,
+	}
+	l.touch()
+}
+
+// DeleteNode forgets a node.
+func (l *Ledger) DeleteNode(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.nodes, name)
+	l.touch()
+}
+
+// SetDaemonSet takes the newest version of a DaemonSet.
+func (l *Ledger) SetDaemonSet(set *appsv1.DaemonSet) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	shape := scheduling.ShapeOf(daemonPod(set), nil)
+	id, record, err := feed.EncodeShape(&shape)
+	if err != nil {
+		return err
+	}
+	name := set.Namespace + "/" + set.Name
+	if l.daemonSets[name] == id {
+		return nil
+	}
+	l.use(id, record)
+	l.release(l.daemonSets[name])
+	l.daemonSets[name] = id
+	l.touch()
+	return nil
+}
+
+// DeleteDaemonSet forgets a DaemonSet.
+func (l *Ledger) DeleteDaemonSet(namespacedName string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release(l.daemonSets[namespacedName])
+	delete(l.daemonSets, namespacedName)
+	l.touch()
+}
+
+// SetBudget takes the newest version of a PodDisruptionBudget. It reports whether the pods of its
+// namespace must be given again because the budget may cover others than before.
+func (l *Ledger) SetBudget(pdb *policyv1.PodDisruptionBudget) (bool, error) {
+	selector, err := metav1.LabelSelectorAsSelector(pdb.Spec.Selector)
+	if err != nil {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name := pdb.Namespace + "/" + pdb.Name
+	old, known := l.budgets[name]
+	l.budgets[name] = budgetEntry{namespace: pdb.Namespace, selector: selector, allowed: int(pdb.Status.DisruptionsAllowed)}
+	l.touch()
+	return !known || old.selector.String() != selector.String(), nil
+}
+
+// DeleteBudget forgets a PodDisruptionBudget; the pods of its namespace must be given again.
+func (l *Ledger) DeleteBudget(namespacedName string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.budgets, namespacedName)
+	l.touch()
+}
+
+func (l *Ledger) budgetsOf(pod *corev1.Pod) []string {
+	var names []string
+	for name, budget := range l.budgets {
+		if budget.namespace == pod.Namespace && budget.selector.Matches(labels.Set(pod.Labels)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Contents returns the ledger as the feed's contents. trace is called once for each shape that
+// started to wait since the last call, with the time since which it does, and returns the trace
+// context of its story.
+func (l *Ledger) Contents(now time.Time, trace func(since time.Time, pods int) string) *feed.Contents {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &feed.Contents{
+		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
+		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),
+		Budgets: make(map[string]int, len(l.budgets)),
+	}
+	for id, entry := range l.shapes {
+		c.Shapes[id] = entry.record
+	}
+	for name, node := range l.nodes {
+		copied := *node
+		copied.Pods = make(map[scheduling.ShapeID]int, len(l.onNode[name]))
+		for id, count := range l.onNode[name] {
+			copied.Pods[id] = count
+		}
+		c.Nodes[name] = &copied
+	}
+	for name, id := range l.daemonSets {
+		c.DaemonSets[name] = id
+	}
+	for name, budget := range l.budgets {
+		c.Budgets[name] = budget.allowed
+	}
+	l.pressure(c, now, trace)
+	return c
+}
+
+func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time.Time, pods int) string) {
+	waiting := map[scheduling.ShapeID][]podEntry{}
+	for _, entry := range l.pods {
+		switch entry.state {
+		case podPending:
+			waiting[entry.shape] = append(waiting[entry.shape], entry)
+		case podArriving:
+			if now.Sub(entry.since) < arrivingMax {
+				c.Arriving++
+			}
+		}
+	}
+	for id := range l.traces {
+		if waiting[id] == nil {
+			delete(l.traces, id)
+		}
+	}
+	for id, entries := range waiting {
+		slices.SortFunc(entries, func(a, b podEntry) int {
+			return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.ref.Namespace, b.ref.Namespace), cmp.Compare(a.ref.Name, b.ref.Name))
+		})
+		if l.traces[id] == "" {
+			l.traces[id] = trace(entries[0].since, len(entries))
+		}
+		pending := &feed.Pending{Count: len(entries), Oldest: entries[0].since, Traceparent: l.traces[id]}
+		for _, entry := range entries[:min(len(entries), feed.SampleMax)] {
+			pending.Sample = append(pending.Sample, entry.ref)
+		}
+		c.Pending[id] = pending
+	}
+}
