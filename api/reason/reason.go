@@ -2,6 +2,8 @@
 // means and what to do about it are written down. Codes are append-only and never renamed.
 package reason
 
+import "strings"
+
 // Code is a stable, dotted reason code.
 type Code string
 
@@ -41,6 +43,16 @@ const (
 	NoScaleUpQuota             Code = "noscaleup.quota.vpsie"
 	NoScaleUpOfferingSoldOut   Code = "noscaleup.offering.sold_out"
 	NoScaleUpLaunchingCapacity Code = "noscaleup.launching"
+	NoScaleUpCostlier          Code = "noscaleup.offering.costlier"
+)
+
+// Codes of what became of purchases.
+const (
+	// LaunchUnconfirmed says that listings showed no machine for a request whose outcome was unclear.
+	LaunchUnconfirmed Code = "launch.unconfirmed"
+	LaunchNoMachine   Code = "launch.no_machine"
+	LaunchDeadline    Code = "launch.deadline"
+	LaunchExpired     Code = "launch.expired"
 )
 
 // Codes of removals.
@@ -77,3 +89,22 @@ const (
 	HoldFeedStale Code = "hold.feed.stale"
 	HoldStartup   Code = "hold.startup"
 )
+
+// words spell the parts of a code in a condition's reason where capitals alone do not.
+var words = map[string]string{
+	"noscaleup": "NoScaleUp", "scaleup": "ScaleUp", "noscaledown": "NoScaleDown", "scaledown": "ScaleDown",
+	"api": "API", "pdb": "PDB", "vpsie": "VPSie",
+}
+
+// Condition is the code as a condition's or an event's reason, which must be CamelCase.
+func (c Code) Condition() string {
+	var b strings.Builder
+	for _, part := range strings.FieldsFunc(string(c), func(r rune) bool { return r == '.' || r == '_' }) {
+		if word, ok := words[part]; ok {
+			b.WriteString(word)
+			continue
+		}
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
+}

@@ -74,7 +74,7 @@ type Retirement struct {
 
 // VPSieNodeSpec is the durable intent "one machine". Everything but retirement is immutable.
 //
-// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.cluster == oldSelf.cluster && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
+// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.offeringName == oldSelf.offeringName && self.cluster == oldSelf.cluster && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
 type VPSieNodeSpec struct {
 	// NodeGroup is the name of the NodeGroup, in the same namespace.
 	// +kubebuilder:validation:MinLength=1
@@ -82,6 +82,9 @@ type VPSieNodeSpec struct {
 	NodeGroup string `json:"nodeGroup"`
 	// Offering is the VPSie size id to buy.
 	Offering int64 `json:"offering"`
+	// OfferingName is the size's name, as the Node's instance type shows it.
+	// +kubebuilder:validation:MaxLength=63
+	OfferingName string `json:"offeringName"`
 	// Cluster is the managed cluster at VPSie that the machine joins.
 	Cluster ClusterReference `json:"cluster"`
 	// Reason is the stable reason code of the purchase.
@@ -111,10 +114,16 @@ type LaunchAttempt struct {
 	Foreign []string `json:"foreign,omitempty"`
 	// Outcome is what is known about the call.
 	Outcome LaunchOutcome `json:"outcome"`
+	// Reason is the stable reason code when no machine came of the request.
+	// +optional
+	Reason string `json:"reason,omitempty"`
 	// Message is VPSie's answer when it was not yes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
+	// Traceparent is the W3C trace context of the request.
+	// +optional
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // VPSieNodeStatus is what the provisioner knows about the machine.
@@ -173,7 +182,7 @@ type VPSieNodeStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=vn,categories=vpsie
 // +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.nodeGroup`
-// +kubebuilder:printcolumn:name="Offering",type=integer,JSONPath=`.spec.offering`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.offeringName`
 // +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.nodeName`
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`

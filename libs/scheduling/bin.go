@@ -103,7 +103,7 @@ func (b *Bin) Missing(shape *Shape) Verdict {
 	var lacks []string
 	for name, need := range shape.Requests {
 		if need > b.Free[name] {
-			lacks = append(lacks, fmt.Sprintf("%s %s of %s", name, formatAmount(name, b.Free[name]), formatAmount(name, need)))
+			lacks = append(lacks, fmt.Sprintf("%s %s of %s", name, FormatAmount(name, b.Free[name]), FormatAmount(name, need)))
 		}
 	}
 	if len(lacks) == 0 {
@@ -154,7 +154,8 @@ func toleratesUnschedulable(tolerations []corev1.Toleration) bool {
 	return tolerated(tolerations, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 }
 
-func formatAmount(name corev1.ResourceName, amount int64) string {
+// FormatAmount renders an amount of a resource for people.
+func FormatAmount(name corev1.ResourceName, amount int64) string {
 	switch name {
 	case corev1.ResourceCPU:
 		return fmt.Sprintf("%dm", amount)

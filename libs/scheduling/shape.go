@@ -47,6 +47,22 @@ func (r Resources) Clone() Resources {
 	return out
 }
 
+// Utilization is the larger of the shares of cpu and of memory, in percent, that requests take of
+// an allocatable; a resource that a node lacks altogether counts as used up.
+func Utilization(requests, allocatable Resources) int64 {
+	use := int64(0)
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		switch {
+		case requests[name] <= 0:
+		case allocatable[name] <= 0:
+			return 100
+		default:
+			use = max(use, requests[name]*100/allocatable[name])
+		}
+	}
+	return use
+}
+
 // ShapeID is the content address of a Shape.
 type ShapeID string
 

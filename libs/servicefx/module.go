@@ -14,6 +14,7 @@ import (
 	"go.uber.org/fx/fxevent"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,6 +48,7 @@ func Module(name Name) fx.Option {
 				NewOps,
 				restConfig,
 				newManager,
+				func() clock.WithTicker { return clock.RealClock{} },
 				func(m manager.Manager) client.Client { return m.GetClient() },
 				func(m manager.Manager) client.Reader { return m.GetAPIReader() },
 			),

@@ -26,6 +26,9 @@ type Config struct {
 	Bus     bus.Config       `embed:"" prefix:"bus-"`
 }
 
+// Validate reports every problem at once.
+func (c Config) Validate() error { return errors.Join(c.Service.Validate(), c.Bus.Validate()) }
+
 // Module is everything the observer is made of.
 var Module = fx.Module("observer",
 	fx.Provide(

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	"k8s.io/utils/clock"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -31,17 +32,18 @@ type Feed interface {
 type Observer struct {
 	ledger *Ledger
 	feed   Feed
+	clock  clock.WithTicker
 	log    *slog.Logger
 }
 
 // NewObserver returns an observer that does nothing until Run.
-func NewObserver(ledger *Ledger, feed Feed, log *slog.Logger) *Observer {
-	return &Observer{ledger: ledger, feed: feed, log: log}
+func NewObserver(ledger *Ledger, feed Feed, c clock.WithTicker, log *slog.Logger) *Observer {
+	return &Observer{ledger: ledger, feed: feed, clock: c, log: log}
 }
 
 // Run writes a batch soon after each change, and a heartbeat in between, until ctx ends.
 func (o *Observer) Run(ctx context.Context) error {
-	heartbeat := time.NewTicker(feed.HeartbeatInterval)
+	heartbeat := o.clock.NewTicker(feed.HeartbeatInterval)
 	defer heartbeat.Stop()
 	failing := false
 	for {
@@ -50,7 +52,7 @@ func (o *Observer) Run(ctx context.Context) error {
 				o.log.WarnContext(ctx, "feed is not written; planners hold until it is", telemetry.KeyError, err)
 			}
 			failing = !errors.Is(err, feed.ErrSuperseded)
-			if !sleep(ctx, retryWait) {
+			if !o.sleep(ctx, retryWait) {
 				return nil
 			}
 			continue
@@ -62,9 +64,9 @@ func (o *Observer) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-heartbeat.C:
+		case <-heartbeat.C():
 		case <-o.ledger.Dirty():
-			if !sleep(ctx, coalesce) {
+			if !o.sleep(ctx, coalesce) {
 				return nil
 			}
 		}
@@ -74,7 +76,7 @@ func (o *Observer) Run(ctx context.Context) error {
 func (o *Observer) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	contents := o.ledger.Contents(time.Now(), func(since time.Time, pods int) string {
+	contents := o.ledger.Contents(o.clock.Now(), func(since time.Time, pods int) string {
 		observed, span := telemetry.Tracer().Start(ctx, "pods pending", trace.WithNewRoot(), trace.WithTimestamp(since),
 			trace.WithAttributes(attribute.Int("vpsie.pods", pods)))
 		defer span.End()
@@ -83,11 +85,11 @@ func (o *Observer) write(ctx context.Context) error {
 	return o.feed.Write(ctx, contents)
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+func (o *Observer) sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-o.clock.After(d):
 		return true
 	}
 }

@@ -255,10 +255,13 @@ type Offering struct {
 	// Price in millionths of a US dollar a month.
 	MonthlyPriceMicros int64 `protobuf:"varint,6,opt,name=monthly_price_micros,json=monthlyPriceMicros,proto3" json:"monthly_price_micros,omitempty"`
 	// Until when no purchase is tried, because the last one was refused.
-	BackoffUntil  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=backoff_until,json=backoffUntil,proto3" json:"backoff_until,omitempty"`
-	BackoffReason string                 `protobuf:"bytes,8,opt,name=backoff_reason,json=backoffReason,proto3" json:"backoff_reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	BackoffUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=backoff_until,json=backoffUntil,proto3" json:"backoff_until,omitempty"`
+	// Reason code of the refusal that the backoff follows.
+	BackoffReason string `protobuf:"bytes,8,opt,name=backoff_reason,json=backoffReason,proto3" json:"backoff_reason,omitempty"`
+	// The refusal in VPSie's words.
+	BackoffMessage string `protobuf:"bytes,9,opt,name=backoff_message,json=backoffMessage,proto3" json:"backoff_message,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Offering) Reset() {
@@ -343,6 +346,13 @@ func (x *Offering) GetBackoffUntil() *timestamppb.Timestamp {
 func (x *Offering) GetBackoffReason() string {
 	if x != nil {
 		return x.BackoffReason
+	}
+	return ""
+}
+
+func (x *Offering) GetBackoffMessage() string {
+	if x != nil {
+		return x.BackoffMessage
 	}
 	return ""
 }
@@ -440,7 +450,7 @@ const file_vpsie_catalogue_v1_catalogue_proto_rawDesc = "" +
 	"\x06Health\x125\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1f.vpsie.catalogue.v1.HealthStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12!\n" +
-	"\fbreaker_open\x18\x03 \x01(\bR\vbreakerOpen\"\xa9\x02\n" +
+	"\fbreaker_open\x18\x03 \x01(\bR\vbreakerOpen\"\xd2\x02\n" +
 	"\bOffering\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -451,7 +461,8 @@ const file_vpsie_catalogue_v1_catalogue_proto_rawDesc = "" +
 	"disk_bytes\x18\x05 \x01(\x03R\tdiskBytes\x120\n" +
 	"\x14monthly_price_micros\x18\x06 \x01(\x03R\x12monthlyPriceMicros\x12?\n" +
 	"\rbackoff_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fbackoffUntil\x12%\n" +
-	"\x0ebackoff_reason\x18\b \x01(\tR\rbackoffReason\"\xa4\x02\n" +
+	"\x0ebackoff_reason\x18\b \x01(\tR\rbackoffReason\x12'\n" +
+	"\x0fbackoff_message\x18\t \x01(\tR\x0ebackoffMessage\"\xa4\x02\n" +
 	"\x10DescribeResponse\x122\n" +
 	"\x06health\x18\x01 \x01(\v2\x1a.vpsie.catalogue.v1.HealthR\x06health\x12:\n" +
 	"\acluster\x18\x02 \x01(\x0e2 .vpsie.catalogue.v1.ClusterStateR\acluster\x12'\n" +

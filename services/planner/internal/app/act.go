@@ -1,0 +1,199 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// groupCharsMax bounds the part of a machine's name that comes from its group, so that the name
+// fits into a label.
+const groupCharsMax = 30
+
+// carryOut writes the plan's intents and wakes the provisioner. An intent that cannot be written is
+// missing from the next snapshot as well, so the next plan makes it again.
+func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
+	for i := range plan.Launches {
+		l := &plan.Launches[i]
+		if l.Recommended {
+			p.recommend(ctx, plan, l)
+			continue
+		}
+		p.launch(ctx, s, plan, l)
+	}
+	p.retire(ctx, s, plan)
+}
+
+func (p *Planner) newID() string {
+	return ulid.MustNewDefault(p.clock.Now()).String()
+}
+
+// launch writes one VPSieNode a machine; the names come from the decision, so that a repeated
+// write changes nothing.
+func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, l *scaling.Launch) {
+	group := findGroup(s, l.Group)
+	id := p.newID()
+	ctx, span := p.begin(ctx, "decide scale up", s, l.Pods, id, plan.Basis)
+	defer span.End()
+	machines := make([]*v1beta1.VPSieNode, len(l.Machines))
+	var writers errgroup.Group
+	writers.SetLimit(writersMax)
+	for i, m := range l.Machines {
+		writers.Go(func() error {
+			machine := p.intent(ctx, group, id, i, m, string(l.Reason))
+			if err := p.store.Create(ctx, machine); err != nil && !apierrors.IsAlreadyExists(err) {
+				p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyNodeGroup, l.Group, telemetry.KeyError, err)
+				return nil
+			}
+			machines[i] = machine
+			return nil
+		})
+	}
+	_ = writers.Wait() // each writer has handled its own error
+	var names []string
+	for _, machine := range machines {
+		if machine != nil {
+			p.overlay.add(machine, p.clock.Now())
+			names = append(names, machine.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	decision := &busv1.LaunchDecision{
+		DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: names,
+	}
+	if err := p.announcer.Publish(ctx, bus.TopicLaunch, group.Namespace, group.Name, id, decision); err != nil {
+		p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
+	}
+	p.recordLaunch(ctx, plan, l, id, names)
+	p.metrics.decided(decisionScaleUp, len(names))
+	p.tellLaunch(s, l, group)
+}
+
+// intent is the VPSieNode of one machine.
+func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id string, number int, m scaling.Machine, why string) *v1beta1.VPSieNode {
+	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
+	return &v1beta1.VPSieNode{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: group.Namespace, Name: fmt.Sprintf("%s-%s-%d", prefix, strings.ToLower(id), number),
+			Labels:      map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
+			Annotations: map[string]string{v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx)},
+			Finalizers:  []string{v1beta1.FinalizerMachine},
+		},
+		Spec: v1beta1.VPSieNodeSpec{
+			NodeGroup: group.Name, Offering: m.Offering, OfferingName: m.OfferingName, Cluster: group.Spec.Cluster,
+			Reason: why, DecisionID: id, LaunchDeadline: metav1.Duration{Duration: p.config.LaunchDeadline},
+		},
+	}
+}
+
+// begin starts the span of a decision, below the observation of the largest shape it serves and
+// linked to the others'.
+func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, pods map[scheduling.ShapeID]int, id string, revision uint64) (context.Context, trace.Span) {
+	var first scheduling.ShapeID
+	var links []trace.Link
+	for shape, n := range pods {
+		if s.Pending[shape] == nil || s.Pending[shape].Traceparent == "" {
+			continue
+		}
+		if first == "" || n > pods[first] || n == pods[first] && shape < first {
+			first = shape
+		}
+	}
+	for shape := range pods {
+		if shape == first || s.Pending[shape] == nil {
+			continue
+		}
+		if sc := trace.SpanContextFromContext(telemetry.ContextWithTraceparent(context.Background(), s.Pending[shape].Traceparent)); sc.IsValid() {
+			links = append(links, trace.Link{SpanContext: sc})
+		}
+	}
+	if first != "" {
+		ctx = telemetry.ContextWithTraceparent(ctx, s.Pending[first].Traceparent)
+	}
+	return telemetry.Tracer().Start(ctx, name, trace.WithLinks(links...), trace.WithAttributes(
+		attribute.String("vpsie.decision_id", id), attribute.Int64("vpsie.feed.revision", int64(min(revision, 1<<62)))))
+}
+
+// retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
+func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
+	for _, r := range plan.Retirements {
+		group, machine := findGroup(s, r.Group), findMachine(s, r.Group, r.Machine)
+		if group == nil || machine == nil {
+			continue
+		}
+		id := p.newID()
+		if r.Recommended {
+			p.recommendRetirement(ctx, plan, r, id)
+			continue
+		}
+		ctx, span := p.begin(ctx, "decide scale down", s, nil, id, plan.Basis)
+		changed := machine.DeepCopy()
+		changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
+		err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+		if err != nil {
+			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
+			}
+			span.End()
+			continue
+		}
+		p.overlay.add(changed, p.clock.Now())
+		decision := &busv1.RetireDecision{
+			DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
+		}
+		if err := p.announcer.Publish(ctx, bus.TopicRetire, group.Namespace, group.Name, id, decision); err != nil {
+			p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intent by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
+		}
+		p.recordRetirement(ctx, plan, r, id)
+		p.metrics.decided(decisionScaleDown, 1)
+		p.events.Eventf(group, changed, corev1.EventTypeNormal, "ScaleDown", "ScaleDown", "%s", truncate(r.Message))
+		span.End()
+	}
+}
+
+func findGroup(s scaling.Snapshot, name string) *v1beta1.NodeGroup {
+	for i := range s.Groups {
+		if g := s.Groups[i].NodeGroup; g.Namespace+"/"+g.Name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+func findMachine(s scaling.Snapshot, group, name string) *v1beta1.VPSieNode {
+	namespace, _, _ := strings.Cut(group, "/")
+	for _, m := range s.Machines {
+		if m.Namespace == namespace && m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// textMax is the API server's limit on an event's note.
+const textMax = 1000
+
+func truncate(text string) string {
+	if len(text) <= textMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:textMax], "") + "…"
+}

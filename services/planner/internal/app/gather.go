@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+const (
+	describeTimeout = time.Second
+	// catalogueAge is how long what a provisioner last said is used while none answers. The
+	// provisioner checks every purchase again.
+	catalogueAge = 2 * time.Minute
+)
+
+type target struct{ cluster, datacenter string }
+
+type catalogueEntry struct {
+	catalogue scaling.Catalogue
+	at        time.Time
+}
+
+// gather reads everything a plan depends on. It also reports whether what can be bought for some
+// group is not known yet.
+func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, bool, error) {
+	state, err := p.feed.State(now)
+	if err != nil {
+		return scaling.Snapshot{}, false, err
+	}
+	p.said.change("feed", "")
+	snapshot := translate(state)
+	var groups v1beta1.NodeGroupList
+	if err := p.store.List(ctx, &groups); err != nil {
+		return scaling.Snapshot{}, false, fmt.Errorf("list NodeGroups: %w", err)
+	}
+	unknown := false
+	seen := map[target]scaling.Catalogue{}
+	for i := range groups.Items {
+		group := &groups.Items[i]
+		t := target{group.Spec.Cluster.Identifier, group.Spec.Cluster.Datacenter}
+		catalogue, ok := seen[t]
+		if !ok {
+			catalogue = p.describe(ctx, t, now)
+			seen[t] = catalogue
+		}
+		unknown = unknown || (!catalogue.Known || !catalogue.ClusterKnown) && catalogue.Health == scaling.Healthy
+		snapshot.Groups = append(snapshot.Groups, scaling.Group{NodeGroup: group, Catalogue: catalogue})
+	}
+	var machines v1beta1.VPSieNodeList
+	if err := p.store.List(ctx, &machines); err != nil {
+		return scaling.Snapshot{}, false, fmt.Errorf("list VPSieNodes: %w", err)
+	}
+	snapshot.Machines = p.overlay.merge(machines.Items, now)
+	return snapshot, unknown, nil
+}
+
+// describe asks what can be bought, and falls back to what was said a short while ago.
+func (p *Planner) describe(ctx context.Context, t target, now time.Time) scaling.Catalogue {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	catalogue, err := p.catalogues.Describe(ctx, t.cluster, t.datacenter)
+	if err == nil {
+		p.said.change("catalogue", "")
+		p.known[t] = catalogueEntry{catalogue, now}
+		return catalogue
+	}
+	if p.said.change("catalogue", err.Error()) {
+		p.log.WarnContext(ctx, "provisioner does not say what can be bought", telemetry.KeyError, err)
+	}
+	entry := p.known[t]
+	if entry.at.IsZero() || now.Sub(entry.at) > catalogueAge {
+		return scaling.Catalogue{}
+	}
+	return entry.catalogue
+}
+
+func translate(state *feed.State) scaling.Snapshot {
+	s := scaling.Snapshot{
+		Revision: state.Revision, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets,
+		Nodes: make(map[string]*scaling.Node, len(state.Nodes)), Pending: make(map[scheduling.ShapeID]*scaling.Pending, len(state.Pending)),
+	}
+	for name, n := range state.Nodes {
+		s.Nodes[name] = &scaling.Node{
+			Name: n.Name, Labels: n.Labels, Taints: n.Taints, Allocatable: n.Allocatable, Unschedulable: n.Unschedulable,
+			Ready: n.Ready, Pods: n.Pods, Protection: n.Protection,
+		}
+	}
+	for id, pending := range state.Pending {
+		out := &scaling.Pending{Count: pending.Count, Traceparent: pending.Traceparent}
+		for _, pod := range pending.Sample {
+			out.Sample = append(out.Sample, scaling.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+		}
+		s.Pending[id] = out
+	}
+	return s
+}
+
+// overlayAge bounds how long a write of ours stands in for a cache that does not show it.
+const overlayAge = 30 * time.Second
+
+// overlay is our own writes that the cache may not show yet. Without it a machine that was asked
+// for a moment ago would be asked for again.
+type overlay struct {
+	written map[client.ObjectKey]overlayEntry
+}
+
+type overlayEntry struct {
+	machine *v1beta1.VPSieNode
+	at      time.Time
+}
+
+func newOverlay() overlay { return overlay{written: map[client.ObjectKey]overlayEntry{}} }
+
+func (o *overlay) add(machine *v1beta1.VPSieNode, now time.Time) {
+	o.written[client.ObjectKeyFromObject(machine)] = overlayEntry{machine, now}
+}
+
+// merge puts our writes over what the cache holds, where the cache is older.
+func (o *overlay) merge(cached []v1beta1.VPSieNode, now time.Time) []*v1beta1.VPSieNode {
+	out := make([]*v1beta1.VPSieNode, 0, len(cached)+len(o.written))
+	have := make(map[client.ObjectKey]bool, len(cached))
+	for i := range cached {
+		machine := &cached[i]
+		key := client.ObjectKeyFromObject(machine)
+		have[key] = true
+		if entry, ok := o.written[key]; ok {
+			if machine.UID == entry.machine.UID && machine.Generation < entry.machine.Generation && now.Sub(entry.at) < overlayAge {
+				machine = machine.DeepCopy()
+				machine.Spec = entry.machine.Spec
+			} else {
+				delete(o.written, key)
+			}
+		}
+		out = append(out, machine)
+	}
+	for key, entry := range o.written {
+		if have[key] {
+			continue
+		}
+		if now.Sub(entry.at) >= overlayAge {
+			delete(o.written, key)
+			continue
+		}
+		out = append(out, entry.machine)
+	}
+	return out
+}

@@ -1,0 +1,203 @@
+// Package app makes plans when the cluster changes, and carries them out by writing intents.
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+const (
+	// idleTick is how often a plan is made when nothing seems to change: health and time do.
+	idleTick = 5 * time.Second
+	// unknownRetry is how soon a plan is made again that lacked what can be bought.
+	unknownRetry = 300 * time.Millisecond
+	planTimeout  = 30 * time.Second
+	writersMax   = 8
+)
+
+// Config says how the planner batches.
+type Config struct {
+	BatchIdle      time.Duration `help:"How long nothing may change before waiting pods are planned for." default:"100ms"`
+	BatchMax       time.Duration `help:"How long waiting pods are gathered at most." default:"1s"`
+	LaunchDeadline time.Duration `help:"How long a machine may take from its purchase to a Ready Node." default:"15m"`
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	var problems []error
+	if c.BatchIdle < 0 || c.BatchMax < c.BatchIdle {
+		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
+	}
+	if c.LaunchDeadline <= 0 {
+		problems = append(problems, errors.New("launch-deadline must be positive"))
+	}
+	return errors.Join(problems...)
+}
+
+// Feed is the copy of the cluster that plans are made on.
+type Feed interface {
+	// State returns the newest complete state, or feed.ErrStale.
+	State(now time.Time) (*feed.State, error)
+}
+
+// Catalogues tells what can be bought.
+type Catalogues interface {
+	// Describe answers for one cluster; what is not known is marked so, and an error means that
+	// nobody answers.
+	Describe(ctx context.Context, cluster, datacenter string) (scaling.Catalogue, error)
+}
+
+// Announcer wakes the provisioner.
+type Announcer interface {
+	// Publish stores a message or returns an error after a short time.
+	Publish(ctx context.Context, t bus.Topic, namespace, nodeGroup, id string, m proto.Message) error
+}
+
+// Records keeps decision records. It never blocks.
+type Records interface {
+	Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord)
+}
+
+// Planner makes and carries out plans. Only one may run.
+type Planner struct {
+	feed       Feed
+	catalogues Catalogues
+	store      client.Client
+	announcer  Announcer
+	records    Records
+	events     events.EventRecorder
+	metrics    *Metrics
+	clock      clock.WithTicker
+	config     Config
+	log        *slog.Logger
+
+	changed chan struct{}
+	memory  scaling.Memory
+	overlay overlay
+	said    said
+	known   map[target]catalogueEntry
+	// unwritten are decisions that the group's status does not show yet, oldest first.
+	unwritten map[string][]v1beta1.DecisionSummary
+}
+
+// NewPlanner returns a planner that does nothing until Run.
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+	return &Planner{
+		feed: f, catalogues: catalogues, store: store, announcer: announcer, records: records, events: recorder, metrics: metrics,
+		clock: c, config: config, log: log, changed: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
+		unwritten: map[string][]v1beta1.DecisionSummary{},
+	}
+}
+
+// Changed says that the feed, a NodeGroup or a VPSieNode changed. It never blocks and may be called
+// from anywhere.
+func (p *Planner) Changed() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run plans until ctx ends: after each change, once it has settled, and from time to time.
+func (p *Planner) Run(ctx context.Context) error {
+	wait := time.Duration(0)
+	for {
+		timer := p.clock.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C():
+		case <-p.changed:
+			timer.Stop()
+			if !p.settle(ctx) {
+				return nil
+			}
+		}
+		wait = p.pass(ctx)
+	}
+}
+
+// settle waits until pods stop to arrive, so that one decision serves them all: until nothing has
+// changed for the batch's idle time and the scheduler has looked at every new pod, but no longer
+// than the batch's maximum. It reports false when ctx ends.
+func (p *Planner) settle(ctx context.Context) bool {
+	end := p.clock.NewTimer(p.config.BatchMax)
+	defer end.Stop()
+	for {
+		idle := p.clock.NewTimer(p.config.BatchIdle)
+		select {
+		case <-ctx.Done():
+			idle.Stop()
+			return false
+		case <-end.C():
+			idle.Stop()
+			return true
+		case <-p.changed:
+			idle.Stop()
+		case <-idle.C():
+			if state, err := p.feed.State(p.clock.Now()); err != nil || state.Arriving == 0 {
+				return true
+			}
+		}
+	}
+}
+
+// pass makes one plan and carries it out. It returns when to make the next.
+func (p *Planner) pass(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, planTimeout)
+	defer cancel()
+	began := p.clock.Now()
+	snapshot, pressure, err := p.gather(ctx, began)
+	if errors.Is(err, feed.ErrStale) {
+		// Time that was not watched does not count.
+		p.memory = scaling.Memory{}
+		p.holdStill(ctx, err)
+		return time.Second
+	}
+	if err != nil {
+		p.log.WarnContext(ctx, "no plan is made", telemetry.KeyError, err)
+		return time.Second
+	}
+	plan := scaling.Propose(snapshot, p.memory, began)
+	p.metrics.planned(p.clock.Now().Sub(began))
+	p.memory = plan.Memory
+	p.carryOut(ctx, snapshot, plan)
+	p.tell(ctx, snapshot, plan)
+	p.writeStatus(ctx, snapshot, plan)
+	return p.nextIn(plan, pressure, began)
+}
+
+func (p *Planner) nextIn(plan scaling.Plan, unknown bool, now time.Time) time.Duration {
+	wait := idleTick
+	if unknown {
+		wait = unknownRetry
+	}
+	if !plan.Next.IsZero() {
+		wait = min(wait, max(plan.Next.Sub(now), 0)+time.Millisecond)
+	}
+	return wait
+}
+
+// holdStill says once that nothing is decided while the feed is stale.
+func (p *Planner) holdStill(ctx context.Context, why error) {
+	if !p.said.change("feed", why.Error()) {
+		return
+	}
+	p.log.WarnContext(ctx, "nothing is decided until the feed is current", telemetry.KeyError, why)
+	p.recordHold(ctx, why)
+}

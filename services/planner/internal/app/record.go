@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// said remembers what was last said about a subject, so that a standing refusal is told once.
+type said struct{ last map[string]string }
+
+func newSaid() said { return said{last: map[string]string{}} }
+
+// change reports whether the text differs from the last one about the subject, and remembers it;
+// an empty text forgets the subject.
+func (s *said) change(subject, text string) bool {
+	if s.last[subject] == text {
+		return false
+	}
+	if text == "" {
+		delete(s.last, subject)
+		return false
+	}
+	s.last[subject] = text
+	return true
+}
+
+// keep forgets the subjects with a prefix that are not in use any more.
+func (s *said) keep(prefix string, inUse map[string]bool) {
+	for subject := range s.last {
+		if strings.HasPrefix(subject, prefix) && !inUse[subject] {
+			delete(s.last, subject)
+		}
+	}
+}
+
+func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRecord) {
+	if r.Id == "" {
+		r.Id = p.newID()
+	}
+	r.Time = timestamppb.New(p.clock.Now())
+	r.NodeGroup = group
+	namespace, name, _ := strings.Cut(group, "/")
+	p.records.Decided(ctx, namespace, name, r)
+	if group != "" {
+		p.unwritten[group] = append(p.unwritten[group], v1beta1.DecisionSummary{
+			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: kinds[r.Kind], Reason: r.Reason, Message: truncate(r.Message),
+		})
+		p.unwritten[group] = p.unwritten[group][max(len(p.unwritten[group])-recentDecisionsMax, 0):]
+	}
+	p.log.InfoContext(ctx, "decision", telemetry.KeyDecision, r.Id, "kind", kinds[r.Kind], telemetry.KeyNodeGroup, group,
+		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
+		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
+}
+
+// kinds are the names of decisions for people.
+var kinds = map[busv1.DecisionKind]string{
+	busv1.DecisionKind_DECISION_KIND_SCALE_UP: "ScaleUp", busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: "NoScaleUp",
+	busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: "ScaleDown", busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: "NoScaleDown",
+	busv1.DecisionKind_DECISION_KIND_HOLD: "Hold",
+}
+
+func groupSubject(group string) *busv1.Subject {
+	namespace, name, _ := strings.Cut(group, "/")
+	return &busv1.Subject{Kind: "NodeGroup", Namespace: namespace, Name: name}
+}
+
+func launchRecord(plan scaling.Plan, l *scaling.Launch) *busv1.DecisionRecord {
+	r := &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_SCALE_UP, Subject: groupSubject(l.Group), Reason: string(l.Reason),
+		Message: l.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: int64(l.MonthlyPrice),
+	}
+	for _, n := range l.Pods {
+		r.Pods += int32(min(n, 1<<30))
+	}
+	for _, c := range l.Candidates {
+		r.Candidates = append(r.Candidates, &busv1.Candidate{
+			Name: c.Group, Offering: c.Offering, Nodes: int32(min(c.Nodes, 1<<30)), MonthlyPriceMicros: int64(c.MonthlyPrice),
+			Rejection: string(c.Rejection), Message: c.Message,
+		})
+	}
+	return r
+}
+
+func (p *Planner) recordLaunch(ctx context.Context, plan scaling.Plan, l *scaling.Launch, id string, machines []string) {
+	r := launchRecord(plan, l)
+	r.Id, r.VpsieNodes = id, machines
+	p.record(ctx, l.Group, r)
+}
+
+// recommend records what a group would buy that only recommends.
+func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.Launch) {
+	if !p.said.change("recommend/"+l.Group, l.Message) {
+		return
+	}
+	r := launchRecord(plan, l)
+	r.Kind, r.Reason = busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, string(reason.NoScaleUpGroupRecommend)
+	p.record(ctx, l.Group, r)
+	p.metrics.decided(decisionNoScaleUp, 1)
+}
+
+func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRecord {
+	return &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
+		Message: r.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: -int64(r.MonthlyPrice), Pods: int32(min(r.Pods, 1<<30)),
+		VpsieNodes: []string{r.Machine},
+	}
+}
+
+func (p *Planner) recordRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
+	record := retirementRecord(plan, r)
+	record.Id = id
+	p.record(ctx, r.Group, record)
+}
+
+// recommendRetirement records a machine that a group would retire that only recommends.
+func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
+	if !p.said.change("kept/"+r.Node, string(reason.NoScaleDownGroupRecommend)) {
+		return
+	}
+	record := retirementRecord(plan, r)
+	record.Id, record.Kind, record.Reason = id, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, string(reason.NoScaleDownGroupRecommend)
+	p.record(ctx, r.Group, record)
+	p.metrics.decided(decisionNoScaleDown, 1)
+}
+
+// recordRefusal records pods for which nothing is bought.
+func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) {
+	p.record(ctx, "", &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
+		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left, 1<<30)),
+		Parameters: map[string]string{"shape": string(shape)},
+	})
+	p.metrics.decided(decisionNoScaleUp, 1)
+}
+
+// recordKept records a node that stays.
+func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string, refusal scaling.Refusal) {
+	p.record(ctx, "", &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: node},
+		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis,
+	})
+	p.metrics.decided(decisionNoScaleDown, 1)
+}
+
+func (p *Planner) recordHold(ctx context.Context, why error) {
+	p.record(ctx, "", &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(reason.HoldFeedStale),
+		Message: "nothing is decided until the observer's feed is current: " + why.Error(),
+	})
+	p.metrics.decided(decisionHold, 1)
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// Events of pods, by the names that users of Cluster Autoscaler know.
+const (
+	eventTriggered    = "TriggeredScaleUp"
+	eventNotTriggered = "NotTriggerScaleUp"
+	actionScaleUp     = "ScaleUp"
+)
+
+// Prefixes of what was said, by kind of subject.
+const (
+	saidPod   = "pod/"
+	saidShape = "shape/"
+	saidKept  = "kept/"
+)
+
+// tellLaunch tells the pods that a decision serves.
+func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1beta1.NodeGroup) {
+	p.events.Eventf(group, nil, corev1.EventTypeNormal, "ScaleUp", actionScaleUp, "%s", truncate(l.Message))
+	for id := range l.Pods {
+		pending := s.Pending[id]
+		if pending == nil {
+			continue
+		}
+		for _, pod := range pending.Sample {
+			p.said.change(saidPod+pod.UID, eventTriggered)
+			p.events.Eventf(reference(pod), group, corev1.EventTypeNormal, eventTriggered, actionScaleUp, "%s",
+				truncate("pod triggered scale-up of NodeGroup "+l.Group+": "+l.Message))
+		}
+	}
+}
+
+// tell explains refusals: to the pods that wait, in the log and on the bus, each once until it changes.
+func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
+	inUse := map[string]bool{}
+	for id, fate := range plan.Shapes {
+		pending := s.Pending[id]
+		if pending == nil || fate.Left == 0 || fate.Refusal.Code == "" {
+			continue
+		}
+		inUse[saidShape+string(id)] = true
+		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) {
+			p.recordRefusal(ctx, plan, pending.Sample[0], fate, id)
+		}
+		// The newest pods of a shape are those that find no place.
+		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left, 0):] {
+			inUse[saidPod+pod.UID] = true
+			if p.said.change(saidPod+pod.UID, fate.Refusal.Message) {
+				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, actionScaleUp, "%s",
+					truncate("no machine is bought for the pod: "+fate.Refusal.Message))
+			}
+		}
+	}
+	for id := range s.Pending {
+		for _, pod := range s.Pending[id].Sample {
+			inUse[saidPod+pod.UID] = true
+		}
+	}
+	for node, refusal := range plan.Kept {
+		inUse[saidKept+node] = true
+		if p.said.change(saidKept+node, string(refusal.Code)) {
+			p.recordKept(ctx, plan, node, refusal)
+		}
+	}
+	for _, r := range plan.Retirements {
+		inUse[saidKept+r.Node] = r.Recommended
+	}
+	p.said.keep(saidPod, inUse)
+	p.said.keep(saidShape, inUse)
+	p.said.keep(saidKept, inUse)
+}
+
+func reference(pod scaling.Pod) *corev1.Pod {
+	out := &corev1.Pod{}
+	out.Namespace, out.Name, out.UID = pod.Namespace, pod.Name, types.UID(pod.UID)
+	return out
+}

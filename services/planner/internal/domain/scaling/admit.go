@@ -1,0 +1,125 @@
+package scaling
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+)
+
+// offeringsShown bounds the sizes that a message lists.
+const offeringsShown = 8
+
+// admit says why nothing may be bought for a group now; the zero Refusal means that it may. It also
+// notes which sizes the group can buy.
+func (p *planner) admit(g *Group) Refusal {
+	c := &g.Catalogue
+	switch {
+	case g.Spec.MinNodes > g.Spec.MaxNodes:
+		return Refusal{reason.NoScaleUpGroupInvalid, fmt.Sprintf(
+			"minNodes (%d) is above maxNodes (%d), so no number of nodes would satisfy both; nothing is bought or removed for the group until this is mended; lower minNodes or raise maxNodes",
+			g.Spec.MinNodes, g.Spec.MaxNodes)}
+	case c.Health == Unauthorized:
+		return Refusal{reason.NoScaleUpUnauthorized, fmt.Sprintf(
+			"VPSie refuses the credentials (%s), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it", c.HealthMessage)}
+	case c.ClusterKnown && !c.ClusterFound:
+		return Refusal{reason.NoScaleUpClusterUnknown, fmt.Sprintf(
+			"VPSie knows no cluster %s (%s), so nothing is bought for the group; it is looked up again every minute; correct spec.cluster.identifier, or give the credentials access to that cluster",
+			g.Spec.Cluster.Identifier, c.ClusterMessage)}
+	case c.Health == Unavailable:
+		return Refusal{reason.NoScaleUpAPIUnavailable, fmt.Sprintf(
+			"VPSie's API fails (%s), so calls are kept back and nothing is bought or deleted; it is tried again every few seconds and work resumes by itself; nothing needs to be done unless this lasts", c.HealthMessage)}
+	case !c.Known || !c.ClusterKnown || p.blind[g.name()]:
+		return Refusal{reason.NoScaleUpCatalogueUnknown,
+			"what VPSie sells for the group is not known yet, so nothing is bought on a guess; it is asked again at once; look at the provisioner's log if this lasts"}
+	}
+	wanted := p.wanted(g)
+	if len(wanted) == 0 {
+		return p.nothingWanted(g)
+	}
+	var backoff *Offering
+	for _, o := range wanted {
+		if o.BackoffUntil.After(p.now) {
+			p.due(o.BackoffUntil)
+			if backoff == nil || o.BackoffUntil.Before(backoff.BackoffUntil) {
+				backoff = o
+			}
+			continue
+		}
+		p.offerings[g.name()] = append(p.offerings[g.name()], o)
+	}
+	switch {
+	case g.Spec.Mode == v1beta1.ModePaused:
+		return Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
+	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
+		return Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
+	case len(p.offerings[g.name()]) == 0:
+		return Refusal{backoff.BackoffReason, fmt.Sprintf(
+			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself after a while; %s", backoff.BackoffMessage, remedy(backoff.BackoffReason))}
+	}
+	return Refusal{}
+}
+
+func remedy(code reason.Code) string {
+	if code == reason.NoScaleUpQuota {
+		return "raise the limit of workers at VPSie, or lower maxNodes"
+	}
+	return "allow more sizes in the group if this lasts"
+}
+
+// wanted are the sizes that the group allows, cheapest first.
+func (p *planner) wanted(g *Group) []*Offering {
+	var wanted []*Offering
+	for i := range g.Catalogue.Offerings {
+		o := &g.Catalogue.Offerings[i]
+		if len(g.Spec.Offerings) > 0 && !slices.Contains(g.Spec.Offerings, o.ID) || !selected(g.Spec.OfferingSelector, o) {
+			continue
+		}
+		wanted = append(wanted, o)
+	}
+	slices.SortFunc(wanted, func(a, b *Offering) int {
+		if a.MonthlyPrice != b.MonthlyPrice {
+			return int(a.MonthlyPrice - b.MonthlyPrice)
+		}
+		return int(a.ID - b.ID)
+	})
+	return wanted
+}
+
+func selected(s *v1beta1.OfferingSelector, o *Offering) bool {
+	if s == nil {
+		return true
+	}
+	return !(s.MinCPU != nil && o.MilliCPU < s.MinCPU.MilliValue() ||
+		s.MaxCPU != nil && o.MilliCPU > s.MaxCPU.MilliValue() ||
+		s.MinMemory != nil && o.MemoryBytes < s.MinMemory.Value() ||
+		s.MaxMemory != nil && o.MemoryBytes > s.MaxMemory.Value() ||
+		s.MaxMonthlyPrice != nil && o.MonthlyPrice > money.FromQuantity(s.MaxMonthlyPrice))
+}
+
+// nothingWanted says why none of the sizes on sale is for the group.
+func (p *planner) nothingWanted(g *Group) Refusal {
+	var sold []string
+	for _, o := range g.Catalogue.Offerings {
+		if len(sold) == offeringsShown {
+			sold = append(sold, "…")
+			break
+		}
+		sold = append(sold, fmt.Sprintf("%d (%s)", o.ID, o.Name))
+	}
+	shown := "sold are " + strings.Join(sold, ", ")
+	if len(sold) == 0 {
+		shown = "nothing is sold there; check spec.cluster.datacenter"
+	}
+	if len(g.Spec.Offerings) > 0 {
+		return Refusal{reason.NoScaleUpOfferingUnknown, fmt.Sprintf(
+			"VPSie sells none of the sizes %v in datacenter %s, so nothing can be bought for the group; the list is read again every five minutes; name sizes that are sold in spec.offerings: %s",
+			g.Spec.Offerings, g.Spec.Cluster.Datacenter, shown)}
+	}
+	return Refusal{reason.NoScaleUpNoOffering, fmt.Sprintf(
+		"no size that VPSie sells in datacenter %s meets spec.offeringSelector, so nothing can be bought for the group; the list is read again every five minutes; widen the selector: %s",
+		g.Spec.Cluster.Datacenter, shown)}
+}

@@ -1,0 +1,295 @@
+package scaling
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// Defaults of a NodeGroup's scale-down policy, for objects that the API server did not default.
+const (
+	thresholdDefault    = 50
+	unneededForDefault  = 10 * time.Minute
+	leavingMaxDefault   = 5
+	drainFailedCooldown = 5 * time.Minute
+)
+
+// removal is a managed node that is looked at for removal.
+type removal struct {
+	group       *Group
+	machine     *v1beta1.VPSieNode
+	node        *Node
+	utilization int64
+	pods        int
+	since       time.Time
+}
+
+// scaleDown finds the nodes that can go: what they run fits elsewhere, nothing protects them, and
+// that has been so for long enough. A node that can go is taken out of the simulation before the
+// next is looked at, so nodes that could replace only each other do not both go.
+func (p *planner) scaleDown(m Memory) {
+	targets := make(map[string]*scheduling.Bin, len(p.existing))
+	for _, bin := range p.existing {
+		targets[bin.Name] = bin
+	}
+	budgets := maps.Clone(p.snapshot.Budgets)
+	leaving := map[string]int{}
+	for _, g := range p.groups {
+		leaving[g.name()] = p.counts[g.name()].leaving
+	}
+	for _, r := range p.removals(m) {
+		refusal := p.keep(r, targets, budgets)
+		if refusal.Code != "" {
+			p.plan.Kept[r.node.Name] = refusal
+			continue
+		}
+		since, known := m.Unneeded[r.node.Name]
+		if !known || since.After(p.now) {
+			since = p.now
+		}
+		p.plan.Memory.Unneeded[r.node.Name] = since
+		if refusal := p.hold(r, since, leaving); refusal.Code != "" {
+			p.plan.Kept[r.node.Name] = refusal
+			continue
+		}
+		leaving[r.group.name()]++
+		p.retire(r, since)
+	}
+}
+
+// removals are the managed nodes in the order in which they would go: those that have been unneeded
+// longest, then the emptiest, then the dearest.
+func (p *planner) removals(m Memory) []removal {
+	var out []removal
+	for _, machine := range p.snapshot.Machines {
+		node := p.snapshot.Nodes[machine.Status.NodeName]
+		group := p.find(groupOf(machine))
+		if machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || node == nil {
+			continue
+		}
+		if group == nil {
+			p.plan.Kept[node.Name] = Refusal{reason.NoScaleDownDisabled, "the node's NodeGroup does not exist any more; delete the VPSieNode to retire the machine"}
+			continue
+		}
+		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
+		used := scheduling.Resources{}
+		for id, n := range node.Pods {
+			if item := p.snapshot.Items[id]; item != nil && !item.Shape.IsDaemon() {
+				used.Add(item.Shape.Requests, int64(n))
+				r.pods += n
+			}
+		}
+		r.utilization = scheduling.Utilization(used, node.Allocatable)
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b removal) int {
+		return cmp.Or(
+			bySince(a.since, b.since),
+			cmp.Compare(a.utilization, b.utilization),
+			cmp.Compare(money.FromQuantity(b.machine.Status.MonthlyPrice), money.FromQuantity(a.machine.Status.MonthlyPrice)),
+			cmp.Compare(a.node.Name, b.node.Name),
+		)
+	})
+	return out
+}
+
+// bySince puts earlier times first and unknown ones last.
+func bySince(a, b time.Time) int {
+	if a.IsZero() != b.IsZero() {
+		if a.IsZero() {
+			return 1
+		}
+		return -1
+	}
+	return a.Compare(b)
+}
+
+// keep says why a node cannot go. When it can, its pods are placed on other nodes and it leaves the
+// simulation.
+func (p *planner) keep(r removal, targets map[string]*scheduling.Bin, budgets map[string]int) Refusal {
+	threshold := thresholdDefault
+	if t := r.group.Spec.ScaleDown.UtilizationThreshold; t != nil {
+		threshold = int(*t)
+	}
+	bin := targets[r.node.Name]
+	switch {
+	case p.closedForGood(r.group):
+		return p.closed[r.group.name()]
+	case r.group.Spec.Mode == v1beta1.ModePaused:
+		return Refusal{reason.NoScaleDownGroupPaused, "the group is paused"}
+	case r.group.Spec.ScaleDown.Enabled != nil && !*r.group.Spec.ScaleDown.Enabled:
+		return Refusal{reason.NoScaleDownDisabled, "scale-down is switched off for the group (scaleDown.enabled)"}
+	case r.node.Protection != "":
+		return Refusal{r.node.Protection, "an annotation or label of the node forbids its removal"}
+	case !r.node.Ready || bin == nil:
+		return Refusal{reason.NoScaleDownNodeNotReady, "the node is not Ready, so what runs on it is not known for certain"}
+	case r.pods > 0 && int(r.utilization) >= threshold:
+		return Refusal{reason.NoScaleDownUtilization, fmt.Sprintf("pods request %d%% of the node, and the threshold is %d%%", r.utilization, threshold)}
+	case len(bin.Placed) > 0:
+		return Refusal{reason.NoScaleDownPendingPods, "pods are waiting that this node will take"}
+	}
+	if failed, at := drainFailed(r.machine); failed && p.now.Sub(at) < drainFailedCooldown {
+		p.due(at.Add(drainFailedCooldown))
+		return Refusal{reason.NoScaleDownDrainFailed, "its last drain was given up a short while ago"}
+	}
+	if refusal := p.protected(r.node, budgets); refusal.Code != "" {
+		return refusal
+	}
+	return p.move(r.node, targets, budgets)
+}
+
+// closedForGood reports whether the group is in a state in which nothing may be removed either.
+func (p *planner) closedForGood(g *Group) bool {
+	switch p.closed[g.name()].Code {
+	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpAPIUnavailable, reason.NoScaleUpClusterUnknown:
+		return true
+	}
+	return false
+}
+
+// drainFailed tells whether and when the machine's last drain was given up.
+func drainFailed(m *v1beta1.VPSieNode) (bool, time.Time) {
+	for _, c := range m.Status.Conditions {
+		if c.Type == v1beta1.ConditionDrained && c.Status == metav1.ConditionFalse && c.Reason != "Withdrawn" {
+			return true, c.LastTransitionTime.Time
+		}
+	}
+	return false, time.Time{}
+}
+
+// protected says which pod keeps the node.
+func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
+	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
+		item := p.snapshot.Items[id]
+		if item == nil {
+			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
+		}
+		shape := item.Shape
+		if shape.IsDaemon() || shape.IsExpendable() {
+			continue
+		}
+		if shape.Protection != "" {
+			return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
+		}
+		if shape.Unjudged != "" {
+			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node has a constraint that is not evaluated (" + string(shape.Unjudged) + "), so where it could go is unknown"}
+		}
+		for _, budget := range shape.Budgets {
+			if budgets[budget] <= 0 {
+				return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
+			}
+		}
+	}
+	return Refusal{}
+}
+
+// move places the node's pods on other nodes, or says which do not fit.
+func (p *planner) move(node *Node, targets map[string]*scheduling.Bin, budgets map[string]int) Refusal {
+	placed := map[string]*scheduling.Bin{}
+	names := slices.Sorted(maps.Keys(targets))
+	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
+		item, left := p.snapshot.Items[id], node.Pods[id]
+		if item.Shape.IsDaemon() || item.Shape.IsExpendable() {
+			continue
+		}
+		for _, name := range names {
+			if name == node.Name || left == 0 {
+				continue
+			}
+			bin := placed[name]
+			if bin == nil {
+				bin = targets[name]
+			}
+			if bin.Room(item.Shape) == 0 || !bin.Admits(item).OK() {
+				continue
+			}
+			if placed[name] == nil {
+				bin = bin.Clone()
+				// What is moved here by the simulation is not a waiting pod.
+				bin.Placed = maps.Clone(targets[name].Placed)
+				placed[name] = bin
+			}
+			moved := min(left, bin.Room(item.Shape))
+			bin.Free.Add(item.Shape.Requests, int64(-moved))
+			left -= moved
+		}
+		if left > 0 {
+			return Refusal{reason.NoScaleDownPodNoPlace, fmt.Sprintf("%d of its pods (%s) fit on no other node", left, describeShape(item.Shape))}
+		}
+	}
+	maps.Copy(targets, placed)
+	delete(targets, node.Name)
+	for id, n := range node.Pods {
+		for _, budget := range p.snapshot.Items[id].Shape.Budgets {
+			budgets[budget] -= n
+		}
+	}
+	return Refusal{}
+}
+
+func describeShape(s *scheduling.Shape) string {
+	var parts []string
+	for name, amount := range s.Requests {
+		if name != "pods" {
+			parts = append(parts, scheduling.FormatAmount(name, amount)+" "+string(name))
+		}
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		return "no requests"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// hold says why a node that can go does not go yet.
+func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refusal {
+	wait, most := unneededForDefault, leavingMaxDefault
+	if d := r.group.Spec.ScaleDown.UnneededFor; d != nil {
+		wait = d.Duration
+	}
+	if n := r.group.Spec.ScaleDown.MaxNodesPerStep; n != nil {
+		most = int(*n)
+	}
+	name := r.group.name()
+	c := p.counts[name]
+	switch {
+	case c.machines-leaving[name] <= int(r.group.Spec.MinNodes):
+		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
+	case p.now.Sub(since) < wait:
+		p.due(since.Add(wait))
+		return Refusal{reason.NoScaleDownUnneededFor, fmt.Sprintf("the node can go, and does once that has been so for %s", wait)}
+	case leaving[name] >= most:
+		return Refusal{reason.NoScaleDownStepLimit, fmt.Sprintf("%d nodes of the group are leaving already (scaleDown.maxNodesPerStep)", leaving[name])}
+	}
+	return Refusal{}
+}
+
+func (p *planner) retire(r removal, since time.Time) {
+	out := Retirement{
+		Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
+		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(r.machine.Status.MonthlyPrice),
+	}
+	verb := "retire"
+	if out.Recommended {
+		verb = "would retire"
+	}
+	idle := p.now.Sub(since).Round(time.Second)
+	if r.pods == 0 {
+		out.Reason = reason.ScaleDownEmpty
+		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; saves %s a month", verb, r.node.Name, idle, out.MonthlyPrice)
+	} else {
+		out.Message = fmt.Sprintf("%s %s: its %d pods request %d%% of it and have fitted elsewhere for %s; saves %s a month",
+			verb, r.node.Name, r.pods, r.utilization, idle, out.MonthlyPrice)
+	}
+	p.plan.Retirements = append(p.plan.Retirements, out)
+}

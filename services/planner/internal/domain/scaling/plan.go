@@ -1,0 +1,191 @@
+package scaling
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// Plan is what to do, and why, for one snapshot.
+type Plan struct {
+	// Basis is the revision of the feed that the plan was made on.
+	Basis uint64
+	// Launches are the purchases, one entry a group.
+	Launches []Launch
+	// Retirements are the machines to retire, one entry a machine.
+	Retirements []Retirement
+	// Shapes tells for each waiting shape what becomes of it.
+	Shapes map[scheduling.ShapeID]Fate
+	// Kept tells for each managed node that stays why it does, by name of the node.
+	Kept map[string]Refusal
+	// Groups tells what each group's status should say.
+	Groups map[string]Report
+	// Memory is for the next plan.
+	Memory Memory
+	// Next is when time alone may change the plan, zero when it cannot.
+	Next time.Time
+}
+
+// Launch buys machines for one group.
+type Launch struct {
+	// Group is namespace/name.
+	Group string
+	// Recommended says that the group's mode keeps the purchase from being made.
+	Recommended bool
+	Reason      reason.Code
+	Message     string
+	// Machines are the purchases, in order.
+	Machines []Machine
+	// Pods counts the pods that the purchases serve, by shape.
+	Pods map[scheduling.ShapeID]int
+	// MonthlyPrice is the price of all machines together.
+	MonthlyPrice money.Micros
+	// Candidates are the sizes that were weighed.
+	Candidates []Candidate
+}
+
+// Machine is one purchase.
+type Machine struct {
+	Offering     int64
+	OfferingName string
+	MonthlyPrice money.Micros
+}
+
+// Candidate is a size that was weighed for a decision.
+type Candidate struct {
+	Group        string
+	Offering     string
+	Nodes        int
+	MonthlyPrice money.Micros
+	Rejection    reason.Code
+	Message      string
+}
+
+// Retirement takes one machine away.
+type Retirement struct {
+	// Group is namespace/name; Machine is the VPSieNode's name in the group's namespace.
+	Group, Machine string
+	// Recommended says that the group's mode keeps the machine from being retired.
+	Recommended  bool
+	Node         string
+	Reason       reason.Code
+	Message      string
+	MonthlyPrice money.Micros
+	// Pods is how many pods have to move.
+	Pods int
+}
+
+// Refusal says why something is not done.
+type Refusal struct {
+	Code    reason.Code
+	Message string
+}
+
+// Fate is what becomes of the waiting pods of a shape.
+type Fate struct {
+	Pods int
+	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve.
+	OnExisting, OnLaunching, OnNew int
+	// Left counts the pods that nothing serves, and Refusal says why.
+	Left    int
+	Refusal Refusal
+	// ByGroup is the refusal of each group, by namespace/name.
+	ByGroup map[string]Refusal
+	// Launch is the group, as namespace/name, that buys for the shape; empty when none does.
+	Launch string
+}
+
+// Report is what a group's status says of a plan.
+type Report struct {
+	Nodes, ReadyNodes, LaunchingNodes, LeavingNodes, DesiredNodes, PendingPods int
+	MonthlyCost                                                                money.Micros
+	Conditions                                                                 []Condition
+}
+
+// Truth is the status of a condition.
+type Truth int
+
+// What a condition can be.
+const (
+	Unknown Truth = iota
+	False
+	True
+)
+
+// Condition is a statement about a group.
+type Condition struct {
+	Type    string
+	Status  Truth
+	Reason  string
+	Message string
+}
+
+// Memory is what a plan hands to the next: time that was not watched does not count, so it starts
+// empty with each process and after each gap in the feed.
+type Memory struct {
+	// Unneeded is since when a node could have gone, by name.
+	Unneeded map[string]time.Time
+}
+
+// Propose makes the plan for a snapshot. It depends on its arguments alone.
+func Propose(s Snapshot, m Memory, now time.Time) Plan {
+	p := planner{snapshot: &s, now: now, plan: Plan{
+		Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
+		Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
+	}}
+	p.look()
+	p.scaleUp()
+	p.scaleDown(m)
+	p.report()
+	return p.plan
+}
+
+// planner is the work on one plan.
+type planner struct {
+	snapshot *Snapshot
+	now      time.Time
+	plan     Plan
+
+	groups  []*Group
+	daemons []*scheduling.Item
+	// closed says of each group why nothing may be bought for it, by name; absent means open.
+	closed map[string]Refusal
+	counts map[string]counts
+	// offerings are the sizes that each group may buy, by name, those in backoff left out.
+	offerings map[string][]*Offering
+	existing  []*scheduling.Bin
+	launching []*scheduling.Bin
+	// blind says of a group that machines are on their way whose size is unknown.
+	blind map[string]bool
+}
+
+// look makes the bins and finds out what each group may do.
+func (p *planner) look() {
+	// What is learned about sizes must not reach the caller's snapshot.
+	p.snapshot.Groups = slices.Clone(p.snapshot.Groups)
+	for i := range p.snapshot.Groups {
+		p.snapshot.Groups[i].Catalogue.Offerings = slices.Clone(p.snapshot.Groups[i].Catalogue.Offerings)
+	}
+	p.groups = p.snapshot.groups()
+	p.daemons = p.snapshot.daemons()
+	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
+	p.learn()
+	for _, g := range p.groups {
+		p.counts[g.name()] = p.snapshot.count(g.name())
+	}
+	p.makeBins()
+	for _, g := range p.groups {
+		if refusal := p.admit(g); refusal.Code != "" {
+			p.closed[g.name()] = refusal
+		}
+	}
+}
+
+func (p *planner) due(at time.Time) {
+	if at.After(p.now) && (p.plan.Next.IsZero() || at.Before(p.plan.Next)) {
+		p.plan.Next = at
+	}
+}

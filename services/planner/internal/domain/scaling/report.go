@@ -1,0 +1,149 @@
+package scaling
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+)
+
+// report writes what each group's status says.
+func (p *planner) report() {
+	for _, g := range p.groups {
+		c := p.counts[g.name()]
+		r := Report{
+			Nodes: c.machines, ReadyNodes: c.ready, LaunchingNodes: c.launching, LeavingNodes: c.leaving,
+			MonthlyCost: c.cost, DesiredNodes: c.staying(), PendingPods: p.considered(g),
+		}
+		for _, l := range p.plan.Launches {
+			if l.Group == g.name() && !l.Recommended {
+				r.DesiredNodes += len(l.Machines)
+			}
+		}
+		for _, retirement := range p.plan.Retirements {
+			if retirement.Group == g.name() && !retirement.Recommended {
+				r.DesiredNodes--
+			}
+		}
+		r.Conditions = []Condition{
+			p.ready(g), apiHealthy(g), p.capacity(g), p.active(g, r),
+			{v1beta1.ConditionAtMinimum, truth(r.DesiredNodes <= int(g.Spec.MinNodes)), "NodeCount", fmt.Sprintf("minNodes is %d", g.Spec.MinNodes)},
+			{v1beta1.ConditionAtMaximum, truth(c.machines >= int(g.Spec.MaxNodes)), "NodeCount", fmt.Sprintf("maxNodes is %d", g.Spec.MaxNodes)},
+		}
+		p.plan.Groups[g.name()] = r
+	}
+}
+
+func truth(is bool) Truth {
+	if is {
+		return True
+	}
+	return False
+}
+
+// considered counts the waiting pods that a node of the group could be for: those that only its
+// labels and taints exclude are not.
+func (p *planner) considered(g *Group) int {
+	pods := 0
+	for _, fate := range p.plan.Shapes {
+		switch fate.ByGroup[g.name()].Code {
+		case reason.NoScaleUpSelector, reason.NoScaleUpTaint:
+		default:
+			pods += fate.Pods
+		}
+	}
+	return pods
+}
+
+// ready says whether the group's specification can be acted on. An outage of the API does not make
+// a good specification bad; APIHealthy tells of it.
+func (p *planner) ready(g *Group) Condition {
+	refusal := p.closed[g.name()]
+	c := Condition{Type: v1beta1.ConditionReady, Status: False, Reason: refusal.Code.Condition(), Message: refusal.Message}
+	switch refusal.Code {
+	case reason.NoScaleUpCatalogueUnknown, reason.NoScaleUpAPIUnavailable:
+		c.Status = Unknown
+		if g.Catalogue.Known && g.Catalogue.ClusterKnown {
+			return p.valid(g)
+		}
+		return c
+	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpClusterUnknown, reason.NoScaleUpOfferingUnknown, reason.NoScaleUpNoOffering:
+		return c
+	}
+	return p.valid(g)
+}
+
+func (p *planner) valid(g *Group) Condition {
+	message := fmt.Sprintf("%d sizes may be bought", len(p.wanted(g)))
+	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
+		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
+	}
+	return Condition{v1beta1.ConditionReady, True, "Valid", message}
+}
+
+func (p *planner) unknownOfferings(g *Group) []int64 {
+	var unknown []int64
+	for _, id := range g.Spec.Offerings {
+		if !slices.ContainsFunc(g.Catalogue.Offerings, func(o Offering) bool { return o.ID == id }) {
+			unknown = append(unknown, id)
+		}
+	}
+	return unknown
+}
+
+func apiHealthy(g *Group) Condition {
+	c := Condition{Type: v1beta1.ConditionAPIHealthy, Status: True, Reason: "Healthy", Message: "VPSie answers"}
+	switch g.Catalogue.Health {
+	case HealthUnknown:
+		c.Status, c.Reason, c.Message = Unknown, "NotAskedYet", "VPSie was not asked yet, or the provisioner does not answer"
+	case Unauthorized:
+		c.Status, c.Reason = False, "Unauthorized"
+		c.Message = "VPSie refuses the credentials (" + g.Catalogue.HealthMessage + "), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it"
+	case Unavailable:
+		c.Status, c.Reason = False, "BreakerOpen"
+		c.Message = "VPSie's API fails (" + g.Catalogue.HealthMessage + "), so the circuit breaker keeps calls back and nothing is bought or deleted; it is tried again every few seconds and work resumes by itself; nothing needs to be done unless this lasts"
+	}
+	return c
+}
+
+// capacity says whether the group leaves pods waiting that it was considered for.
+func (p *planner) capacity(g *Group) Condition {
+	waiting := 0
+	var worst Refusal
+	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
+		fate := p.plan.Shapes[id]
+		if fate.Left == 0 || fate.Launch != "" {
+			continue
+		}
+		refusal, judged := fate.ByGroup[g.name()]
+		if !judged {
+			continue
+		}
+		waiting += fate.Left
+		if worst.Code == "" {
+			worst = refusal
+		}
+	}
+	if waiting == 0 {
+		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "no pods wait that the group cannot serve"}
+	}
+	return Condition{v1beta1.ConditionCapacityAvailable, False, worst.Code.Condition(), "pods wait that the group does not serve: " + worst.Message}
+}
+
+func (p *planner) active(g *Group, r Report) Condition {
+	bought, retired := p.bought(g.name()), 0
+	for _, retirement := range p.plan.Retirements {
+		if retirement.Group == g.name() && !retirement.Recommended {
+			retired++
+		}
+	}
+	switch {
+	case r.LaunchingNodes+bought > 0:
+		return Condition{v1beta1.ConditionScalingActive, True, "ScalingUp", "machines are being launched"}
+	case r.LeavingNodes+retired > 0:
+		return Condition{v1beta1.ConditionScalingActive, True, "ScalingDown", "machines are being retired"}
+	}
+	return Condition{v1beta1.ConditionScalingActive, False, "Idle", "no machines are being launched or retired"}
+}

@@ -1,0 +1,184 @@
+// Package scaling decides which machines to buy and which to retire, and says why.
+package scaling
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// Snapshot is everything that a plan depends on, but its time and the memory of earlier ones.
+type Snapshot struct {
+	// Revision of the feed.
+	Revision uint64
+	Items    map[scheduling.ShapeID]*scheduling.Item
+	Nodes    map[string]*Node
+	Pending  map[scheduling.ShapeID]*Pending
+	// Daemons are the shapes of DaemonSets' pods, by name of the DaemonSet.
+	Daemons map[string]scheduling.ShapeID
+	// Budgets are the disruptions that each PodDisruptionBudget allows, by namespace/name.
+	Budgets map[string]int
+	// Groups are the NodeGroups with what can be bought for each.
+	Groups []Group
+	// Machines are the VPSieNodes, those included that were made a moment ago.
+	Machines []*v1beta1.VPSieNode
+}
+
+// Node is a Kubernetes Node and what runs on it.
+type Node struct {
+	Name          string
+	Labels        map[string]string
+	Taints        []corev1.Taint
+	Allocatable   scheduling.Resources
+	Unschedulable bool
+	Ready         bool
+	// Pods counts the unfinished pods bound to the node, by shape.
+	Pods map[scheduling.ShapeID]int
+	// Protection forbids scale-down, empty where nothing does.
+	Protection reason.Code
+}
+
+// Pod names one pod.
+type Pod struct{ Namespace, Name, UID string }
+
+// Pending is the pods of one shape that the scheduler could not place.
+type Pending struct {
+	Count int
+	// Sample names some of the pods, oldest first.
+	Sample []Pod
+	// Traceparent is the trace context of the observation.
+	Traceparent string
+}
+
+// Group is a NodeGroup and what can be bought for it.
+type Group struct {
+	*v1beta1.NodeGroup
+	Catalogue Catalogue
+}
+
+// Name is namespace/name.
+func (g *Group) name() string { return g.Namespace + "/" + g.Name }
+
+// Health is how VPSie's API is doing.
+type Health int
+
+const (
+	// HealthUnknown means that nobody could tell.
+	HealthUnknown Health = iota
+	// Healthy means that calls are answered.
+	Healthy
+	// Unauthorized means that VPSie refuses the credentials.
+	Unauthorized
+	// Unavailable means that calls fail and are kept back.
+	Unavailable
+)
+
+// Catalogue is what VPSie sells for one cluster.
+type Catalogue struct {
+	Health        Health
+	HealthMessage string
+	// ClusterKnown says that VPSie was asked for the cluster; ClusterFound what it answered.
+	ClusterKnown, ClusterFound bool
+	ClusterMessage             string
+	// Known says that the offerings were read at least once; without it they are unknown, not none.
+	Known     bool
+	Offerings []Offering
+}
+
+// Offering is a size, and whether purchases of it pause.
+type Offering struct {
+	scheduling.Offering
+	BackoffUntil   time.Time
+	BackoffReason  reason.Code
+	BackoffMessage string
+}
+
+func groupOf(m *v1beta1.VPSieNode) string { return m.Namespace + "/" + m.Spec.NodeGroup }
+
+// isLeaving reports whether a machine was asked to go.
+func isLeaving(m *v1beta1.VPSieNode) bool {
+	return m.DeletionTimestamp != nil || m.Spec.Retirement != nil ||
+		m.Status.Phase == v1beta1.PhaseDraining || m.Status.Phase == v1beta1.PhaseDeleting
+}
+
+// isFailed reports whether no machine came of an intent, so that it is no capacity and costs nothing.
+func isFailed(m *v1beta1.VPSieNode) bool {
+	return m.Status.Phase == v1beta1.PhaseFailed && m.Status.Identifier == ""
+}
+
+// nodeName is the name of the machine's Node, empty while it is unknown.
+func nodeName(m *v1beta1.VPSieNode) string {
+	if m.Status.NodeName != "" {
+		return m.Status.NodeName
+	}
+	return strings.ToLower(m.Status.Hostname)
+}
+
+// counts are the machines of a group.
+type counts struct {
+	// machines exist or may come to exist, those that leave included.
+	machines, launching, leaving, ready int
+	cost                                money.Micros
+}
+
+// staying are the machines that nobody asked to leave.
+func (c counts) staying() int { return c.machines - c.leaving }
+
+func (s *Snapshot) count(group string) counts {
+	var c counts
+	for _, m := range s.Machines {
+		if groupOf(m) != group || isFailed(m) {
+			continue
+		}
+		c.machines++
+		if m.Status.Identifier != "" {
+			c.cost += money.FromQuantity(m.Status.MonthlyPrice)
+		}
+		node := s.Nodes[nodeName(m)]
+		switch {
+		case isLeaving(m):
+			c.leaving++
+		case m.Status.Phase == v1beta1.PhaseReady:
+			if node != nil && node.Ready {
+				c.ready++
+			}
+		default:
+			c.launching++
+		}
+	}
+	return c
+}
+
+// groups returns the groups in the order of their names.
+func (s *Snapshot) groups() []*Group {
+	out := make([]*Group, len(s.Groups))
+	for i := range s.Groups {
+		out[i] = &s.Groups[i]
+	}
+	slices.SortFunc(out, func(a, b *Group) int { return cmp.Compare(a.name(), b.name()) })
+	return out
+}
+
+// daemons returns the shapes of all DaemonSets' pods, in the order of the DaemonSets' names.
+func (s *Snapshot) daemons() []*scheduling.Item {
+	names := make([]string, 0, len(s.Daemons))
+	for name := range s.Daemons {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var items []*scheduling.Item
+	for _, name := range names {
+		if item := s.Items[s.Daemons[name]]; item != nil {
+			items = append(items, item)
+		}
+	}
+	return items
+}

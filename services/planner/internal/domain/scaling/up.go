@@ -1,0 +1,274 @@
+package scaling
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// scaleUp finds room for the waiting pods: on nodes that are there, on those on their way, and on
+// machines to buy; then it fills groups up to their minimum.
+func (p *planner) scaleUp() {
+	demands := p.demands()
+	acting, advising := p.options(false), p.options(true)
+	packing := scheduling.Pack(demands, p.existing, p.launching, acting, p.limits())
+	p.buy(packing.Purchases, false)
+	advice := scheduling.Packing{}
+	if left := remaining(demands, packing.Left); len(left) > 0 && len(advising) > 0 {
+		advice = scheduling.Pack(left, nil, nil, advising, p.limits())
+		p.buy(advice.Purchases, true)
+	}
+	for _, d := range demands {
+		id := d.Item.ID
+		p.plan.Shapes[id] = Fate{
+			Pods: d.Count, OnExisting: packing.OnExisting[id], OnLaunching: packing.OnLaunching[id], OnNew: packing.Served[id], Left: packing.Left[id],
+		}
+	}
+	p.fillMinimum()
+	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
+		p.explain(id)
+	}
+	for i := range p.plan.Launches {
+		p.describe(&p.plan.Launches[i])
+	}
+}
+
+// demands are the waiting pods that the engine can judge; the fate of the others is settled here.
+func (p *planner) demands() []scheduling.Demand {
+	var demands []scheduling.Demand
+	for _, id := range slices.Sorted(maps.Keys(p.snapshot.Pending)) {
+		pending, item := p.snapshot.Pending[id], p.snapshot.Items[id]
+		switch {
+		case item == nil || pending.Count <= 0:
+			// The feed names a shape that it does not hold; the next batch does.
+		case item.Shape.Unjudged != "":
+			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
+				item.Shape.Unjudged, "the pod has a constraint that is not evaluated (" + string(item.Shape.Unjudged) + "), so no machine is bought on a guess; add a node by raising minNodes, or drop the constraint"}}
+		case item.Shape.IsExpendable():
+			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
+				reason.NoScaleUpLowPriority, "the pod's priority is below the cut-off of -10, so no machine is bought for it; raise its priority"}}
+		default:
+			demands = append(demands, scheduling.Demand{Item: item, Count: pending.Count})
+		}
+	}
+	return demands
+}
+
+func remaining(demands []scheduling.Demand, left map[scheduling.ShapeID]int) []scheduling.Demand {
+	var out []scheduling.Demand
+	for _, d := range demands {
+		if n := left[d.Item.ID]; n > 0 {
+			out = append(out, scheduling.Demand{Item: d.Item, Count: n})
+		}
+	}
+	return out
+}
+
+// options are the machines that may be bought: by groups that act, or by those that only advise.
+func (p *planner) options(advising bool) []*scheduling.Option {
+	var options []*scheduling.Option
+	for _, g := range p.groups {
+		if _, shut := p.closed[g.name()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
+			continue
+		}
+		for _, o := range p.offerings[g.name()] {
+			options = append(options, p.option(g, o))
+		}
+	}
+	return options
+}
+
+func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
+	return &scheduling.Option{
+		Group: g.name(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
+		Empty: scheduling.NewBin("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, p.daemons),
+	}
+}
+
+// limits are the machines that each group may still buy with this plan.
+func (p *planner) limits() map[string]int {
+	limits := map[string]int{}
+	for _, g := range p.groups {
+		room := int(g.Spec.MaxNodes) - p.counts[g.name()].machines
+		if step := g.Spec.ScaleUp.MaxNodesPerStep; step != nil {
+			room = min(room, int(*step))
+		}
+		limits[g.name()] = max(room, 0)
+	}
+	return limits
+}
+
+func (p *planner) buy(purchases []scheduling.Purchase, recommended bool) {
+	for _, purchase := range purchases {
+		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)
+		l.add(purchase.Option)
+		for id, n := range purchase.Bin.Placed {
+			l.Pods[id] += n
+		}
+	}
+}
+
+// launch returns the group's entry in the plan.
+func (p *planner) launch(group string, recommended bool, code reason.Code) *Launch {
+	for i := range p.plan.Launches {
+		if l := &p.plan.Launches[i]; l.Group == group && l.Recommended == recommended {
+			return l
+		}
+	}
+	p.plan.Launches = append(p.plan.Launches, Launch{
+		Group: group, Recommended: recommended, Reason: code, Pods: map[scheduling.ShapeID]int{},
+	})
+	return &p.plan.Launches[len(p.plan.Launches)-1]
+}
+
+func (l *Launch) add(o *scheduling.Option) {
+	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice})
+	l.MonthlyPrice += o.MonthlyPrice
+}
+
+// fillMinimum buys the cheapest machines for groups that would stay under their minimum.
+func (p *planner) fillMinimum() {
+	for _, g := range p.groups {
+		if _, shut := p.closed[g.name()]; shut {
+			continue
+		}
+		c, bought := p.counts[g.name()], 0
+		for _, l := range p.plan.Launches {
+			if l.Group == g.name() {
+				bought = len(l.Machines)
+			}
+		}
+		missing := min(int(g.Spec.MinNodes)-c.staying()-bought, p.limits()[g.name()]-bought)
+		for range missing {
+			l := p.launch(g.name(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes)
+			l.add(p.option(g, p.offerings[g.name()][0]))
+		}
+	}
+}
+
+// explain says of a shape which group buys for it, and why the others do not.
+func (p *planner) explain(id scheduling.ShapeID) {
+	fate := p.plan.Shapes[id]
+	for _, l := range p.plan.Launches {
+		if l.Pods[id] > 0 && !l.Recommended {
+			fate.Launch = l.Group
+		}
+	}
+	if fate.Left > 0 && fate.Refusal.Code == "" {
+		item := p.snapshot.Items[id]
+		fate.ByGroup = map[string]Refusal{}
+		var verdicts []scheduling.Verdict
+		var texts []string
+		for _, g := range p.groups {
+			refusal := p.refuse(g, item)
+			fate.ByGroup[g.name()] = refusal
+			verdicts = append(verdicts, scheduling.Verdict{Code: refusal.Code, Message: refusal.Message})
+			texts = append(texts, fmt.Sprintf("%s: %s", g.name(), refusal.Message))
+		}
+		switch len(p.groups) {
+		case 0:
+			fate.Refusal = Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
+		default:
+			fate.Refusal = Refusal{scheduling.Nearest(verdicts).Code, strings.Join(texts, "; ")}
+		}
+	}
+	p.plan.Shapes[id] = fate
+}
+
+// refuse says why a group does not serve a shape that nothing serves.
+func (p *planner) refuse(g *Group, item *scheduling.Item) Refusal {
+	if refusal, shut := p.closed[g.name()]; shut {
+		return refusal
+	}
+	var verdicts []scheduling.Verdict
+	for _, o := range p.offerings[g.name()] {
+		verdict := scheduling.Judge(item, p.option(g, o))
+		if verdict.OK() {
+			return p.refuseFitting(g)
+		}
+		verdicts = append(verdicts, verdict)
+	}
+	nearest := scheduling.Nearest(verdicts)
+	advice := map[reason.Code]string{
+		reason.NoScaleUpResources: "lower the pod's requests or allow larger sizes in the group",
+		reason.NoScaleUpSelector:  "add the labels to spec.template.labels or change the pod's selector",
+		reason.NoScaleUpTaint:     "add the toleration to the pod or take the taint off the group",
+	}[nearest.Code]
+	message := nearest.Message + "; nothing is bought, since a new node would not take the pod"
+	if advice != "" {
+		message += "; " + advice
+	}
+	return Refusal{nearest.Code, message}
+}
+
+// refuseFitting says why a group that could serve a shape does not.
+func (p *planner) refuseFitting(g *Group) Refusal {
+	c := p.counts[g.name()]
+	switch {
+	case g.Spec.Mode == v1beta1.ModeRecommend:
+		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
+	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its %d nodes (maxNodes), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+	}
+	return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
+}
+
+func (p *planner) bought(group string) int {
+	for _, l := range p.plan.Launches {
+		if l.Group == group && !l.Recommended {
+			return len(l.Machines)
+		}
+	}
+	return 0
+}
+
+// describe writes down what is bought, for what, at what price, and what else was weighed.
+func (p *planner) describe(l *Launch) {
+	bySize := map[string]int{}
+	for _, m := range l.Machines {
+		bySize[m.OfferingName]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(bySize)) {
+		parts = append(parts, fmt.Sprintf("%d × %s", bySize[name], name))
+	}
+	pods := 0
+	for _, n := range l.Pods {
+		pods += n
+	}
+	why := fmt.Sprintf("%d pods that fit nowhere", pods)
+	if l.Reason == reason.ScaleUpMinNodes {
+		why = fmt.Sprintf("the minimum of %d nodes", p.find(l.Group).Spec.MinNodes)
+	}
+	verb := "buy"
+	if l.Recommended {
+		verb = "would buy"
+	}
+	l.Message = fmt.Sprintf("%s %s for %s: %s a month (%s an hour)", verb, strings.Join(parts, " and "), why, l.MonthlyPrice, l.MonthlyPrice.PerHour())
+	for _, g := range p.groups {
+		for _, o := range p.wanted(g) {
+			c := Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice}
+			if g.name() == l.Group {
+				c.Nodes = bySize[o.Name]
+			}
+			if c.Nodes == 0 {
+				c.Rejection, c.Message = reason.NoScaleUpCostlier, "another choice serves the same pods for less"
+				if refusal, shut := p.closed[g.name()]; shut {
+					c.Rejection, c.Message = refusal.Code, refusal.Message
+				} else if o.BackoffUntil.After(p.now) {
+					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage
+				}
+			}
+			l.Candidates = append(l.Candidates, c)
+		}
+	}
+	slices.SortStableFunc(l.Candidates, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
+	})
+}

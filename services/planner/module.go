@@ -1,0 +1,96 @@
+// Package planner decides which machines to buy and which to retire.
+package planner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/grpc"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/kube"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
+)
+
+// Config is what the planner can be told.
+type Config struct {
+	fx.Out `kong:"-"`
+
+	Service   servicefx.Config `embed:""`
+	Bus       bus.Config       `embed:"" prefix:"bus-"`
+	Catalogue grpc.Config      `embed:"" prefix:"catalogue-"`
+	App       app.Config       `embed:""`
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	return errors.Join(c.Service.Validate(), c.Bus.Validate(), c.Catalogue.Validate(), c.App.Validate())
+}
+
+// Module is everything the planner is made of.
+var Module = fx.Module("planner",
+	fx.Provide(
+		servicefx.Load[Config],
+		kube.CacheOptions,
+		newRecorder,
+		newReplica,
+		newCatalogues,
+		func(r *feed.Replica) app.Feed { return r },
+		func(c *grpc.Catalogues) app.Catalogues { return c },
+		func(p *bus.Publisher) app.Announcer { return p },
+		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
+		func(q *facts.Queue) app.Records { return q },
+		func() prometheus.Registerer { return metrics.Registry },
+		newChanges,
+		app.NewMetrics,
+		app.NewPlanner,
+	),
+	fx.Invoke(start),
+)
+
+func newRecorder(mgr manager.Manager) events.EventRecorder {
+	return mgr.GetEventRecorder("vpsie-autoscaler-planner")
+}
+
+func newCatalogues(lc fx.Lifecycle, c grpc.Config) (*grpc.Catalogues, error) {
+	catalogues, err := grpc.NewCatalogues(c)
+	if err == nil {
+		lc.Append(fx.StopHook(catalogues.Close))
+	}
+	return catalogues, err
+}
+
+// changes breaks the circle between the feed's replica, which tells of changes, and the planner,
+// which reads the replica.
+type changes struct{ tell func() }
+
+func newChanges() *changes { return &changes{tell: func() {}} }
+
+func newReplica(js jetstream.JetStream, c *changes, log *slog.Logger) *feed.Replica {
+	return feed.NewReplica(feed.OpenBucket(js, bus.FeedBucket), func() { c.tell() }, log)
+}
+
+// start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, c *changes, queue *facts.Queue) error {
+	c.tell = planner.Changed
+	return errors.Join(
+		mgr.Add(servicefx.ReplicaTask(replica.Run)),
+		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
+			if err := kube.Watch(ctx, mgr.GetCache(), planner.Changed); err != nil {
+				return err
+			}
+			return planner.Run(ctx)
+		})),
+	)
+}

@@ -1,0 +1,263 @@
+package vpsie
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// Roles and types by which a node of a cluster is known to be part of its control plane.
+const (
+	roleMaster     = "master"
+	nodeTypeMaster = 1
+)
+
+// node is a node of a managed cluster: the union of what clients have seen (vpsie-api.md §3.16).
+type node struct {
+	Identifier string `json:"identifier"`
+	Hostname   string `json:"hostname"`
+	Role       string `json:"role"`
+	NodeType   number `json:"node_type"`
+	CPU        number `json:"cpu"`
+	RAM        number `json:"ram"`
+	IsDeleted  flag   `json:"is_deleted"`
+}
+
+func (n node) isMaster() bool {
+	if n.Role != "" {
+		return n.Role == roleMaster
+	}
+	return n.NodeType.whole() == nodeTypeMaster
+}
+
+// Workers implements app.Cloud.
+func (c *Client) Workers(ctx context.Context, cluster string) ([]launch.Listed, error) {
+	const endpoint = "cluster"
+	r, err := c.do(ctx, request{endpoint: endpoint, method: http.MethodGet, path: clusterPath(cluster)})
+	if err != nil {
+		return nil, err
+	}
+	var detail struct {
+		Identifier string  `json:"identifier"`
+		Nodes      *[]node `json:"nodes"`
+		Slaves     *[]node `json:"slaves"`
+	}
+	if isNothing(r.Data) {
+		return nil, &app.CloudError{Failure: app.NotFound, Endpoint: endpoint, Message: "kubernetes not found"}
+	}
+	if err := json.Unmarshal(r.Data, &detail); err != nil {
+		return nil, malformed(endpoint, err)
+	}
+	var nodes []node
+	switch {
+	case detail.Nodes != nil:
+		nodes = *detail.Nodes
+	case detail.Slaves != nil:
+		nodes = *detail.Slaves
+	default:
+		// No list at all is not an empty one.
+		return nil, malformed(endpoint, fmt.Errorf("cluster %q comes without its nodes", cluster))
+	}
+	var workers []launch.Listed
+	for _, n := range nodes {
+		if n.isMaster() || n.IsDeleted.set {
+			continue
+		}
+		if n.Hostname == "" {
+			return nil, malformed(endpoint, fmt.Errorf("a node of cluster %q has no hostname", cluster))
+		}
+		workers = append(workers, launch.Listed{
+			Identifier: n.Identifier, Hostname: n.Hostname,
+			Size: launch.Size{CPU: n.CPU.whole(), MemoryMiB: n.RAM.whole()},
+		})
+	}
+	return c.identify(ctx, workers)
+}
+
+// identify fills in the identifiers that the listing left out, by hostname.
+func (c *Client) identify(ctx context.Context, workers []launch.Listed) ([]launch.Listed, error) {
+	const endpoint = "storage vms"
+	complete := true
+	for _, w := range workers {
+		complete = complete && w.Identifier != ""
+	}
+	if complete {
+		return workers, nil
+	}
+	r, err := c.do(ctx, request{endpoint: endpoint, method: http.MethodGet, path: "/apps/v2/storages/vms"})
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		Hostname   string `json:"hostname"`
+		Identifier string `json:"identifier"`
+	}
+	if err := json.Unmarshal(r.Data, &rows); err != nil {
+		return nil, malformed(endpoint, err)
+	}
+	byHostname := make(map[string]string, len(rows))
+	for _, row := range rows {
+		byHostname[strings.ToLower(row.Hostname)] = row.Identifier
+	}
+	for i := range workers {
+		if workers[i].Identifier == "" {
+			workers[i].Identifier = byHostname[strings.ToLower(workers[i].Hostname)]
+		}
+		if workers[i].Identifier == "" {
+			return nil, malformed(endpoint, fmt.Errorf("node %q has no identifier in any listing", workers[i].Hostname))
+		}
+	}
+	return workers, nil
+}
+
+// Offerings implements app.Cloud.
+func (c *Client) Offerings(ctx context.Context, datacenter string) ([]app.Offering, error) {
+	const endpoint = "offers"
+	r, err := c.do(ctx, request{
+		endpoint: endpoint, method: http.MethodPost, path: "/apps/v2/k8s/offers",
+		body: map[string]string{"dcIdentifier": datacenter},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		ID       number `json:"id"`
+		Name     string `json:"name"`
+		Nickname string `json:"nickname"`
+		CPU      number `json:"cpu"`
+		RAM      number `json:"ram"`
+		Disk     number `json:"disk"`
+		SSD      number `json:"ssd"`
+		Price    number `json:"price"`
+	}
+	if !isNothing(r.Data) {
+		if err := json.Unmarshal(r.Data, &rows); err != nil {
+			return nil, malformed(endpoint, err)
+		}
+	}
+	offerings := make([]app.Offering, 0, len(rows))
+	for _, row := range rows {
+		price, err := money.FromDollars(row.Price.value)
+		// A size whose price or shape is unknown cannot be compared with others, so it is not for sale.
+		if err != nil || !row.Price.set || row.ID.whole() == 0 || row.CPU.whole() == 0 || row.RAM.whole() == 0 {
+			continue
+		}
+		name := row.Nickname
+		if name == "" {
+			name = row.Name
+		}
+		offerings = append(offerings, app.Offering{
+			ID: row.ID.whole(), Name: labelValue(name, row.ID.whole()),
+			Size:      launch.Size{CPU: row.CPU.whole(), MemoryMiB: row.RAM.whole()},
+			DiskBytes: max(row.Disk.whole(), row.SSD.whole()) << 30, MonthlyPrice: price,
+		})
+	}
+	return offerings, nil
+}
+
+// labelValue makes a name usable as the value of the instance-type label.
+func labelValue(name string, id int64) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		}
+		return '-'
+	}, name)
+	clean = strings.Trim(clean[:min(len(clean), 63)], "-_.")
+	if clean == "" {
+		return "vpsie-" + strconv.FormatInt(id, 10)
+	}
+	return clean
+}
+
+// Groups implements app.Cloud.
+func (c *Client) Groups(ctx context.Context, cluster string) (map[int64]int64, error) {
+	const endpoint = "groups"
+	r, err := c.do(ctx, request{
+		endpoint: endpoint, method: http.MethodGet, path: "/apps/v2/k8s/node/groups/byClusterId/" + url.PathEscape(cluster),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		ID        number `json:"id"`
+		BoxsizeID number `json:"boxsize_id"`
+		IsDeleted flag   `json:"is_deleted"`
+	}
+	if !isNothing(r.Data) {
+		if err := json.Unmarshal(r.Data, &rows); err != nil {
+			return nil, malformed(endpoint, err)
+		}
+	}
+	groups := make(map[int64]int64, len(rows))
+	for _, row := range rows {
+		if row.IsDeleted.set || row.ID.whole() == 0 || row.BoxsizeID.whole() == 0 {
+			continue
+		}
+		groups[row.BoxsizeID.whole()] = row.ID.whole()
+	}
+	return groups, nil
+}
+
+// CreateGroup implements app.Cloud.
+func (c *Client) CreateGroup(ctx context.Context, cluster, name string, offering int64) error {
+	_, err := c.do(ctx, request{
+		endpoint: "add group", method: http.MethodPost, path: "/apps/v2/k8s/cluster/add/group", changes: true,
+		body: struct {
+			Cluster string `json:"clusterIdentifier"`
+			Name    string `json:"groupName"`
+			Size    int64  `json:"KubeSizeID"`
+		}{cluster, name, offering},
+	})
+	return err
+}
+
+// AddWorker implements app.Cloud.
+func (c *Client) AddWorker(ctx context.Context, cluster string, group int64) error {
+	const endpoint = "add node"
+	r, err := c.do(ctx, request{
+		endpoint: endpoint, method: http.MethodPost, changes: true,
+		path: clusterPath(cluster) + "/add/slave/group/" + strconv.FormatInt(group, 10),
+	})
+	if err == nil && isNothing(r.Data) {
+		return malformed(endpoint, errors.New("the request was answered with neither yes nor no"))
+	}
+	return err
+}
+
+// DeleteWorker implements app.Cloud.
+func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) error {
+	_, err := c.do(ctx, request{
+		endpoint: "delete node", method: http.MethodDelete, path: clusterPath(cluster) + "/delete/slave",
+		changes: true, repeatable: true, body: map[string]string{"identifier": identifier},
+	})
+	if err != nil && app.AsCloudError(err).Failure == app.NotFound {
+		return nil
+	}
+	return err
+}
+
+func clusterPath(cluster string) string {
+	return "/apps/v2/k8s/cluster/byId/" + url.PathEscape(cluster)
+}
+
+// isNothing reports whether a payload says that there is nothing (vpsie-api.md §2.1).
+func isNothing(raw json.RawMessage) bool {
+	text := string(bytes.TrimSpace(raw))
+	return text == "" || text == "null" || text == "false"
+}
+
+func malformed(endpoint string, err error) error {
+	return &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: "reply makes no sense: " + err.Error()}
+}

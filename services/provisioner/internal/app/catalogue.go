@@ -1,0 +1,247 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+const (
+	offeringsAge = 5 * time.Minute
+	// catalogueRetry is how often what is missing is asked for again. Calls that the circuit
+	// breaker keeps back cost nothing.
+	catalogueRetry    = 2 * time.Second
+	unauthorizedRetry = 15 * time.Second
+	catalogueTick     = time.Second
+)
+
+// Target is a cluster and the datacenter whose sizes it can use.
+type Target struct{ Cluster, Datacenter string }
+
+// ClusterState is what VPSie last said of a cluster.
+type ClusterState struct {
+	// Known is false until VPSie answered.
+	Known   bool
+	Found   bool
+	Message string
+}
+
+// Description is what can be bought for one target, and how far that can be trusted.
+type Description struct {
+	Health  Health
+	Cluster ClusterState
+	// Offerings are by id; they are unknown while ObservedAt is zero.
+	Offerings  []Offering
+	ObservedAt time.Time
+	// Backoffs keep purchases back, by size; 0 is every size.
+	Backoffs map[int64]launch.Backoff
+}
+
+// HealthSource tells how the API is doing.
+type HealthSource interface{ Health() Health }
+
+// Catalogue keeps what VPSie sells. Its methods are safe for concurrent use.
+type Catalogue struct {
+	cloud  Cloud
+	health HealthSource
+	store  *Store
+	clock  clock.WithTicker
+	config Config
+	log    *slog.Logger
+
+	mu        sync.Mutex
+	targets   map[Target]bool
+	clusters  map[string]*clusterEntry
+	offerings map[string]*offeringsEntry
+	wake      chan struct{}
+}
+
+type clusterEntry struct {
+	state   ClusterState
+	checked time.Time
+	failed  bool
+}
+
+type offeringsEntry struct {
+	offerings []Offering
+	observed  time.Time
+	tried     time.Time
+}
+
+// NewCatalogue returns a catalogue that knows nothing until Run.
+func NewCatalogue(cloud Cloud, health HealthSource, store *Store, c clock.WithTicker, config Config, log *slog.Logger) *Catalogue {
+	return &Catalogue{
+		cloud: cloud, health: health, store: store, clock: c, config: config, log: log,
+		targets: map[Target]bool{}, clusters: map[string]*clusterEntry{}, offerings: map[string]*offeringsEntry{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// Run keeps the catalogue fresh until ctx ends.
+func (c *Catalogue) Run(ctx context.Context) error {
+	ticker := c.clock.NewTicker(catalogueTick)
+	defer ticker.Stop()
+	for {
+		c.collect(ctx)
+		for _, target := range c.known() {
+			c.refresh(ctx, target)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.wake:
+		case <-ticker.C():
+		}
+	}
+}
+
+// collect learns the targets from the NodeGroups.
+func (c *Catalogue) collect(ctx context.Context) {
+	var groups v1beta1.NodeGroupList
+	if err := c.store.List(ctx, &groups); err != nil {
+		c.log.WarnContext(ctx, "NodeGroups cannot be read", telemetry.KeyError, err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.targets)
+	for i := range groups.Items {
+		cluster := groups.Items[i].Spec.Cluster
+		c.targets[Target{cluster.Identifier, cluster.Datacenter}] = true
+	}
+}
+
+func (c *Catalogue) known() []Target {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	targets := make([]Target, 0, len(c.targets))
+	for target := range c.targets {
+		targets = append(targets, target)
+	}
+	slices.SortFunc(targets, func(a, b Target) int {
+		return slices.Compare([]string{a.Cluster, a.Datacenter}, []string{b.Cluster, b.Datacenter})
+	})
+	return targets
+}
+
+func (c *Catalogue) refresh(ctx context.Context, target Target) {
+	now := c.clock.Now()
+	c.mu.Lock()
+	cluster, offerings := c.clusters[target.Cluster], c.offerings[target.Datacenter]
+	clusterDue := cluster == nil || now.Sub(cluster.checked) >= c.pollAfter(cluster)
+	offeringsDue := offerings == nil || now.Sub(offerings.observed) >= offeringsAge && now.Sub(offerings.tried) >= catalogueRetry
+	if h := c.health.Health(); h.Unauthorized {
+		// The look at the cluster is what tells whether the credentials work again.
+		offeringsDue = false
+	}
+	c.mu.Unlock()
+	if clusterDue {
+		_, err := c.cloud.Workers(ctx, target.Cluster)
+		c.Observe(target.Cluster, err)
+	}
+	if offeringsDue && !c.health.Health().Unauthorized {
+		c.readOfferings(ctx, target.Datacenter)
+	}
+}
+
+func (c *Catalogue) pollAfter(e *clusterEntry) time.Duration {
+	switch {
+	case e.failed && c.health.Health().Unauthorized:
+		return min(unauthorizedRetry, c.config.ClusterPoll)
+	case e.failed:
+		return min(catalogueRetry, c.config.ClusterPoll)
+	}
+	return c.config.ClusterPoll
+}
+
+func (c *Catalogue) readOfferings(ctx context.Context, datacenter string) {
+	list, err := c.cloud.Offerings(ctx, datacenter)
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.offerings[datacenter]
+	if e == nil {
+		e = &offeringsEntry{}
+		c.offerings[datacenter] = e
+	}
+	e.tried = now
+	if err != nil {
+		return // the old prices stand, and the health says why they are old
+	}
+	slices.SortFunc(list, func(a, b Offering) int { return int(a.ID - b.ID) })
+	e.offerings, e.observed = list, now
+}
+
+// Observe takes the outcome of a look at a cluster, whoever made it.
+func (c *Catalogue) Observe(cluster string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.clusters[cluster]
+	if e == nil {
+		e = &clusterEntry{}
+		c.clusters[cluster] = e
+	}
+	e.checked, e.failed = c.clock.Now(), false
+	if err == nil {
+		e.state = ClusterState{Known: true, Found: true}
+		return
+	}
+	if failure := AsCloudError(err); failure.Failure == NotFound {
+		e.state = ClusterState{Known: true, Message: failure.Message}
+		return
+	}
+	e.failed = true
+}
+
+// Describe answers from memory. A target that is asked for the first time is looked up soon.
+func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, error) {
+	nodes, err := c.store.knownNodes(ctx)
+	if err != nil {
+		return Description{}, err
+	}
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := Description{Health: c.health.Health(), Backoffs: map[int64]launch.Backoff{}}
+	if e := c.clusters[target.Cluster]; e != nil {
+		d.Cluster = e.state
+	}
+	if e := c.offerings[target.Datacenter]; e != nil {
+		d.Offerings, d.ObservedAt = e.offerings, e.observed
+	}
+	if !d.Cluster.Known || d.ObservedAt.IsZero() {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+	for key, backoff := range launch.Backoffs(failures(nodes)) {
+		if key.Cluster == target.Cluster && backoff.Until.After(now) {
+			d.Backoffs[key.Offering] = backoff
+		}
+	}
+	return d, nil
+}
+
+// Offering finds a size by id.
+func (c *Catalogue) Offering(datacenter string, id int64) (Offering, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.offerings[datacenter]
+	if e == nil {
+		return Offering{}, false
+	}
+	for _, o := range e.offerings {
+		if o.ID == id {
+			return o, true
+		}
+	}
+	return Offering{}, false
+}

@@ -1,0 +1,367 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// Facts tells the other services what happened to machines. It never blocks.
+type Facts interface {
+	PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string)
+}
+
+// PhaseGone is the phase that a fact names when a machine's absence is confirmed; no object has it.
+const PhaseGone v1beta1.Phase = "Gone"
+
+// Clusters makes every call to VPSie that buys or deletes a machine. Calls for one cluster are made
+// one after the other, because a reply names no machine: what a request brought is seen by comparing
+// listings.
+type Clusters struct {
+	store     *Store
+	cloud     Cloud
+	catalogue *Catalogue
+	facts     Facts
+	events    events.EventRecorder
+	clock     clock.Clock
+	config    Config
+	log       *slog.Logger
+
+	mu sync.Mutex
+	// woken are intents that a message announced, with the message's span.
+	woken map[string]trace.SpanContext
+	polls map[string]time.Duration
+	// groups caches the VPSie group of each size, by cluster.
+	groups map[string]map[int64]int64
+	// asked is when the deletion of a machine was last asked for, by identifier.
+	asked map[string]time.Time
+}
+
+// NewClusters returns a worker that does nothing until it is given clusters.
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+	return &Clusters{
+		store: store, cloud: cloud, catalogue: catalogue, facts: facts, events: recorder, clock: c, config: config, log: log,
+		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
+		groups: map[string]map[int64]int64{}, asked: map[string]time.Time{},
+	}
+}
+
+// Wake says that a message announced intents; their launch continues the message's trace.
+func (c *Clusters) Wake(ctx context.Context, namespace string, names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		c.woken[namespace+"/"+name] = trace.SpanContextFromContext(ctx)
+	}
+}
+
+// view is what is to be done in one cluster.
+type view struct {
+	cluster    string
+	all        []*v1beta1.VPSieNode // in every cluster
+	nodes      []*v1beta1.VPSieNode // in this cluster
+	candidates []*v1beta1.VPSieNode
+	waiting    []launch.Waiting
+	leaving    []*v1beta1.VPSieNode
+	// later is when an intent that is not due yet will be, zero when there is none.
+	later time.Duration
+}
+
+func (v *view) isBusy() bool { return len(v.candidates)+len(v.waiting)+len(v.leaving) > 0 }
+
+func (v *view) byKey() map[string]*v1beta1.VPSieNode {
+	m := make(map[string]*v1beta1.VPSieNode, len(v.nodes))
+	for _, n := range v.nodes {
+		m[keyOf(n)] = n
+	}
+	return m
+}
+
+func (v *view) claimed() map[string]bool {
+	m := make(map[string]bool, len(v.nodes))
+	for _, n := range v.nodes {
+		if n.Status.Identifier != "" {
+			m[n.Status.Identifier] = true
+		}
+	}
+	return m
+}
+
+func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, now time.Time) *view {
+	v := &view{cluster: cluster, all: all}
+	for _, n := range all {
+		if n.Spec.Cluster.Identifier != cluster {
+			continue
+		}
+		v.nodes = append(v.nodes, n)
+		if w, ok := waiting(n, c.sizeOf(n)); ok {
+			v.waiting = append(v.waiting, w)
+		}
+		if n.Status.DeleteRequestedAt != nil && n.Status.Identifier != "" && n.Status.AbsentSightings < absenceSightings {
+			v.leaving = append(v.leaving, n)
+		}
+		if !isCandidate(n, now) {
+			if a := lastAttempt(n); a != nil && a.Outcome == v1beta1.LaunchNotMade && n.Status.Phase != v1beta1.PhaseFailed && !isLeaving(n) {
+				v.soon(attemptWait)
+			}
+			continue
+		}
+		if wait := c.grace(n, now); wait > 0 {
+			v.soon(wait)
+			continue
+		}
+		v.candidates = append(v.candidates, n)
+	}
+	return v
+}
+
+func (v *view) soon(wait time.Duration) {
+	if v.later == 0 || wait < v.later {
+		v.later = wait
+	}
+}
+
+// grace is how long a new intent is still left to the message that announces it.
+func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.woken[keyOf(n)]; ok || lastAttempt(n) != nil {
+		return 0
+	}
+	return hintGrace - now.Sub(n.CreationTimestamp.Time)
+}
+
+func (c *Clusters) sizeOf(n *v1beta1.VPSieNode) launch.Size {
+	offering, _ := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
+	return offering.Size
+}
+
+// Reconcile does what is to be done in a cluster now and returns when to look again; zero means
+// when something changes.
+func (c *Clusters) Reconcile(ctx context.Context, cluster string) (time.Duration, error) {
+	known, err := c.store.knownNodes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if v := c.look(cluster, known, c.clock.Now()); !v.isBusy() && !c.isAwaited(known, cluster) {
+		return v.later, nil
+	}
+	all, err := c.store.allNodes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	v := c.look(cluster, all, c.clock.Now())
+	c.forget(all)
+	if !v.isBusy() {
+		return v.later, nil
+	}
+	listed, err := c.cloud.Workers(ctx, cluster)
+	c.catalogue.Observe(cluster, err)
+	if err != nil {
+		return c.hindered(ctx, v, err), nil
+	}
+	progress, err := c.recognise(ctx, v, listed)
+	if err != nil {
+		return 0, err
+	}
+	launched, err := c.launch(ctx, v, listed)
+	if err != nil {
+		return 0, err
+	}
+	removed, err := c.remove(ctx, v, listed)
+	if err != nil {
+		return 0, err
+	}
+	return c.next(v, progress || launched.any || removed, launched), nil
+}
+
+// isAwaited reports whether a message announced an intent of the cluster that the cache lacks.
+func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.woken) == 0 {
+		return false
+	}
+	have := make(map[string]bool, len(known))
+	for _, n := range known {
+		have[keyOf(n)] = true
+	}
+	for key := range c.woken {
+		if !have[key] {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops what was remembered of intents that are launched or gone.
+func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
+	candidates, identifiers := map[string]bool{}, map[string]bool{}
+	for _, n := range all {
+		if lastAttempt(n) == nil {
+			candidates[keyOf(n)] = true
+		}
+		identifiers[n.Status.Identifier] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.woken {
+		if !candidates[key] {
+			delete(c.woken, key)
+		}
+	}
+	for identifier := range c.asked {
+		if !identifiers[identifier] {
+			delete(c.asked, identifier)
+		}
+	}
+}
+
+// next is when to list again: soon after something happened, then at growing intervals.
+func (c *Clusters) next(v *view, progress bool, launched launchResult) time.Duration {
+	if launched.more {
+		return time.Millisecond
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if progress || c.polls[v.cluster] == 0 {
+		c.polls[v.cluster] = c.config.LaunchPoll
+	} else {
+		c.polls[v.cluster] = min(time.Duration(float64(c.polls[v.cluster])*pollGrowth), max(pollMax, c.config.LaunchPoll))
+	}
+	wait := c.polls[v.cluster]
+	if len(v.leaving) > 0 {
+		wait = min(wait, max(c.config.AbsenceInterval, c.config.LaunchPoll))
+	}
+	if v.later > 0 {
+		wait = min(wait, v.later)
+	}
+	return wait
+}
+
+// hindered tells the intents that wait why nothing happens, and returns when to try again.
+func (c *Clusters) hindered(ctx context.Context, v *view, err error) time.Duration {
+	e := AsCloudError(err)
+	message := explain(e)
+	for _, n := range v.candidates {
+		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			changed := setPhase(n, v1beta1.PhasePending)
+			return setCondition(n, v1beta1.ConditionLaunched, false, hindrance(e), message) || changed
+		})
+	}
+	for _, n := range v.leaving {
+		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionDeleted, false, hindrance(e), message)
+		})
+	}
+	return max(attemptWait, e.RetryAfter)
+}
+
+// update writes a status whose loss costs nothing but an explanation.
+func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change Mutate) {
+	if _, err := c.store.UpdateStatus(ctx, n, change); ignoreGone(err) != nil {
+		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+	}
+}
+
+// recognise finds the machines that requests brought, and gives up requests that brought none.
+func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Listed) (bool, error) {
+	if len(v.waiting) == 0 {
+		return false, nil
+	}
+	nodes, now, progress := v.byKey(), c.clock.Now(), false
+	answers := launch.Assign(v.waiting, listed, v.claimed())
+	for _, w := range v.waiting {
+		n := nodes[w.Intent]
+		machine, found := answers[w.Intent]
+		if !found {
+			if err := c.giveUp(ctx, n, now); err != nil {
+				return progress, err
+			}
+			continue
+		}
+		from := n.Status.Phase
+		written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			answered := answerable(n)
+			if answered == nil {
+				return false
+			}
+			c.joined(n, answered, machine, now)
+			return true
+		})
+		if err != nil {
+			if ignoreGone(err) == nil {
+				continue // it is listed as nobody's next time
+			}
+			return progress, err
+		}
+		if written {
+			progress = true
+			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, machine.Identifier)
+			c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "VPSie lists the machine as "+machine.Hostname)
+		}
+	}
+	return progress, nil
+}
+
+// joined records the machine that answers a request.
+func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, machine launch.Listed, now time.Time) {
+	n.Status.Identifier, n.Status.Hostname = machine.Identifier, machine.Hostname
+	n.Status.LaunchedAt = timestamp(now)
+	answered.Outcome, answered.Reason, answered.Message = v1beta1.LaunchAccepted, "", ""
+	if n.Status.MonthlyPrice == nil {
+		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
+			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
+		}
+	}
+	if n.Status.Phase != v1beta1.PhaseDeleting && n.Status.Phase != v1beta1.PhaseDraining {
+		setPhase(n, v1beta1.PhaseJoining)
+	}
+	setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+machine.Hostname)
+	setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine boots; its Node "+strings.ToLower(machine.Hostname)+" is awaited until the launch deadline")
+}
+
+// giveUp decides on a request that no listing answers: an unclear one is taken for not made after
+// the settle time, one that VPSie accepted fails at the launch deadline.
+func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, now time.Time) error {
+	if !isOpen(n) {
+		return nil
+	}
+	_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		a := lastAttempt(n)
+		if a == nil || !isOpen(n) {
+			return false
+		}
+		switch {
+		case a.Outcome == v1beta1.LaunchAccepted && now.After(deadline(n)):
+			a.Reason = string(reason.LaunchNoMachine)
+			a.Message = "VPSie accepted the request, but listed no machine until the launch deadline"
+			a.Outcome = v1beta1.LaunchRefused
+			setPhase(n, v1beta1.PhaseFailed)
+		case a.Outcome != v1beta1.LaunchAccepted && now.Sub(a.RequestedAt.Time) >= c.config.LaunchSettle:
+			a.Reason = string(reason.LaunchUnconfirmed)
+			a.Message = "the answer was unclear and no listing since shows a machine; it is asked for again"
+			a.Outcome = v1beta1.LaunchNotMade
+			setPhase(n, v1beta1.PhasePending)
+			if len(n.Status.Launches) >= attemptsMax {
+				setPhase(n, v1beta1.PhaseFailed)
+			}
+		default:
+			return false
+		}
+		setCondition(n, v1beta1.ConditionLaunched, false, conditionReason(reason.Code(a.Reason)), a.Message)
+		return true
+	})
+	return ignoreGone(err)
+}

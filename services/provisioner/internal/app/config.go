@@ -1,0 +1,50 @@
+package app
+
+import (
+	"errors"
+	"time"
+)
+
+// Config says how patient the provisioner is.
+type Config struct {
+	LaunchSettle    time.Duration `help:"How long an unclear answer to a purchase is looked up in listings before another try." default:"10m"`
+	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
+	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
+	AbsenceInterval time.Duration `help:"Least time between the two listings that confirm a machine's absence." default:"10s"`
+	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at." default:"30s"`
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	var problems []error
+	for name, d := range map[string]time.Duration{
+		"launch-settle": c.LaunchSettle, "launch-poll": c.LaunchPoll, "absence-interval": c.AbsenceInterval, "cluster-poll": c.ClusterPoll,
+	} {
+		if d <= 0 {
+			problems = append(problems, errors.New(name+" must be positive"))
+		}
+	}
+	if c.DrainSettle < 0 {
+		problems = append(problems, errors.New("drain-settle must not be negative"))
+	}
+	return errors.Join(problems...)
+}
+
+const (
+	// hintGrace is how long a new intent waits for the message that announces it. The message saves
+	// this time and continues the decision's trace; without it the intent itself is enough.
+	hintGrace = 2 * time.Second
+	// attemptsMax bounds the requests made for one intent.
+	attemptsMax = 5
+	// attemptWait is how long a request that provably was not made waits for its next try.
+	attemptWait = 5 * time.Second
+	// deleteAgain is how long a machine may stay listed before its deletion is asked for again.
+	deleteAgain = time.Minute
+	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.
+	failedRetention = 30 * time.Minute
+	// absenceSightings is how many listings in a row must lack a machine before it counts as gone.
+	absenceSightings = 2
+	pollMax          = 15 * time.Second
+	pollGrowth       = 1.5
+	writersMax       = 8
+)

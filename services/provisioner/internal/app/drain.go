@@ -1,0 +1,256 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+const (
+	mirrorPod = "kubernetes.io/config.mirror"
+	// drainTimeoutDefault stands in for a NodeGroup that is gone.
+	drainTimeoutDefault = 15 * time.Minute
+	blockersShown       = 5
+)
+
+// drain evicts the pods of a Node that has been tainted long enough for everybody to see it.
+func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (time.Duration, error) {
+	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
+		return 0, err
+	}
+	if !isLeaving(n) {
+		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
+	}
+	pods, err := r.podsOn(ctx, node.Name)
+	if err != nil {
+		return 0, err
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if n.DeletionTimestamp == nil && n.Spec.Retirement.Reason != string(reason.LaunchDeadline) {
+		code, why, err := r.objection(ctx, n, node, pods, group)
+		if err != nil {
+			return 0, err
+		}
+		if why != "" {
+			return 0, r.abort(ctx, n, code, why)
+		}
+	}
+	if len(pods) == 0 {
+		return 0, r.drained(ctx, n, "no pods are left that would move")
+	}
+	blocked, err := r.evict(ctx, pods)
+	if err != nil {
+		return 0, err
+	}
+	return r.progress(ctx, n, pods, blocked, group)
+}
+
+// podsOn reads the pods that must leave before the machine may: not those that leave with their
+// node, and not those that have ended.
+func (r *Nodes) podsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
+	var list corev1.PodList
+	if err := r.store.Live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node}); err != nil {
+		return nil, fmt.Errorf("list pods of Node %q: %w", node, err)
+	}
+	var pods []*corev1.Pod
+	for i := range list.Items {
+		pod := &list.Items[i]
+		owner := metav1.GetControllerOf(pod)
+		if pod.Annotations[mirrorPod] != "" || owner != nil && owner.Kind == "DaemonSet" ||
+			pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		pods = append(pods, pod)
+	}
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int { return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) })
+	return pods, nil
+}
+
+// groupOf reads the machine's NodeGroup live; nil means that it is gone.
+func (r *Nodes) groupOf(ctx context.Context, n *v1beta1.VPSieNode) (*v1beta1.NodeGroup, error) {
+	group := &v1beta1.NodeGroup{}
+	err := r.store.Live.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, group)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return group, err
+}
+
+// objection says what forbids the planner's removal of the Node now, read afresh after the taint:
+// what the planner saw may have changed since.
+func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (reason.Code, string, error) {
+	if group == nil {
+		return reason.NoScaleDownDisabled, "the NodeGroup does not exist any more, and no machine goes without one but by hand", nil
+	}
+	if group.Spec.Mode == v1beta1.ModePaused || group.Spec.Mode == v1beta1.ModeRecommend {
+		return reason.NoScaleDownGroupPaused, fmt.Sprintf("the NodeGroup's mode is %s", group.Spec.Mode), nil
+	}
+	if code := scheduling.NodeProtection(node); code != "" {
+		return code, "the Node is protected by an annotation or label", nil
+	}
+	requested := scheduling.Resources{}
+	evicting := false
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			evicting = true
+			continue
+		}
+		shape := scheduling.ShapeOf(pod, nil)
+		if shape.Protection != "" {
+			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil
+		}
+		requested.Add(shape.Requests, 1)
+	}
+	threshold := int64(50)
+	if group.Spec.ScaleDown.UtilizationThreshold != nil {
+		threshold = int64(*group.Spec.ScaleDown.UtilizationThreshold)
+	}
+	if use := scheduling.Utilization(requested, scheduling.ResourcesOf(node.Status.Allocatable)); !evicting && len(pods) > 0 && use >= threshold {
+		return reason.NoScaleDownUtilization, fmt.Sprintf("pods now request %d%% of the Node, and the threshold is %d%%", use, threshold), nil
+	}
+	staying, err := r.staying(ctx, n)
+	if err != nil {
+		return "", "", err
+	}
+	if staying < int(group.Spec.MinNodes) {
+		return reason.NoScaleDownMinSize, fmt.Sprintf("only %d other nodes would stay and minNodes is %d", staying, group.Spec.MinNodes), nil
+	}
+	return "", "", nil
+}
+
+// staying counts the group's other machines that nobody asked to leave.
+func (r *Nodes) staying(ctx context.Context, n *v1beta1.VPSieNode) (int, error) {
+	all, err := r.store.allNodes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for _, other := range all {
+		if groupOf(other) == groupOf(n) && other.Name != n.Name && mayBeMachine(other) && !isLeaving(other) {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// evict asks for the eviction of each pod and returns what stands in the way, in order.
+func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error) {
+	var blocked []string
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		err := r.store.SubResource("eviction").Create(ctx, pod, &policyv1.Eviction{
+			ObjectMeta:    metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
+		})
+		switch {
+		case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+			// Gone, or replaced by another of the same name, which the next look sees.
+		case apierrors.IsTooManyRequests(err):
+			blocked = append(blocked, fmt.Sprintf("%s/%s (PodDisruptionBudget)", pod.Namespace, pod.Name))
+		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err):
+			blocked = append(blocked, fmt.Sprintf("%s/%s (%s)", pod.Namespace, pod.Name, apierrors.ReasonForError(err)))
+		default:
+			return nil, fmt.Errorf("evict pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
+	}
+	return blocked, nil
+}
+
+// progress records how far the drain is, and gives it up when it takes too long.
+func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
+	timeout := drainTimeoutDefault
+	if group != nil && group.Spec.ScaleDown.DrainTimeout != nil {
+		timeout = group.Spec.ScaleDown.DrainTimeout.Duration
+	}
+	elapsed := r.clock.Now().Sub(n.Status.DrainStartedAt.Time)
+	why, message := "Draining", "pods were asked to leave and are awaited"
+	if len(blocked) > 0 {
+		why = "EvictionBlocked"
+		message = "pods may not be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
+		if more := len(blocked) - blockersShown; more > 0 {
+			message += fmt.Sprintf(" and %d more", more)
+		}
+		message += "; it is tried again until the drain timeout; make room in the budget or protect the node"
+	}
+	if elapsed >= timeout && n.DeletionTimestamp == nil {
+		if len(blocked) == 0 {
+			message = fmt.Sprintf("pod %s/%s was evicted but has not ended", pods[0].Namespace, pods[0].Name)
+		}
+		return 0, r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the drain took longer than %s: %s", timeout, message))
+	}
+	if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		return setUnknown(n, v1beta1.ConditionDrained, why, message)
+	}); err != nil {
+		return 0, err
+	}
+	wait := max(drainPoll, min(elapsed/10, drainPollMax))
+	if n.DeletionTimestamp == nil {
+		wait = min(wait, max(timeout-elapsed, drainPoll))
+	}
+	return wait, nil
+}
+
+// abort gives a drain up: what we cordoned is uncordoned, and only that; then the retirement is
+// taken back, so that the planner decides anew.
+func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, why string) error {
+	node, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	if node != nil {
+		if err := r.uncordon(ctx, node); err != nil {
+			return err
+		}
+	}
+	if _, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil
+		n.Spec.Retirement = nil
+		return had
+	}); err != nil {
+		return err
+	}
+	from := n.Status.Phase
+	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DrainStartedAt == nil || n.Status.DeleteRequestedAt != nil {
+			return false
+		}
+		n.Status.DrainStartedAt = nil
+		setPhase(n, v1beta1.PhaseReady)
+		if n.Status.ReadyAt == nil {
+			setPhase(n, v1beta1.PhaseJoining)
+		}
+		if code != "" {
+			setCondition(n, v1beta1.ConditionDrained, false, code.Condition(), why)
+		} else {
+			setCondition(n, v1beta1.ConditionDrained, false, "Withdrawn", why)
+		}
+		return true
+	})
+	if err != nil || !written {
+		return err
+	}
+	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, why)
+	if node != nil {
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", truncate("node stays and is open again: "+why))
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+func keyOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Name }
+
+func groupOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Spec.NodeGroup }
+
+// lastAttempt is the newest entry of the launch ledger, nil when nothing was asked of VPSie.
+func lastAttempt(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
+	if len(n.Status.Launches) == 0 {
+		return nil
+	}
+	return &n.Status.Launches[len(n.Status.Launches)-1]
+}
+
+// isOpen reports whether a machine may yet come of the newest request.
+func isOpen(n *v1beta1.VPSieNode) bool {
+	a := lastAttempt(n)
+	if a == nil || n.Status.Identifier != "" {
+		return false
+	}
+	return a.Outcome == v1beta1.LaunchRequested || a.Outcome == v1beta1.LaunchAccepted || a.Outcome == v1beta1.LaunchUnknown
+}
+
+// isLeaving reports whether the machine was asked to go, by the planner or by a person.
+func isLeaving(n *v1beta1.VPSieNode) bool {
+	return n.DeletionTimestamp != nil || n.Spec.Retirement != nil || n.Status.Phase == v1beta1.PhaseDeleting
+}
+
+// mayBeMachine reports whether a machine exists, or may exist, because of the intent.
+func mayBeMachine(n *v1beta1.VPSieNode) bool { return n.Status.Identifier != "" || isOpen(n) }
+
+// isCandidate reports whether a machine may be asked of VPSie for the intent at now.
+func isCandidate(n *v1beta1.VPSieNode, now time.Time) bool {
+	if n.Status.Identifier != "" || isOpen(n) || isLeaving(n) || n.Status.Phase == v1beta1.PhaseFailed {
+		return false
+	}
+	a := lastAttempt(n)
+	if a == nil {
+		return true
+	}
+	return a.Outcome == v1beta1.LaunchNotMade && (a.Reason == string(reason.LaunchUnconfirmed) || now.Sub(a.RequestedAt.Time) >= attemptWait)
+}
+
+// answerable is the request whose machine may turn up in a listing: an open one, or one that was
+// unclear, was given up, and may be answered late.
+func answerable(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
+	if n.Status.Identifier != "" {
+		return nil
+	}
+	if isOpen(n) {
+		return lastAttempt(n)
+	}
+	for i := len(n.Status.Launches) - 1; i >= 0; i-- {
+		if a := &n.Status.Launches[i]; a.Reason == string(reason.LaunchUnconfirmed) {
+			return a
+		}
+	}
+	return nil
+}
+
+// waiting describes an intent whose machine may turn up in a listing.
+func waiting(n *v1beta1.VPSieNode, size launch.Size) (launch.Waiting, bool) {
+	a := answerable(n)
+	if a == nil {
+		return launch.Waiting{}, false
+	}
+	return launch.Waiting{
+		Intent: keyOf(n), Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+	}, true
+}
+
+// deadline is when the Node must be Ready.
+func deadline(n *v1beta1.VPSieNode) time.Time {
+	began := n.CreationTimestamp.Time
+	if a := lastAttempt(n); a != nil {
+		began = a.RequestedAt.Time
+	}
+	return began.Add(n.Spec.LaunchDeadline.Duration)
+}
+
+// failures reads the launches that failed from the intents on record.
+func failures(nodes []*v1beta1.VPSieNode) ([]launch.Failure, map[launch.Key]time.Time) {
+	var failed []launch.Failure
+	succeeded := map[launch.Key]time.Time{}
+	for _, n := range nodes {
+		key := launch.Key{Cluster: n.Spec.Cluster.Identifier, Offering: n.Spec.Offering}
+		if at := n.Status.ReadyAt; at != nil && at.After(succeeded[key]) {
+			succeeded[key] = at.Time
+		}
+		a := lastAttempt(n)
+		if a == nil || n.Status.Phase != v1beta1.PhaseFailed || a.Outcome == v1beta1.LaunchNotMade {
+			continue
+		}
+		failed = append(failed, launch.Failure{
+			Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message,
+		})
+	}
+	return failed, succeeded
+}

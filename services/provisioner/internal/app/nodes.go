@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+// Nodes takes each machine from its listing to a Ready Node, and from its retirement to the day
+// its object may go. It makes no call to VPSie.
+type Nodes struct {
+	store     *Store
+	catalogue *Catalogue
+	facts     Facts
+	events    events.EventRecorder
+	clock     clock.Clock
+	config    Config
+	log       *slog.Logger
+}
+
+// NewNodes returns a reconciler of VPSieNodes.
+func NewNodes(store *Store, catalogue *Catalogue, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
+	return &Nodes{store: store, catalogue: catalogue, facts: facts, events: recorder, clock: c, config: config, log: log}
+}
+
+// Reconcile takes one machine a step further and returns when to look again; zero means when
+// something changes.
+func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Duration, error) {
+	n := &v1beta1.VPSieNode{}
+	if err := r.store.Get(ctx, key, n); err != nil {
+		return 0, ignoreGone(err)
+	}
+	if n.DeletionTimestamp == nil && !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
+		// Somebody took it off; without it the object could go before the machine.
+		if _, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return n.DeletionTimestamp == nil && controllerutil.AddFinalizer(n, v1beta1.FinalizerMachine)
+		}); err != nil {
+			return 0, ignoreGone(err)
+		}
+	}
+	if isLeaving(n) {
+		wait, err := r.retire(ctx, n)
+		return wait, ignoreGone(err)
+	}
+	switch n.Status.Phase {
+	case v1beta1.PhaseFailed:
+		return r.expire(ctx, n)
+	case v1beta1.PhaseDraining:
+		// The retirement was withdrawn while the drain went on.
+		return 0, ignoreGone(r.abort(ctx, n, "", "the retirement was withdrawn"))
+	}
+	if n.Status.Identifier == "" {
+		return 0, nil
+	}
+	wait, err := r.join(ctx, n)
+	return wait, ignoreGone(err)
+}
+
+// expire lets the object of a failed launch go once it has been visible for long enough.
+func (r *Nodes) expire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	since := n.CreationTimestamp.Time
+	if a := lastAttempt(n); a != nil {
+		since = a.RequestedAt.Time
+	}
+	if wait := failedRetention - r.clock.Now().Sub(since); wait > 0 && n.Status.Identifier == "" {
+		return wait, nil
+	}
+	return 0, ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
+}
+
+func preconditions(object client.Object) client.Preconditions {
+	return client.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
+}
+
+// join connects the machine with its Node.
+func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node := &corev1.Node{}
+	err := r.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(n.Status.Hostname)}, node)
+	if apierrors.IsNotFound(err) {
+		return r.awaitNode(ctx, n)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if why := disowned(n, node); why != "" {
+		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionRegistered, false, "NodeNotOurs", why)
+		})
+		return 0, err
+	}
+	if err := r.register(ctx, n, node); err != nil {
+		return 0, err
+	}
+	if !isNodeReady(node) && n.Status.ReadyAt == nil {
+		return r.awaitNode(ctx, n)
+	}
+	return 0, r.ready(ctx, n, node)
+}
+
+// disowned says why a Node that has the machine's name is not the machine's: matched by name alone,
+// a Node that was there before the machine was asked for, or that belongs to another, is left alone.
+func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
+	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
+	switch {
+	case node.Spec.ProviderID == own:
+		return ""
+	case strings.HasPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix):
+		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
+	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
+		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
+	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
+		return ""
+	case node.CreationTimestamp.Time.Before(n.CreationTimestamp.Time):
+		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
+	}
+	return ""
+}
+
+// awaitNode waits for a Ready Node until the launch deadline.
+func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	if n.Status.ReadyAt != nil {
+		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionReady, false, "NodeMissing", "the Node does not exist, though the machine does")
+		})
+		return 0, err
+	}
+	if wait := deadline(n).Sub(r.clock.Now()); wait > 0 {
+		return wait, nil
+	}
+	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
+	r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
+	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Spec.Retirement != nil {
+			return false
+		}
+		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
+		return true
+	})
+	return 0, err
+}
+
+// ready records whether the Node works.
+func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	from, first := n.Status.Phase, n.Status.ReadyAt == nil
+	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if !isNodeReady(node) {
+			return setCondition(n, v1beta1.ConditionReady, false, "NodeNotReady", "the Node is not Ready")
+		}
+		changed := setPhase(n, v1beta1.PhaseReady)
+		if n.Status.ReadyAt == nil {
+			n.Status.ReadyAt = timestamp(r.clock.Now())
+			changed = true
+		}
+		return setCondition(n, v1beta1.ConditionReady, true, "NodeReady", "the Node is Ready") || changed
+	})
+	if err != nil || !written {
+		return err
+	}
+	if first && n.Status.ReadyAt != nil {
+		r.traceReady(ctx, n)
+		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, node.Name)
+	}
+	if from != n.Status.Phase {
+		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "the Node is Ready")
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+// register gives the Node its labels, annotations, taints and providerID, in one write on the
+// condition that nobody else changed it. The group's template is applied once; what proves the
+// Node ours is put back whenever it is missing.
+func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	base := node.DeepCopy()
+	if n.Status.NodeName == "" {
+		if err := r.applyTemplate(ctx, n, node); err != nil {
+			return err
+		}
+	}
+	own(n, node)
+	if !same(base, node) {
+		patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+		if err := r.store.Patch(ctx, node, patch); err != nil {
+			return fmt.Errorf("register Node %q: %w", node.Name, err)
+		}
+	}
+	if n.Status.NodeName == node.Name {
+		return nil
+	}
+	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.NodeName == node.Name {
+			return false
+		}
+		n.Status.NodeName = node.Name
+		setCondition(n, v1beta1.ConditionRegistered, true, "Registered", "the Node carries the group's labels and taints and the machine's providerID")
+		return true
+	})
+	return err
+}
+
+func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	var group v1beta1.NodeGroup
+	err := r.store.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, &group)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read NodeGroup of %s: %w", keyOf(n), err)
+	}
+	if err != nil {
+		// The group is gone; the machine stays under our care with what its purchase tells.
+		group.Namespace, group.Name, group.Spec.Cluster = n.Namespace, n.Spec.NodeGroup, n.Spec.Cluster
+	}
+	if node.Labels == nil {
+		node.Labels = map[string]string{}
+	}
+	if node.Annotations == nil {
+		node.Annotations = map[string]string{}
+	}
+	maps.Copy(node.Labels, scheduling.NodeLabels(&group, n.Spec.Offering, n.Spec.OfferingName))
+	maps.Copy(node.Annotations, group.Spec.Template.Annotations)
+	for _, taint := range group.Spec.Template.Taints {
+		if !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
+			node.Spec.Taints = append(node.Spec.Taints, taint)
+		}
+	}
+	return nil
+}
+
+// own puts what proves the Node ours.
+func own(n *v1beta1.VPSieNode, node *corev1.Node) {
+	if node.Labels == nil {
+		node.Labels = map[string]string{}
+	}
+	node.Labels[v1beta1.LabelManaged] = "true"
+	node.Labels[v1beta1.LabelVPSieNode] = n.Name
+	node.Labels[v1beta1.LabelNodeGroup] = n.Namespace + "." + n.Spec.NodeGroup
+	// Kubernetes lets a providerID be written once; another's is caught by disowned.
+	if node.Spec.ProviderID == "" {
+		node.Spec.ProviderID = v1beta1.ProviderIDPrefix + n.Status.Identifier
+	}
+}
+
+func same(a, b *corev1.Node) bool {
+	return a.Spec.ProviderID == b.Spec.ProviderID && maps.Equal(a.Labels, b.Labels) &&
+		maps.Equal(a.Annotations, b.Annotations) && len(a.Spec.Taints) == len(b.Spec.Taints)
+}
+
+// traceReady ends the story of a purchase: a span from the request to the Ready Node, below the launch.
+func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
+	a := lastAttempt(n)
+	if a == nil || a.Traceparent == "" {
+		return
+	}
+	ctx = telemetry.ContextWithTraceparent(ctx, a.Traceparent)
+	_, span := telemetry.Tracer().Start(ctx, "node ready", trace.WithTimestamp(a.RequestedAt.Time), trace.WithAttributes(
+		attribute.String("vpsie.node", keyOf(n)), attribute.String("vpsie.machine", n.Status.Identifier),
+		attribute.String("k8s.node.name", n.Status.NodeName)))
+	span.End()
+}

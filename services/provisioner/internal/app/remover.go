@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// remove asks VPSie to delete the machines whose Nodes are drained, and counts the listings that
+// lack them. A machine is named by identifier and must have the hostname that we know it by.
+func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed) (bool, error) {
+	present := make(map[string]launch.Listed, len(listed))
+	for _, machine := range listed {
+		present[machine.Identifier] = machine
+	}
+	progress := false
+	for _, n := range v.leaving {
+		machine, exists := present[n.Status.Identifier]
+		var err error
+		var changed bool
+		if exists {
+			changed, err = c.delete(ctx, n, machine)
+		} else {
+			changed, err = c.sighted(ctx, n)
+		}
+		if ignoreGone(err) != nil {
+			return progress, err
+		}
+		progress = progress || changed
+	}
+	return progress, nil
+}
+
+// sighted counts a listing that lacks the machine.
+func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+	return c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		now := c.clock.Now()
+		if n.Status.LastAbsentAt != nil && now.Sub(n.Status.LastAbsentAt.Time) < c.config.AbsenceInterval {
+			return false
+		}
+		n.Status.AbsentSightings++
+		n.Status.LastAbsentAt = timestamp(now)
+		gone := n.Status.AbsentSightings >= absenceSightings
+		message := "VPSie's listing lacks the machine; a second listing must confirm that"
+		if gone {
+			message = "two complete listings of VPSie lack the machine"
+		}
+		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
+		return true
+	})
+}
+
+func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
+	if !sameHostname(machine.Hostname, n.Status.Hostname) {
+		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionDeleted, false, "IdentityMismatch", fmt.Sprintf(
+				"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
+				machine.Identifier, machine.Hostname, n.Status.Hostname))
+		})
+		return false, err
+	}
+	now := c.clock.Now()
+	c.mu.Lock()
+	recently := now.Sub(c.asked[machine.Identifier]) < deleteAgain
+	c.mu.Unlock()
+	if recently {
+		return false, nil
+	}
+	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
+	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
+	defer span.End()
+	err := c.cloud.DeleteWorker(ctx, n.Spec.Cluster.Identifier, machine.Identifier)
+	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
+	kind := "Requested"
+	if err != nil {
+		e := AsCloudError(err)
+		message, kind = explain(e), hindrance(e)
+		span.SetStatus(codes.Error, e.Message)
+		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, e)
+	} else {
+		c.mu.Lock()
+		c.asked[machine.Identifier] = now
+		c.mu.Unlock()
+		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, machine.Identifier)
+	}
+	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		changed := n.Status.AbsentSightings > 0
+		n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
+		return setCondition(n, v1beta1.ConditionDeleted, false, kind, message) || changed
+	})
+	return err == nil, updateErr
+}

@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+const (
+	// launchOutcomePoll is how often a retired intent looks whether its open request was resolved.
+	launchOutcomePoll = 5 * time.Second
+	drainPoll         = time.Second
+	drainPollMax      = 10 * time.Second
+)
+
+// retire takes a machine that was asked to leave a step further:
+//
+//	taint → settle → read afresh → evict → read afresh → delete → absent twice → Node → finalizer
+//
+// Each step is on record before it is taken, so that another process can go on with it.
+func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	switch {
+	case n.Status.Identifier == "" && isOpen(n):
+		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setUnknown(n, v1beta1.ConditionDeleted, "AwaitingLaunchOutcome", "a machine may have been bought; it is looked for before the object may go")
+		})
+		return launchOutcomePoll, err
+	case n.Status.Identifier == "":
+		return 0, r.release(ctx, n, "nothing was bought for it")
+	case n.Status.AbsentSightings >= absenceSightings:
+		return r.finish(ctx, n)
+	case n.Status.DeleteRequestedAt != nil:
+		return 0, nil // the cluster's worker deletes and looks
+	}
+	node, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if n.Status.DrainStartedAt == nil {
+		if err := r.startDrain(ctx, n, node); err != nil {
+			return 0, err
+		}
+	}
+	if node == nil {
+		return 0, r.drained(ctx, n, "the machine has no Node")
+	}
+	if err := r.cordon(ctx, n, node); err != nil {
+		return 0, err
+	}
+	if wait := r.config.DrainSettle - r.clock.Now().Sub(n.Status.DrainStartedAt.Time); wait > 0 {
+		return wait, nil
+	}
+	return r.drain(ctx, n, node)
+}
+
+// nodeOf reads the machine's Node live; nil means that there is none that is ours.
+func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, error) {
+	name := n.Status.NodeName
+	if name == "" {
+		name = strings.ToLower(n.Status.Hostname)
+	}
+	if name == "" {
+		return nil, nil
+	}
+	node := &corev1.Node{}
+	if err := r.store.Live.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
+		return nil, ignoreGone(err)
+	}
+	if disowned(n, node) != "" {
+		return nil, nil
+	}
+	return node, nil
+}
+
+// startDrain writes the intent to drain.
+func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	from := n.Status.Phase
+	message := "deleted by a person or a tool"
+	if n.Spec.Retirement != nil {
+		message = n.Spec.Retirement.Message
+	}
+	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DrainStartedAt != nil || !isLeaving(n) {
+			return false
+		}
+		n.Status.DrainStartedAt = timestamp(r.clock.Now())
+		setPhase(n, v1beta1.PhaseDraining)
+		setUnknown(n, v1beta1.ConditionDrained, "Draining", "the Node is tainted; its pods are evicted next")
+		setCondition(n, v1beta1.ConditionReady, false, "Draining", message)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if n.Status.DrainStartedAt == nil {
+		return fmt.Errorf("drain of %s: retirement was withdrawn", keyOf(n))
+	}
+	if written {
+		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
+		if node != nil {
+			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", truncate("node is drained and deleted: "+message))
+		}
+	}
+	return nil
+}
+
+// cordon keeps new pods away from the Node and remembers that it was us.
+func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	base := node.DeepCopy()
+	if !hasTaint(node, v1beta1.TaintDraining) {
+		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: v1beta1.TaintDraining, Value: n.Name, Effect: corev1.TaintEffectNoSchedule})
+	}
+	if !node.Spec.Unschedulable {
+		node.Spec.Unschedulable = true
+		if node.Annotations == nil {
+			node.Annotations = map[string]string{}
+		}
+		node.Annotations[v1beta1.AnnotationCordoned] = "true"
+	}
+	return r.patchNode(ctx, base, node, base.Spec.Unschedulable && hasTaint(base, v1beta1.TaintDraining))
+}
+
+// uncordon undoes our taint, and our cordon if it was ours.
+func (r *Nodes) uncordon(ctx context.Context, node *corev1.Node) error {
+	base := node.DeepCopy()
+	taints := node.Spec.Taints[:0:0]
+	for _, taint := range node.Spec.Taints {
+		if taint.Key != v1beta1.TaintDraining {
+			taints = append(taints, taint)
+		}
+	}
+	changed := len(taints) != len(node.Spec.Taints)
+	node.Spec.Taints = taints
+	if node.Annotations[v1beta1.AnnotationCordoned] != "" {
+		delete(node.Annotations, v1beta1.AnnotationCordoned)
+		node.Spec.Unschedulable = false
+		changed = true
+	}
+	return r.patchNode(ctx, base, node, !changed)
+}
+
+func (r *Nodes) patchNode(ctx context.Context, base, node *corev1.Node, unchanged bool) error {
+	if unchanged {
+		return nil
+	}
+	if err := r.store.Patch(ctx, node, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("change Node %q: %w", node.Name, err)
+	}
+	return nil
+}
+
+func hasTaint(node *corev1.Node, key string) bool {
+	for _, taint := range node.Spec.Taints {
+		if taint.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// drained writes the intent to delete the machine. From here on there is no way back.
+func (r *Nodes) drained(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
+	from := n.Status.Phase
+	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DeleteRequestedAt != nil || !isLeaving(n) {
+			return false
+		}
+		n.Status.DeleteRequestedAt = timestamp(r.clock.Now())
+		setPhase(n, v1beta1.PhaseDeleting)
+		setCondition(n, v1beta1.ConditionDrained, true, "Drained", message)
+		setCondition(n, v1beta1.ConditionReady, false, "Deleting", "the machine is being deleted")
+		setCondition(n, v1beta1.ConditionDeleted, false, "Requested", "VPSie is asked to delete the machine")
+		return true
+	})
+	if written {
+		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
+	}
+	return err
+}
+
+// finish removes what is left of a machine whose absence is confirmed.
+func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if node != nil {
+		err := r.store.Delete(ctx, node, client.Preconditions{UID: new(node.UID)})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
+		}
+	}
+	r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName)
+	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
+}
+
+// release deletes the object, if nobody did, and takes the finalizer off.
+func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
+	if n.DeletionTimestamp == nil {
+		// The next pass, which the deletion triggers, takes the finalizer off.
+		return ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
+	}
+	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.Identifier == "" && isOpen(n) {
+			return false
+		}
+		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
+	})
+	if written {
+		r.facts.PhaseChanged(ctx, n, n.Status.Phase, PhaseGone, message)
+	}
+	return err
+}

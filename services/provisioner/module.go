@@ -1,0 +1,105 @@
+// Package provisioner makes the machines that were decided on, and takes them away again.
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/grpc"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/kube"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/vpsie"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+)
+
+// Config is what the provisioner can be told.
+type Config struct {
+	fx.Out `kong:"-"`
+
+	Service servicefx.Config `embed:""`
+	Bus     bus.Config       `embed:"" prefix:"bus-"`
+	VPSie   vpsie.Config     `embed:"" prefix:"vpsie-"`
+	App     app.Config       `embed:""`
+	RPC     RPCConfig        `embed:"" prefix:"rpc-"`
+}
+
+// Validate reports every problem at once.
+func (c Config) Validate() error {
+	return errors.Join(c.Service.Validate(), c.Bus.Validate(), c.VPSie.Validate(), c.App.Validate())
+}
+
+// RPCConfig says where the catalogue is served.
+type RPCConfig struct {
+	Address string `help:"Address of the catalogue service (gRPC)." default:"127.0.0.1:9090"`
+}
+
+// Module is everything the provisioner is made of.
+var Module = fx.Module("provisioner",
+	fx.Provide(
+		servicefx.Load[Config],
+		kube.CacheOptions,
+		kube.NewWakeups,
+		newStore,
+		newRecorder,
+		func() prometheus.Registerer { return metrics.Registry },
+		vpsie.NewMetrics,
+		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
+		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
+		func(q *facts.Queue) app.Facts { return q },
+		app.NewCatalogue,
+		app.NewClusters,
+		app.NewNodes,
+		newServer,
+	),
+	fx.Invoke(start, subscribe),
+)
+
+func newStore(c client.Client, live client.Reader) *app.Store {
+	return &app.Store{Client: c, Live: live}
+}
+
+func newRecorder(mgr manager.Manager) events.EventRecorder {
+	return mgr.GetEventRecorder("vpsie-autoscaler-provisioner")
+}
+
+func newServer(c RPCConfig, catalogue *app.Catalogue, log *slog.Logger) *grpc.Server {
+	return grpc.NewServer(c.Address, catalogue, log)
+}
+
+// start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue) error {
+	return errors.Join(
+		kube.AddNodes(mgr, nodes),
+		kube.AddClusters(mgr, clusters, wakeups),
+		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
+			server.Activate()
+			return catalogue.Run(ctx)
+		})),
+		mgr.Add(servicefx.ReplicaTask(server.Run)),
+		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+	)
+}
+
+// subscribe turns decisions into wake-ups. They carry no authority: what is to be done is read from
+// the VPSieNodes.
+func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, wakeups kube.Wakeups) error {
+	bus.On(router, bus.TopicLaunch, "provisioner-launch", func(ctx context.Context, d *busv1.LaunchDecision) error {
+		clusters.Wake(ctx, d.GetNamespace(), d.GetVpsieNodes())
+		return wakeups.Wake(ctx, d.GetCluster())
+	})
+	bus.On(router, bus.TopicRetire, "provisioner-retire", func(ctx context.Context, d *busv1.RetireDecision) error {
+		return wakeups.Wake(ctx, d.GetCluster())
+	})
+	return mgr.Add(servicefx.LeaderTask(router.Run))
+}
