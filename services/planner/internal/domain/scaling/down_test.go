@@ -1,0 +1,204 @@
+package scaling_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+func TestScaleDown(t *testing.T) {
+	long := scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour), "n2": noon.Add(-time.Hour), "n3": noon.Add(-time.Hour)}}
+	tests := map[string]struct {
+		why    string
+		build  func(w *world, g *v1beta1.NodeGroup)
+		memory scaling.Memory
+		want   []string
+		kept   map[string]reason.Code
+	}{
+		"EmptyNodeGoesAfterItsTime": {
+			build:  func(w *world, g *v1beta1.NodeGroup) { w.machine(g, "n1", v1beta1.PhaseReady, nil) },
+			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
+		},
+		"NotBeforeItsTime": {
+			why:   "time that was not watched does not count",
+			build: func(w *world, g *v1beta1.NodeGroup) { w.machine(g, "n1", v1beta1.PhaseReady, nil) },
+			kept:  map[string]reason.Code{"n1": reason.NoScaleDownUnneededFor},
+		},
+		"PodsMoveToWhereTheyFit": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				web := w.shape("web", 500, 256)
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 6})
+			},
+			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{"n2": reason.NoScaleDownUtilization},
+		},
+		"TwoHalfEmptyNodesDoNotBothGo": {
+			why: "each could replace the other, but not both",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				web := w.shape("web", 1500, 256)
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+			},
+			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{"n2": reason.NoScaleDownPodNoPlace},
+		},
+		"DaemonPodsDoNotHoldANode": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				agent := w.shape("agent", 3000, 256, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{agent: 1})
+			},
+			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
+		},
+		"ProtectedPod": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				sacred := w.shape("sacred", 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodProtected })
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{sacred: 1})
+				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodProtected, "n2": reason.NoScaleDownUtilization},
+		},
+		"BudgetWithoutRoom": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.Budgets["default/web"] = 0
+				web := w.shape("web", 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/web"} })
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodBudget, "n2": reason.NoScaleDownUtilization},
+		},
+		"UnjudgedPod": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				spread := w.shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread })
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{spread: 1})
+				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodUnjudged, "n2": reason.NoScaleDownUtilization},
+		},
+		"NodeThatWaitingPodsWillTake": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.pending(w.shape("web", 3000, 64), 1)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPendingPods},
+		},
+		"ProtectedNode": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Nodes["n1"].Protection = reason.NoScaleDownNodeProtected
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownNodeProtected},
+		},
+		"NotReadyNode": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Nodes["n1"].Ready = false
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownNodeNotReady},
+		},
+		"MinimumStays": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				g.Spec.MinNodes = 2
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.machine(g, "n2", v1beta1.PhaseReady, nil)
+				w.machine(g, "n3", v1beta1.PhaseReady, nil)
+			},
+			memory: long, want: []string{"n1"},
+			kept: map[string]reason.Code{"n2": reason.NoScaleDownMinSize, "n3": reason.NoScaleDownMinSize},
+		},
+		"LeavingNodesCountInTheStep": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				g.Spec.ScaleDown.MaxNodesPerStep = new(int32(1))
+				w.machine(g, "n0", v1beta1.PhaseDraining, nil)
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownStepLimit},
+		},
+		"ScaleDownSwitchedOff": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				g.Spec.ScaleDown.Enabled = new(false)
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownDisabled},
+		},
+		"PausedGroup": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				g.Spec.Mode = v1beta1.ModePaused
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownGroupPaused},
+		},
+		"OutageRemovesNothing": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.Groups[0].Catalogue.Health = scaling.Unavailable
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleUpAPIUnavailable},
+		},
+		"FailedDrainRests": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m.Status.Conditions = []metav1.Condition{{
+					Type: v1beta1.ConditionDrained, Status: metav1.ConditionFalse, Reason: "TimedOut", LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
+				}}
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownDrainFailed},
+		},
+		"ForeignNodeIsNeverLookedAt": {
+			why: "only machines with a VPSieNode are ours",
+			build: func(w *world, _ *v1beta1.NodeGroup) {
+				w.Nodes["theirs"] = &scaling.Node{Name: "theirs", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000}}
+			},
+			memory: scaling.Memory{Unneeded: map[string]time.Time{"theirs": noon.Add(-time.Hour)}}, kept: map[string]reason.Code{},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := group("a", offerings(smallID))
+			w := newWorld(g)
+			tc.build(w, g)
+			plan := scaling.Propose(w.Snapshot, tc.memory, noon)
+			if diff := cmp.Diff(tc.want, retired(plan)); diff != "" {
+				t.Errorf("retired (-want +got):\n%s%s", diff, tc.why)
+			}
+			kept := map[string]reason.Code{}
+			for node, refusal := range plan.Kept {
+				kept[node] = refusal.Code
+				if refusal.Message == "" {
+					t.Errorf("node %s stays without a word", node)
+				}
+			}
+			if diff := cmp.Diff(tc.kept, kept); diff != "" {
+				t.Errorf("kept (-want +got):\n%s%s", diff, tc.why)
+			}
+		})
+	}
+}
+
+// TestUnneededTimeIsRemembered follows a node through passes: its time runs while it can go, and
+// starts anew when it was needed in between.
+func TestUnneededTimeIsRemembered(t *testing.T) {
+	g := group("a", offerings(smallID))
+	w := newWorld(g)
+	w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	first := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+	if !first.Next.Equal(noon.Add(time.Minute)) {
+		t.Errorf("next plan at %s, want when the node's time is over", first.Next)
+	}
+	again := scaling.Propose(w.Snapshot, first.Memory, noon.Add(time.Minute))
+	if diff := cmp.Diff([]string{"n1"}, retired(again)); diff != "" {
+		t.Errorf("after its time (-want +got):\n%s", diff)
+	}
+	w.pending(w.shape("web", 3000, 64), 1)
+	needed := scaling.Propose(w.Snapshot, first.Memory, noon.Add(30*time.Second))
+	delete(w.Pending, "web")
+	if got := retired(scaling.Propose(w.Snapshot, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
+		t.Errorf("retired %v though the node was needed in between", got)
+	}
+}

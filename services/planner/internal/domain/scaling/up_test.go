@@ -1,0 +1,410 @@
+package scaling_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+func TestScaleUp(t *testing.T) {
+	tests := map[string]struct {
+		why   string
+		build func() *world
+		want  map[string]int
+		// refusal is the code for the only waiting shape, empty when it is served.
+		refusal reason.Code
+	}{
+		"WholeBatchAtOnce": {
+			why: "one decision buys for all pods, not one machine a pass",
+			build: func() *world {
+				w := newWorld(group("a", offerings(smallID)))
+				w.pending(w.shape("web", 380, 512), 100)
+				return w
+			},
+			want: map[string]int{"default/a/small": 10},
+		},
+		"CheaperSizeForTheWork": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("web", 900, 1024), 8)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2},
+		},
+		"LargeSizeWhereOnlyItFits": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("big", 10000, 1024), 1)
+				return w
+			},
+			want: map[string]int{"default/a/large": 1},
+		},
+		"WeightBeforePrice": {
+			build: func() *world {
+				w := newWorld(group("a"), group("b", offerings(largeID), func(g *v1beta1.NodeGroup) { g.Spec.Weight = 10 }))
+				w.pending(w.shape("web", 900, 1024), 2)
+				return w
+			},
+			want: map[string]int{"default/b/large": 1},
+		},
+		"ExistingRoomFirst": {
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				web := w.shape("web", 900, 512)
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.pending(web, 3)
+				return w
+			},
+			want: map[string]int{},
+		},
+		"LaunchingMachinesCount": {
+			why: "pods must not cause a second purchase while the first boots",
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				w.machine(g, "m1", v1beta1.PhaseLaunching, nil)
+				w.machine(g, "m2", "", nil)
+				w.pending(w.shape("web", 900, 512), 12)
+				return w
+			},
+			want: map[string]int{"default/a/small": 1},
+		},
+		"FailedIntentIsNoCapacity": {
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				w.machine(g, "m1", v1beta1.PhaseFailed, nil)
+				w.pending(w.shape("web", 900, 512), 1)
+				return w
+			},
+			want: map[string]int{"default/a/small": 1},
+		},
+		"LeavingNodeIsNoCapacity": {
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				w.machine(g, "n1", v1beta1.PhaseDraining, nil)
+				w.pending(w.shape("web", 900, 512), 1)
+				return w
+			},
+			want: map[string]int{"default/a/small": 1},
+		},
+		"NeverAboveMaxNodes": {
+			why: "what leaves still exists and costs, so it counts",
+			build: func() *world {
+				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 3 })
+				w := newWorld(g)
+				w.machine(g, "n1", v1beta1.PhaseDraining, nil)
+				w.pending(w.shape("web", 3000, 512), 9)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupMaxSize,
+		},
+		"StepBoundsADecision": {
+			build: func() *world {
+				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.MaxNodesPerStep = new(int32(2)) }))
+				w.pending(w.shape("web", 3000, 512), 9)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpStepLimit,
+		},
+		"MinimumIsKept": {
+			build: func() *world { return newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 })) },
+			want:  map[string]int{"default/a/small": 2},
+		},
+		"PodsCountTowardsTheMinimum": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 }))
+				w.pending(w.shape("web", 3000, 512), 2)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2},
+		},
+		"DaemonSetsTakeTheirShareOfEveryNode": {
+			build: func() *world {
+				w := newWorld(group("a", offerings(smallID)))
+				w.Daemons["kube-system/agent"] = w.shape("agent", 1000, 512, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
+				w.pending(w.shape("web", 950, 512), 4)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2},
+		},
+		"SizeInBackoffIsPassedOver": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.Groups[0].Catalogue.Offerings[0].BackoffUntil = noon.Add(time.Minute)
+				w.pending(w.shape("web", 900, 512), 1)
+				return w
+			},
+			want: map[string]int{"default/a/large": 1},
+		},
+		"TooLargePod": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("huge", 64000, 512), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpResources,
+		},
+		"SelectorNobodyMeets": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("gpu", 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpSelector,
+		},
+		"TaintNobodyTolerates": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) {
+					g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Value: "x", Effect: corev1.TaintEffectNoSchedule}}
+				}))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpTaint,
+		},
+		"NoGroup": {
+			build: func() *world {
+				w := newWorld()
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpNoGroup,
+		},
+		"PausedGroup": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupPaused,
+		},
+		"RecommendingGroupDoesNotBuy": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupRecommend,
+		},
+		"MinimumAboveMaximum": {
+			why: "the schema refuses it, but an object from before the rule must not buy either",
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes, g.Spec.MaxNodes = 5, 2 }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
+		},
+		"UnknownOffering": {
+			build: func() *world {
+				w := newWorld(group("a", offerings(999)))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpOfferingUnknown,
+		},
+		"SelectorWithoutSizes": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.OfferingSelector = &v1beta1.OfferingSelector{MinCPU: cpu(64)} }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpNoOffering,
+		},
+		"UnknownCatalogueBuysNothing": {
+			why: "unknown is not zero, and not anything else either",
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 3 }))
+				w.Groups[0].Catalogue.Known = false
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpCatalogueUnknown,
+		},
+		"MachineOfUnknownSizeOnItsWay": {
+			why: "what it will hold is not known, so what is missing is not either",
+			build: func() *world {
+				g := group("a")
+				w := newWorld(g)
+				w.machine(g, "m1", v1beta1.PhaseLaunching, nil).Spec.Offering = 77
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpCatalogueUnknown,
+		},
+		"RefusedCredentials": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.Groups[0].Catalogue.Health = scaling.Unauthorized
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpUnauthorized,
+		},
+		"UnknownCluster": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.Groups[0].Catalogue.ClusterFound = false
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpClusterUnknown,
+		},
+		"UnjudgedConstraint": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread }), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpTopologySpread,
+		},
+		"ExpendablePod": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.pending(w.shape("idle", 100, 64, func(s *scheduling.Shape) { s.Priority = -11 }), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpLowPriority,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := tc.build()
+			plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+			want := tc.want
+			if want == nil {
+				want = map[string]int{}
+			}
+			if diff := cmp.Diff(want, bought(plan)); diff != "" {
+				t.Errorf("purchases (-want +got):\n%s%s", diff, tc.why)
+			}
+			for id, fate := range plan.Shapes {
+				if fate.Refusal.Code != tc.refusal {
+					t.Errorf("shape %s: refusal %q (%s), want %q", id, fate.Refusal.Code, fate.Refusal.Message, tc.refusal)
+				}
+				if tc.refusal != "" && fate.Left == 0 || tc.refusal == "" && fate.Left != 0 {
+					t.Errorf("shape %s: %d pods left with refusal %q", id, fate.Left, fate.Refusal.Code)
+				}
+			}
+		})
+	}
+}
+
+// TestTroubleIsExplained checks that each state in which a user has to do something says what, why,
+// what happens next and what to do.
+func TestTroubleIsExplained(t *testing.T) {
+	tests := map[string]struct {
+		condition string
+		change    func(*scaling.Group)
+		says      []string
+	}{
+		"RefusedCredentials":  {v1beta1.ConditionReady, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
+		"HealthOfTheAPI":      {v1beta1.ConditionAPIHealthy, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
+		"Outage":              {v1beta1.ConditionAPIHealthy, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unavailable }, []string{"fails", "circuit breaker", "tried again", "nothing needs to be done"}},
+		"UnknownCluster":      {v1beta1.ConditionReady, func(g *scaling.Group) { g.Catalogue.ClusterFound = false }, []string{"knows no cluster", "nothing is bought", "looked up again", "correct spec.cluster.identifier"}},
+		"UnknownOffering":     {v1beta1.ConditionReady, func(g *scaling.Group) { g.Spec.Offerings = []int64{9999} }, []string{"9999", "nothing can be bought", "read again", "spec.offerings", "small"}},
+		"MinimumAboveMaximum": {v1beta1.ConditionReady, func(g *scaling.Group) { g.Spec.MinNodes, g.Spec.MaxNodes = 4, 1 }, []string{"minNodes (4) is above maxNodes (1)", "nothing is bought", "until this is mended", "lower minNodes"}},
+		"PodThatNeverFits":    {v1beta1.ConditionCapacityAvailable, func(g *scaling.Group) { g.Spec.Offerings = []int64{smallID} }, []string{"too small for the pod", "nothing is bought", "lower the pod's requests or allow larger sizes"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(group("a"))
+			tc.change(&w.Groups[0])
+			w.pending(w.shape("web", 8000, 64), 1)
+			plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+			c := condition(plan, "default/a", tc.condition)
+			if c.Status != scaling.False {
+				t.Fatalf("condition %s = %+v, want it False", tc.condition, c)
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(c.Message, part) {
+					t.Errorf("message lacks %q: %s", part, c.Message)
+				}
+			}
+			if len(plan.Launches) > 0 {
+				t.Errorf("something is bought: %v", bought(plan))
+			}
+		})
+	}
+}
+
+// FuzzPropose checks the laws of a plan on random clusters: limits hold, the order of the input does
+// not matter, and once a plan is carried out the next one buys nothing.
+func FuzzPropose(f *testing.F) {
+	for seed := range uint64(60) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		var groups []*v1beta1.NodeGroup
+		for i := range 1 + random.IntN(3) {
+			groups = append(groups, group(fmt.Sprintf("g%d", i), func(g *v1beta1.NodeGroup) {
+				g.Spec.MaxNodes = int32(random.IntN(12))
+				g.Spec.MinNodes = int32(random.IntN(int(g.Spec.MaxNodes) + 1))
+				g.Spec.Weight = int32(random.IntN(3))
+			}))
+		}
+		w := newWorld(groups...)
+		var shapes []scheduling.ShapeID
+		for i := range 1 + random.IntN(6) {
+			shapes = append(shapes, w.shape(fmt.Sprintf("s%d", i), int64(100+random.IntN(6000)), int64(64+random.IntN(9000))))
+			w.pending(shapes[i], random.IntN(40))
+		}
+		for i := range random.IntN(6) {
+			g := groups[random.IntN(len(groups))]
+			phase := []v1beta1.Phase{v1beta1.PhaseReady, v1beta1.PhaseLaunching, v1beta1.PhaseDraining}[random.IntN(3)]
+			w.machine(g, fmt.Sprintf("n%d", i), phase, nil)
+		}
+		plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+		have := map[string]int{}
+		for _, m := range w.Machines {
+			have[m.Namespace+"/"+m.Spec.NodeGroup]++
+		}
+		for _, l := range plan.Launches {
+			have[l.Group] += len(l.Machines)
+		}
+		for _, g := range groups {
+			name := g.Namespace + "/" + g.Name
+			before := 0
+			for _, m := range w.Machines {
+				if m.Spec.NodeGroup == g.Name {
+					before++
+				}
+			}
+			if have[name] > max(int(g.Spec.MaxNodes), before) {
+				t.Errorf("seed %d: group %s would have %d machines of at most %d", seed, name, have[name], g.Spec.MaxNodes)
+			}
+		}
+		reordered := w.Snapshot
+		reordered.Groups, reordered.Machines = slices.Clone(w.Groups), slices.Clone(w.Machines)
+		slices.Reverse(reordered.Groups)
+		slices.Reverse(reordered.Machines)
+		if diff := cmp.Diff(plan, scaling.Propose(reordered, scaling.Memory{}, noon)); diff != "" {
+			t.Errorf("seed %d: the plan depends on the order of its input:\n%s", seed, diff)
+		}
+		for _, l := range plan.Launches {
+			g := groups[slices.IndexFunc(groups, func(g *v1beta1.NodeGroup) bool { return g.Namespace+"/"+g.Name == l.Group })]
+			for i, m := range l.Machines {
+				intent := w.machine(g, fmt.Sprintf("new-%s-%d", g.Name, i), v1beta1.PhaseLaunching, nil)
+				intent.Spec.Offering, intent.Spec.OfferingName = m.Offering, m.OfferingName
+			}
+		}
+		if again := bought(scaling.Propose(w.Snapshot, scaling.Memory{}, noon)); len(again) > 0 {
+			t.Errorf("seed %d: planning again after %v buys %v more", seed, bought(plan), again)
+		}
+	})
+}
