@@ -280,12 +280,23 @@ func (l *Ledger) Contents(now time.Time, trace func(since time.Time, pods int) s
 }
 
 func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time.Time, pods int) string) {
-	waiting := map[scheduling.ShapeID][]podEntry{}
+	waiting, arriving := map[scheduling.ShapeID][]podEntry{}, map[scheduling.ShapeID][]podEntry{}
 	for _, entry := range l.pods {
 		switch entry.state {
 		case podPending:
 			waiting[entry.shape] = append(waiting[entry.shape], entry)
 		case podArriving:
+			arriving[entry.shape] = append(arriving[entry.shape], entry)
+		}
+	}
+	for id, entries := range arriving {
+		// Pods of a shape are interchangeable: what the scheduler said of one holds for the others,
+		// and a slow scheduler need not say it for each before one decision can serve them all.
+		if len(waiting[id]) > 0 {
+			waiting[id] = append(waiting[id], entries...)
+			continue
+		}
+		for _, entry := range entries {
 			if now.Sub(entry.since) < arrivingMax {
 				c.Arriving++
 			}

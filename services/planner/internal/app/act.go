@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -134,39 +136,51 @@ func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, po
 
 // retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
 func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
+	ids, machines := map[string]string{}, map[string][]string{}
 	for _, r := range plan.Retirements {
-		group, machine := findGroup(s, r.Group), findMachine(s, r.Group, r.Machine)
-		if group == nil || machine == nil {
-			continue
-		}
 		id := p.newID()
 		if r.Recommended {
 			p.recommendRetirement(ctx, plan, r, id)
 			continue
 		}
-		ctx, span := p.begin(ctx, "decide scale down", s, nil, id, plan.Basis)
-		changed := machine.DeepCopy()
-		changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
-		err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
-		if err != nil {
-			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-				p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
-			}
-			span.End()
-			continue
+		if p.retireOne(ctx, s, plan, r, id) {
+			ids[r.Group] = id
+			machines[r.Group] = append(machines[r.Group], r.Machine)
 		}
-		p.overlay.add(changed, p.clock.Now())
-		decision := &busv1.RetireDecision{
-			DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
-		}
-		if err := p.announcer.Publish(ctx, bus.TopicRetire, group.Namespace, group.Name, id, decision); err != nil {
-			p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intent by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
-		}
-		p.recordRetirement(ctx, plan, r, id)
-		p.metrics.decided(decisionScaleDown, 1)
-		p.events.Eventf(group, changed, corev1.EventTypeNormal, "ScaleDown", "ScaleDown", "%s", truncate(r.Message))
-		span.End()
 	}
+	for _, name := range slices.Sorted(maps.Keys(machines)) {
+		group := findGroup(s, name)
+		decision := &busv1.RetireDecision{
+			DecisionId: ids[name], Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: machines[name],
+		}
+		if err := p.announcer.Publish(ctx, bus.TopicRetire, group.Namespace, group.Name, ids[name], decision); err != nil {
+			p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, ids[name], telemetry.KeyError, err)
+		}
+	}
+}
+
+// retireOne writes one retirement and reports whether it did.
+func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, r scaling.Retirement, id string) bool {
+	group, machine := findGroup(s, r.Group), findMachine(s, r.Group, r.Machine)
+	if group == nil || machine == nil {
+		return false
+	}
+	ctx, span := p.begin(ctx, "decide scale down", s, nil, id, plan.Basis)
+	defer span.End()
+	changed := machine.DeepCopy()
+	changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
+	err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
+		}
+		return false
+	}
+	p.overlay.add(changed, p.clock.Now())
+	p.recordRetirement(ctx, plan, r, id)
+	p.metrics.decided(decisionScaleDown, 1)
+	p.events.Eventf(group, changed, corev1.EventTypeNormal, "ScaleDown", "ScaleDown", "%s", truncate(r.Message))
+	return true
 }
 
 func findGroup(s scaling.Snapshot, name string) *v1beta1.NodeGroup {

@@ -132,29 +132,50 @@ func (p *Planner) Run(ctx context.Context) error {
 	}
 }
 
-// settle waits until pods stop to arrive, so that one decision serves them all: until nothing has
-// changed for the batch's idle time and the scheduler has looked at every new pod, but no longer
-// than the batch's maximum. It reports false when ctx ends.
+// settle waits until pods stop to arrive, so that one decision serves them all: until the pressure
+// has not changed for the batch's idle time and the scheduler has looked at every new shape, but no
+// longer than the batch's maximum. It reports false when ctx ends.
 func (p *Planner) settle(ctx context.Context) bool {
 	end := p.clock.NewTimer(p.config.BatchMax)
 	defer end.Stop()
+	idle := p.clock.NewTimer(p.config.BatchIdle)
+	defer func() { idle.Stop() }()
+	last := p.pressure()
 	for {
-		idle := p.clock.NewTimer(p.config.BatchIdle)
 		select {
 		case <-ctx.Done():
-			idle.Stop()
 			return false
 		case <-end.C():
-			idle.Stop()
 			return true
 		case <-p.changed:
-			idle.Stop()
+			if now := p.pressure(); now != last {
+				last = now
+				idle.Stop()
+				idle = p.clock.NewTimer(p.config.BatchIdle)
+			}
 		case <-idle.C():
-			if state, err := p.feed.State(p.clock.Now()); err != nil || state.Arriving == 0 {
+			if last.arriving == 0 {
 				return true
 			}
+			idle = p.clock.NewTimer(p.config.BatchIdle)
+			last = p.pressure()
 		}
 	}
+}
+
+// pressure is how many pods wait, and how many the scheduler has not looked at.
+type pressure struct{ pods, shapes, arriving int }
+
+func (p *Planner) pressure() pressure {
+	state, err := p.feed.State(p.clock.Now())
+	if err != nil {
+		return pressure{}
+	}
+	out := pressure{shapes: len(state.Pending), arriving: state.Arriving}
+	for _, pending := range state.Pending {
+		out.pods += pending.Count
+	}
+	return out
 }
 
 // pass makes one plan and carries it out. It returns when to make the next.
@@ -162,7 +183,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
-	snapshot, pressure, err := p.gather(ctx, began)
+	snapshot, unknown, err := p.gather(ctx, began)
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
 		p.memory = scaling.Memory{}
@@ -179,7 +200,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	p.carryOut(ctx, snapshot, plan)
 	p.tell(ctx, snapshot, plan)
 	p.writeStatus(ctx, snapshot, plan)
-	return p.nextIn(plan, pressure, began)
+	return p.nextIn(plan, unknown, began)
 }
 
 func (p *Planner) nextIn(plan scaling.Plan, unknown bool, now time.Time) time.Duration {

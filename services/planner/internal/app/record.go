@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -57,7 +58,11 @@ func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRec
 		})
 		p.unwritten[group] = p.unwritten[group][max(len(p.unwritten[group])-recentDecisionsMax, 0):]
 	}
-	p.log.InfoContext(ctx, "decision", telemetry.KeyDecision, r.Id, "kind", kinds[r.Kind], telemetry.KeyNodeGroup, group,
+	level := slog.LevelInfo
+	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
+		level = slog.LevelDebug // one for every node that stays
+	}
+	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", kinds[r.Kind], telemetry.KeyNodeGroup, group,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }

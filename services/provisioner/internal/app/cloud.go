@@ -14,8 +14,8 @@ import (
 // Cloud is what the provisioner asks of VPSie. Every method returns *CloudError for what went
 // wrong, and all may be called concurrently.
 type Cloud interface {
-	// Workers returns every worker of a managed cluster; a list is complete or an error.
-	Workers(ctx context.Context, cluster string) ([]launch.Listed, error)
+	// Workers returns every worker of a managed cluster; a listing is complete or an error.
+	Workers(ctx context.Context, cluster string) (Listing, error)
 	// Offerings returns every size that managed clusters of a datacenter can use.
 	Offerings(ctx context.Context, datacenter string) ([]Offering, error)
 	// Groups returns the numeric id of the VPSie group of each size in a cluster.
@@ -26,6 +26,13 @@ type Cloud interface {
 	AddWorker(ctx context.Context, cluster string, group int64) error
 	// DeleteWorker deletes the machine with this identifier; that it is gone already is no error.
 	DeleteWorker(ctx context.Context, cluster, identifier string) error
+}
+
+// Listing is the workers of a managed cluster at one moment.
+type Listing struct {
+	Workers []launch.Listed
+	// ShowsSizes says that this cluster's machines are listed with their sizes.
+	ShowsSizes bool
 }
 
 // Offering is a size that VPSie sells.

@@ -44,6 +44,8 @@ type Clusters struct {
 	polls map[string]time.Duration
 	// groups caches the VPSie group of each size, by cluster.
 	groups map[string]map[int64]int64
+	// listed is when a cluster was last listed.
+	listed map[string]time.Time
 	// asked is when the deletion of a machine was last asked for, by identifier.
 	asked map[string]time.Time
 }
@@ -53,7 +55,7 @@ func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, facts Facts, r
 	return &Clusters{
 		store: store, cloud: cloud, catalogue: catalogue, facts: facts, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
-		groups: map[string]map[int64]int64{}, asked: map[string]time.Time{},
+		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{},
 	}
 }
 
@@ -166,24 +168,41 @@ func (c *Clusters) Reconcile(ctx context.Context, cluster string) (time.Duration
 	if !v.isBusy() {
 		return v.later, nil
 	}
-	listed, err := c.cloud.Workers(ctx, cluster)
+	if wait := c.spacing(v); wait > 0 {
+		return wait, nil
+	}
+	listing, err := c.cloud.Workers(ctx, cluster)
 	c.catalogue.Observe(cluster, err)
 	if err != nil {
 		return c.hindered(ctx, v, err), nil
 	}
-	progress, err := c.recognise(ctx, v, listed)
+	progress, err := c.recognise(ctx, v, listing.Workers)
 	if err != nil {
 		return 0, err
 	}
-	launched, err := c.launch(ctx, v, listed)
+	launched, err := c.launch(ctx, v, listing)
 	if err != nil {
 		return 0, err
 	}
-	removed, err := c.remove(ctx, v, listed)
+	removed, err := c.remove(ctx, v, listing.Workers)
 	if err != nil {
 		return 0, err
 	}
 	return c.next(v, progress || launched.any || removed, launched), nil
+}
+
+// spacing is how long the next listing must wait, so that many changes in a row cost one listing.
+// A purchase does not wait.
+func (c *Clusters) spacing(v *view) time.Duration {
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wait := c.config.LaunchPoll - now.Sub(c.listed[v.cluster])
+	if wait > 0 && len(v.candidates) == 0 {
+		return wait
+	}
+	c.listed[v.cluster] = now
+	return 0
 }
 
 // isAwaited reports whether a message announced an intent of the cluster that the cache lacks.

@@ -29,7 +29,7 @@ type launchResult struct {
 
 // launch asks VPSie for the machines of the candidates, within the limits of their NodeGroups as
 // they are now. The intent to ask is written before each request.
-func (c *Clusters) launch(ctx context.Context, v *view, listed []launch.Listed) (launchResult, error) {
+func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launchResult, error) {
 	candidates, err := c.due(ctx, v)
 	if err != nil || len(candidates) == 0 {
 		return launchResult{}, err
@@ -38,14 +38,11 @@ func (c *Clusters) launch(ctx context.Context, v *view, listed []launch.Listed) 
 	if err != nil {
 		return launchResult{}, err
 	}
-	open, mixed := int64(0), len(listed) > 0
+	open := int64(0)
 	for _, w := range v.waiting {
 		open = w.Offering
 	}
-	for _, machine := range listed {
-		mixed = mixed && machine.Size != launch.Size{}
-	}
-	batch := launch.Choose(candidates, groups, open, mixed)
+	batch := launch.Choose(candidates, groups, open, listing.ShowsSizes)
 	nodes := v.byKey()
 	for intent, refusal := range batch.Refused {
 		c.fail(ctx, nodes[intent], refusal.Code, refusal.Message)
@@ -58,10 +55,10 @@ func (c *Clusters) launch(ctx context.Context, v *view, listed []launch.Listed) 
 		c.hindered(ctx, v, err)
 		return launchResult{}, nil
 	}
-	prepared := c.prepare(ctx, nodes, batch.Launch, vpsieGroups, launch.Foreign(listed, v.claimed()))
+	prepared := c.prepare(ctx, nodes, batch.Launch, vpsieGroups, launch.Foreign(listing.Workers, v.claimed()))
 	c.request(prepared)
 	c.conclude(ctx, prepared)
-	return launchResult{any: len(prepared) > 0, more: batch.More && open == 0 && mixed}, nil
+	return launchResult{any: len(prepared) > 0, more: batch.More && listing.ShowsSizes}, nil
 }
 
 // due are the candidates that are not too old to be launched.

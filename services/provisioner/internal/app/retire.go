@@ -200,7 +200,6 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
-	r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName)
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
 }
 
@@ -217,6 +216,7 @@ func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message strin
 		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
 	})
 	if written {
+		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		r.facts.PhaseChanged(ctx, n, n.Status.Phase, PhaseGone, message)
 	}
 	return err

@@ -45,13 +45,16 @@ func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change Muta
 				return err
 			}
 		}
-		fresh = false
+		fresh, written = false, false
 		base := node.DeepCopy()
 		if !change(node) {
 			return nil
 		}
+		if err := write(client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+			return err
+		}
 		written = true
-		return write(client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("write VPSieNode %s: %w", key, err)

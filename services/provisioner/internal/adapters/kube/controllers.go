@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -100,8 +101,7 @@ func AddNodes(mgr manager.Manager, r NodeReconciler) error {
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.Funcs{UpdateFunc: nodeMatters})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: nodeWorkers, RateLimiter: limiter[reconcile.Request]()}).
 		Complete(reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-			wait, err := r.Reconcile(ctx, req.NamespacedName)
-			return reconcile.Result{RequeueAfter: wait}, err
+			return result(r.Reconcile(ctx, req.NamespacedName))
 		}))
 }
 
@@ -133,8 +133,7 @@ func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups Wakeups) erro
 		MaxConcurrentReconciles: clusterWorkers,
 		RateLimiter:             limiter[string](),
 		Reconciler: reconcile.TypedFunc[string](func(ctx context.Context, cluster string) (reconcile.Result, error) {
-			wait, err := r.Reconcile(ctx, cluster)
-			return reconcile.Result{RequeueAfter: wait}, err
+			return result(r.Reconcile(ctx, cluster))
 		}),
 	})
 	if err != nil {
@@ -159,6 +158,14 @@ func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups Wakeups) erro
 		return fmt.Errorf("watch wake-ups: %w", err)
 	}
 	return nil
+}
+
+// result looks again soon after a conflict, which says no more than that somebody else was faster.
+func result(wait time.Duration, err error) (reconcile.Result, error) {
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: retryFirst}, nil
+	}
+	return reconcile.Result{RequeueAfter: wait}, err
 }
 
 func limiter[K comparable]() workqueue.TypedRateLimiter[K] {

@@ -41,11 +41,11 @@ func (n node) isMaster() bool {
 }
 
 // Workers implements app.Cloud.
-func (c *Client) Workers(ctx context.Context, cluster string) ([]launch.Listed, error) {
+func (c *Client) Workers(ctx context.Context, cluster string) (app.Listing, error) {
 	const endpoint = "cluster"
 	r, err := c.do(ctx, request{endpoint: endpoint, method: http.MethodGet, path: clusterPath(cluster)})
 	if err != nil {
-		return nil, err
+		return app.Listing{}, err
 	}
 	var detail struct {
 		Identifier string  `json:"identifier"`
@@ -53,10 +53,10 @@ func (c *Client) Workers(ctx context.Context, cluster string) ([]launch.Listed, 
 		Slaves     *[]node `json:"slaves"`
 	}
 	if isNothing(r.Data) {
-		return nil, &app.CloudError{Failure: app.NotFound, Endpoint: endpoint, Message: "kubernetes not found"}
+		return app.Listing{}, &app.CloudError{Failure: app.NotFound, Endpoint: endpoint, Message: "kubernetes not found"}
 	}
 	if err := json.Unmarshal(r.Data, &detail); err != nil {
-		return nil, malformed(endpoint, err)
+		return app.Listing{}, malformed(endpoint, err)
 	}
 	var nodes []node
 	switch {
@@ -66,22 +66,26 @@ func (c *Client) Workers(ctx context.Context, cluster string) ([]launch.Listed, 
 		nodes = *detail.Slaves
 	default:
 		// No list at all is not an empty one.
-		return nil, malformed(endpoint, fmt.Errorf("cluster %q comes without its nodes", cluster))
+		return app.Listing{}, malformed(endpoint, fmt.Errorf("cluster %q comes without its nodes", cluster))
 	}
-	var workers []launch.Listed
+	listing := app.Listing{ShowsSizes: len(nodes) > 0}
 	for _, n := range nodes {
+		size := launch.Size{CPU: n.CPU.whole(), MemoryMiB: n.RAM.whole()}
+		listing.ShowsSizes = listing.ShowsSizes && size.CPU > 0 && size.MemoryMiB > 0
 		if n.isMaster() || n.IsDeleted.set {
 			continue
 		}
 		if n.Hostname == "" {
-			return nil, malformed(endpoint, fmt.Errorf("a node of cluster %q has no hostname", cluster))
+			return app.Listing{}, malformed(endpoint, fmt.Errorf("a node of cluster %q has no hostname", cluster))
 		}
-		workers = append(workers, launch.Listed{
-			Identifier: n.Identifier, Hostname: n.Hostname,
-			Size: launch.Size{CPU: n.CPU.whole(), MemoryMiB: n.RAM.whole()},
-		})
+		listing.Workers = append(listing.Workers, launch.Listed{Identifier: n.Identifier, Hostname: n.Hostname, Size: size})
 	}
-	return c.identify(ctx, workers)
+	workers, err := c.identify(ctx, listing.Workers)
+	if err != nil {
+		return app.Listing{}, err
+	}
+	listing.Workers = workers
+	return listing, nil
 }
 
 // identify fills in the identifiers that the listing left out, by hostname.
