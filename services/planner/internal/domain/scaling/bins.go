@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -55,8 +56,7 @@ func (p *planner) makeBins() {
 			continue
 		}
 		bin := p.binOf(node)
-		if machine != nil && machine.Status.Phase != v1beta1.PhaseReady {
-			// The Node is there before its labels and taints are; both count already.
+		if machine != nil && p.isFresh(machine) {
 			p.promise(bin, machine)
 		}
 		p.existing = append(p.existing, bin)
@@ -66,7 +66,7 @@ func (p *planner) makeBins() {
 		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
 	})
 	for _, m := range machines {
-		if isLeaving(m) || isFailed(m) || m.Status.Phase == v1beta1.PhaseReady {
+		if isLeaving(m) || isFailed(m) || !p.isFresh(m) {
 			continue
 		}
 		if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {
@@ -92,7 +92,30 @@ func (p *planner) binOf(node *Node) *scheduling.Bin {
 	return bin
 }
 
-// promise adds what the machine's group will put on its Node.
+// freshFor is how long after its first Ready a Node may still be on its way into the feed, or wear
+// the taints that Kubernetes takes off a new Node a moment later.
+const freshFor = time.Minute
+
+// isFresh reports whether the machine's Node is not yet what it will be.
+func (p *planner) isFresh(m *v1beta1.VPSieNode) bool {
+	return m.Status.Phase != v1beta1.PhaseReady || m.Status.ReadyAt != nil && p.now.Sub(m.Status.ReadyAt.Time) < freshFor
+}
+
+// passing reports whether Kubernetes takes the taint off a new Node by itself.
+func passing(taint corev1.Taint) bool {
+	switch taint.Key {
+	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable, taintUninitialized:
+		return true
+	}
+	return false
+}
+
+// taintUninitialized is on a Node until a cloud controller has looked at it.
+const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
+
+// promise makes of a fresh Node's bin what it will be: with the labels and taints of its group, and
+// without the taints that pass. Otherwise pods would seem to fit nowhere for a moment, and another
+// machine would be bought for them.
 func (p *planner) promise(bin *scheduling.Bin, m *v1beta1.VPSieNode) {
 	group := p.find(groupOf(m))
 	if group == nil {
@@ -104,7 +127,7 @@ func (p *planner) promise(bin *scheduling.Bin, m *v1beta1.VPSieNode) {
 	}
 	maps.Copy(labels, scheduling.NodeLabels(group.NodeGroup, m.Spec.Offering, m.Spec.OfferingName))
 	bin.Labels = labels
-	taints := slices.Clone(bin.Taints)
+	taints := slices.DeleteFunc(slices.Clone(bin.Taints), passing)
 	for _, taint := range group.Spec.Template.Taints {
 		if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
 			taints = append(taints, taint)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -77,6 +78,45 @@ func TestScaleUp(t *testing.T) {
 				w.machine(g, "m1", v1beta1.PhaseLaunching, nil)
 				w.machine(g, "m2", "", nil)
 				w.pending(w.shape("web", 900, 512), 12)
+				return w
+			},
+			want: map[string]int{"default/a/small": 1},
+		},
+		"ReadyMachineWhoseNodeTheFeedLacks": {
+			why: "the machine's object and the feed come by different ways; between the two the machine must not vanish",
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
+				w.Nodes["n1"].Ready = false
+				w.pending(w.shape("web", 900, 512), 4)
+				return w
+			},
+			want: map[string]int{},
+		},
+		"FreshNodeStillTaintedAndUnlabelled": {
+			why: "Kubernetes takes the taint off a moment after Ready, and labels may reach the feed after that",
+			build: func() *world {
+				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"team": "x"} })
+				w := newWorld(g)
+				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
+				w.Nodes["n1"].Labels = nil
+				w.Nodes["n1"].Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}
+				w.pending(w.shape("web", 900, 512, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"team": "x"} }), 4)
+				return w
+			},
+			want: map[string]int{},
+		},
+		"NodeThatBrokeIsNoCapacity": {
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
+				w.Nodes["n1"].Ready = false
+				w.pending(w.shape("web", 900, 512), 4)
 				return w
 			},
 			want: map[string]int{"default/a/small": 1},
