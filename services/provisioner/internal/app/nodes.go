@@ -160,6 +160,10 @@ func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 			return setCondition(n, v1beta1.ConditionReady, false, "NodeNotReady", "the Node is not Ready")
 		}
 		changed := setPhase(n, v1beta1.PhaseReady)
+		if o, ok := r.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok && n.Status.MonthlyPrice == nil {
+			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
+			changed = true
+		}
 		if n.Status.ReadyAt == nil {
 			n.Status.ReadyAt = timestamp(r.clock.Now())
 			changed = true

@@ -71,7 +71,7 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 	recently := now.Sub(c.asked[machine.Identifier]) < deleteAgain
 	c.mu.Unlock()
 	if recently {
-		return false, nil
+		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
@@ -91,9 +91,15 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, machine.Identifier)
 	}
 	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		changed := n.Status.AbsentSightings > 0
-		n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
+		changed := backInListing(n)
 		return setCondition(n, v1beta1.ConditionDeleted, false, kind, message) || changed
 	})
 	return err == nil, updateErr
+}
+
+// backInListing forgets the listings that lacked a machine that is listed.
+func backInListing(n *v1beta1.VPSieNode) bool {
+	had := n.Status.AbsentSightings > 0
+	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
+	return had
 }

@@ -21,14 +21,6 @@ type Size struct {
 	MemoryMiB int64
 }
 
-// fits reports whether two sizes may be the same; what is unknown contradicts nothing.
-func (s Size) fits(other Size) bool {
-	if s == (Size{}) || other == (Size{}) {
-		return true
-	}
-	return s == other
-}
-
 // Waiting is a request to VPSie whose machine is not known yet.
 type Waiting struct {
 	// Intent is the name of the VPSieNode, as namespace/name.
@@ -45,18 +37,23 @@ type Waiting struct {
 // first, among machines in the order of the listing, so the answer depends on the input alone.
 //
 // VPSie's reply to a request names no machine, and a machine names no request, so the requests of
-// one size in one cluster are interchangeable (vpsie-api.md §4.4).
+// one size in one cluster are interchangeable (vpsie-api.md §4.4). While requests of several sizes
+// wait, only sizes that are known on both sides tell them apart; the rest waits.
 func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[string]Listed {
 	order := slices.Clone(waiting)
 	slices.SortStableFunc(order, func(a, b Waiting) int {
 		return cmp.Or(a.RequestedAt.Compare(b.RequestedAt), cmp.Compare(a.Intent, b.Intent))
 	})
+	several := slices.ContainsFunc(order, func(w Waiting) bool { return w.Offering != order[0].Offering })
 	taken := map[string]bool{}
 	answer := map[string]Listed{}
 	for _, w := range order {
 		for _, machine := range listed {
-			if machine.Identifier == "" || claimed[machine.Identifier] || taken[machine.Identifier] ||
-				slices.Contains(w.Foreign, machine.Identifier) || !w.Size.fits(machine.Size) {
+			if machine.Identifier == "" || claimed[machine.Identifier] || taken[machine.Identifier] || slices.Contains(w.Foreign, machine.Identifier) {
+				continue
+			}
+			unknown := w.Size == Size{} || machine.Size == Size{}
+			if unknown && several || !unknown && w.Size != machine.Size {
 				continue
 			}
 			taken[machine.Identifier] = true

@@ -46,9 +46,15 @@ func TestAssign(t *testing.T) {
 			want:    map[string]string{},
 		},
 		"SizeTellsRequestsApart": {
-			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}, {Intent: "b", Size: large, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Offering: 1, Size: small, RequestedAt: noon}, {Intent: "b", Offering: 2, Size: large, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: large}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"a": "m2", "b": "m1"},
+		},
+		"UnknownSizeWaitsWhileSizesAreMixed": {
+			why:     "after a restart the catalogue is not read yet, and any machine would seem to fit",
+			waiting: []launch.Waiting{{Intent: "a", Offering: 1, RequestedAt: noon}, {Intent: "b", Offering: 2, Size: large, RequestedAt: noon}},
+			listed:  []launch.Listed{{Identifier: "m1", Size: large}, {Identifier: "m2", Size: small}},
+			want:    map[string]string{"b": "m1"},
 		},
 		"OlderRequestIsAnsweredFirst": {
 			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon.Add(time.Second)}, {Intent: "b", Size: small, RequestedAt: noon}},
@@ -98,7 +104,7 @@ func FuzzAssign(f *testing.F) {
 		}
 		var waiting []launch.Waiting
 		for i := range random.IntN(12) {
-			w := launch.Waiting{Intent: fmt.Sprintf("w%02d", i), Size: sizes[random.IntN(2)], RequestedAt: noon.Add(time.Duration(random.IntN(3)) * time.Second)}
+			w := launch.Waiting{Intent: fmt.Sprintf("w%02d", i), Offering: int64(random.IntN(2)), Size: sizes[random.IntN(3)], RequestedAt: noon.Add(time.Duration(random.IntN(3)) * time.Second)}
 			for _, m := range listed {
 				if random.IntN(3) == 0 {
 					w.Foreign = append(w.Foreign, m.Identifier)

@@ -1,0 +1,303 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	clusterID = "cluster"
+	settle    = 10 * time.Minute
+)
+
+var small = launch.Size{CPU: 4, MemoryMiB: 8192}
+
+// cloud is a VPSie in memory. Machines are listed as soon as they are asked for, unless hidden.
+type cloud struct {
+	machines []launch.Listed
+	groups   map[int64]int64
+	asked    int
+	deleted  []string
+	// hide keeps new machines out of the listing.
+	hide bool
+	// add and list fail the next calls when set; addTakesEffect says that a failed add bought all the same.
+	add, list      error
+	addTakesEffect bool
+}
+
+func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
+	if c.list != nil {
+		return app.Listing{}, c.list
+	}
+	return app.Listing{Workers: slices.Clone(c.machines), ShowsSizes: true}, nil
+}
+
+func (c *cloud) Offerings(context.Context, string) ([]app.Offering, error) {
+	return []app.Offering{{ID: 1, Name: "small", Size: small, MonthlyPrice: 40_000_000}}, nil
+}
+
+func (c *cloud) Groups(context.Context, string) (map[int64]int64, error) {
+	return maps.Clone(c.groups), nil
+}
+
+func (c *cloud) CreateGroup(_ context.Context, _, _ string, offering int64) error {
+	if c.groups[offering] != 0 {
+		return &app.CloudError{Failure: app.Refused, Message: "Group has same selected Size"}
+	}
+	c.groups[offering] = 100 + offering
+	return nil
+}
+
+func (c *cloud) AddWorker(context.Context, string, int64) error {
+	c.asked++
+	if c.add != nil && !c.addTakesEffect {
+		return c.add
+	}
+	if !c.hide {
+		c.arrive()
+	}
+	return c.add
+}
+
+// arrive lists one more machine.
+func (c *cloud) arrive() {
+	n := len(c.machines) + 1
+	c.machines = append(c.machines, launch.Listed{Identifier: fmt.Sprintf("m%d", n), Hostname: fmt.Sprintf("Host-%d", n), Size: small})
+}
+
+func (c *cloud) DeleteWorker(_ context.Context, _, identifier string) error {
+	c.deleted = append(c.deleted, identifier)
+	c.machines = slices.DeleteFunc(c.machines, func(m launch.Listed) bool { return m.Identifier == identifier })
+	return nil
+}
+
+func (c *cloud) Health() app.Health { return app.Health{Known: true} }
+
+// facts remembers the phases that were told.
+type facts struct {
+	mu     sync.Mutex
+	phases []string
+}
+
+func (f *facts) PhaseChanged(_ context.Context, n *v1beta1.VPSieNode, _, to v1beta1.Phase, _ string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.phases = append(f.phases, n.Name+" "+string(to))
+}
+
+// fixture is the provisioner's use cases on a Kubernetes and a VPSie in memory, under a clock that
+// stands still until it is moved.
+type fixture struct {
+	t        *testing.T
+	kube     client.Client
+	cloud    *cloud
+	facts    *facts
+	clock    *clocktesting.FakeClock
+	store    *app.Store
+	clusters *app.Clusters
+	nodes    *app.Nodes
+	// evict stands in for the eviction of a pod when set.
+	evict func(pod *corev1.Pod) error
+}
+
+func newFixture(t *testing.T, objects ...client.Object) *fixture {
+	t.Helper()
+	scheme, err := kube.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &facts{}, clock: clocktesting.NewFakeClock(noon)}
+	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.VPSieNode{}).WithObjects(objects...).
+		WithIndex(&corev1.Pod{}, "spec.nodeName", func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }).
+		WithInterceptorFuncs(interceptor.Funcs{SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
+			if f.evict != nil {
+				return f.evict(o.(*corev1.Pod))
+			}
+			return c.Delete(ctx, o)
+		}}).Build()
+	f.store = &app.Store{Client: f.kube, Live: f.kube}
+	f.restart()
+	return f
+}
+
+// restart forgets everything that was only in memory.
+func (f *fixture) restart() {
+	config := app.Config{LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: time.Minute}
+	log := slog.New(slog.DiscardHandler)
+	catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, f.clock, config, log)
+	once, cancel := context.WithCancel(f.t.Context())
+	cancel()
+	if err := catalogue.Run(once); err != nil { // reads everything before it notices that it is over
+		f.t.Fatal(err)
+	}
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+	f.nodes = app.NewNodes(f.store, catalogue, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+}
+
+// pass looks at the cluster after some time has passed.
+func (f *fixture) pass(after time.Duration) {
+	f.t.Helper()
+	f.clock.Step(after)
+	if _, err := f.clusters.Reconcile(f.t.Context(), clusterID); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// step takes one machine further after some time has passed.
+func (f *fixture) step(name string, after time.Duration) {
+	f.t.Helper()
+	f.clock.Step(after)
+	if _, err := f.nodes.Reconcile(f.t.Context(), client.ObjectKey{Namespace: "default", Name: name}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) machine(name string) *v1beta1.VPSieNode {
+	f.t.Helper()
+	n := &v1beta1.VPSieNode{}
+	if err := f.kube.Get(f.t.Context(), client.ObjectKey{Namespace: "default", Name: name}, n); err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+func (f *fixture) node(name string) *corev1.Node {
+	f.t.Helper()
+	n := &corev1.Node{}
+	if err := f.kube.Get(f.t.Context(), client.ObjectKey{Name: name}, n); err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+func (f *fixture) exists(o client.Object) bool {
+	f.t.Helper()
+	err := f.kube.Get(f.t.Context(), client.ObjectKeyFromObject(o), o)
+	if client.IgnoreNotFound(err) != nil {
+		f.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func group(change ...func(*v1beta1.NodeGroup)) *v1beta1.NodeGroup {
+	g := &v1beta1.NodeGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "g"},
+		Spec: v1beta1.NodeGroupSpec{
+			MaxNodes: 10, Cluster: v1beta1.ClusterReference{Identifier: clusterID, Datacenter: "dc"},
+			Template: v1beta1.NodeTemplate{
+				Labels: map[string]string{"team": "x"}, Annotations: map[string]string{"note": "y"},
+				Taints: []corev1.Taint{{Key: "team", Value: "x", Effect: corev1.TaintEffectNoSchedule}},
+			},
+			ScaleDown: v1beta1.ScaleDownPolicy{DrainTimeout: &metav1.Duration{Duration: time.Minute}},
+		},
+	}
+	for _, c := range change {
+		c(g)
+	}
+	return g
+}
+
+// intent is a VPSieNode as the planner makes it.
+func intent(name string, change ...func(*v1beta1.VPSieNode)) *v1beta1.VPSieNode {
+	n := &v1beta1.VPSieNode{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon.Add(-10 * time.Second)),
+			Finalizers: []string{v1beta1.FinalizerMachine},
+		},
+		Spec: v1beta1.VPSieNodeSpec{
+			NodeGroup: "g", Offering: 1, OfferingName: "small", DecisionID: "d", LaunchDeadline: metav1.Duration{Duration: 15 * time.Minute},
+			Cluster: v1beta1.ClusterReference{Identifier: clusterID, Datacenter: "dc"},
+		},
+	}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+// bought makes an intent whose machine is known and Ready.
+func bought(identifier, hostname string) func(*v1beta1.VPSieNode) {
+	return func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{
+			Phase: v1beta1.PhaseReady, Identifier: identifier, Hostname: hostname, NodeName: hostname, ReadyAt: new(metav1.NewTime(noon)),
+			Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon.Add(-time.Second)), Outcome: v1beta1.LaunchAccepted}},
+		}
+	}
+}
+
+func attempt(outcome v1beta1.LaunchOutcome, foreign ...string) func(*v1beta1.VPSieNode) {
+	return func(n *v1beta1.VPSieNode) {
+		n.Status.Phase = v1beta1.PhaseLaunching
+		n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: outcome, Foreign: foreign}}
+	}
+}
+
+func retired(n *v1beta1.VPSieNode) {
+	n.Spec.Retirement = &v1beta1.Retirement{DecisionID: "r", Reason: "scaledown.empty", Message: "unneeded"}
+}
+
+// node is a Ready Kubernetes Node that belongs to a machine, or to nobody when identifier is empty.
+func node(name, identifier string, change ...func(*corev1.Node)) *corev1.Node {
+	n := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon)},
+		Status: corev1.NodeStatus{
+			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+			Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("8Gi")},
+		},
+	}
+	if identifier != "" {
+		n.Spec.ProviderID = v1beta1.ProviderIDPrefix + identifier
+	}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+func pod(name, nodeName string, change ...func(*corev1.Pod)) *corev1.Pod {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: name, UID: types.UID(name),
+			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "rs", Controller: new(true)}},
+		},
+		Spec: corev1.PodSpec{NodeName: nodeName, Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
+		}}}},
+	}
+	for _, c := range change {
+		c(p)
+	}
+	return p
+}
+
+func condition(n *v1beta1.VPSieNode, kind string) metav1.Condition {
+	for _, c := range n.Status.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}

@@ -1,0 +1,223 @@
+package app_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+func TestEveryIntentGetsOneMachine(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"), intent("c"))
+	for range 5 {
+		f.pass(2 * time.Second)
+	}
+	if f.cloud.asked != 3 {
+		t.Errorf("VPSie was asked for %d machines, want 3", f.cloud.asked)
+	}
+	identifiers := map[string]bool{}
+	for _, name := range []string{"a", "b", "c"} {
+		n := f.machine(name)
+		if n.Status.Phase != v1beta1.PhaseJoining || n.Status.Identifier == "" || n.Status.MonthlyPrice == nil {
+			t.Errorf("%s is %+v, want it to await its Node with an identifier and a price", name, n.Status)
+		}
+		identifiers[n.Status.Identifier] = true
+	}
+	if len(identifiers) != 3 {
+		t.Errorf("identifiers %v, want one for each", identifiers)
+	}
+}
+
+// TestCrashAndLostReply takes up launches that another process left behind, or whose reply was lost.
+func TestCrashAndLostReply(t *testing.T) {
+	tests := map[string]struct {
+		why     string
+		outcome v1beta1.LaunchOutcome
+		arrives bool
+		wait    time.Duration
+		asked   int
+		phase   v1beta1.Phase
+	}{
+		"CrashedAfterTheCall": {
+			why: "the machine is there and must be recognised", outcome: v1beta1.LaunchRequested, arrives: true, wait: time.Second, phase: v1beta1.PhaseJoining,
+		},
+		"ReplyLostAfterSuccess": {outcome: v1beta1.LaunchUnknown, arrives: true, wait: time.Second, phase: v1beta1.PhaseJoining},
+		"CrashedBeforeTheCall": {
+			why: "nobody knows yet whether the call was made", outcome: v1beta1.LaunchRequested, wait: settle - 20*time.Second, phase: v1beta1.PhaseLaunching,
+		},
+		"CrashedBeforeTheCallLongAgo": {
+			why: "no listing showed a machine for the settle time", outcome: v1beta1.LaunchRequested, wait: settle + time.Second, asked: 1, phase: v1beta1.PhaseJoining,
+		},
+		"AcceptedButSlow": {
+			why: "an accepted request is never repeated", outcome: v1beta1.LaunchAccepted, wait: settle + time.Minute, phase: v1beta1.PhaseLaunching,
+		},
+		"AcceptedButNeverBuilt": {outcome: v1beta1.LaunchAccepted, wait: 16 * time.Minute, phase: v1beta1.PhaseFailed},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), intent("a", attempt(tc.outcome)))
+			if tc.arrives {
+				f.cloud.arrive()
+			}
+			f.pass(tc.wait)
+			for range 4 {
+				f.pass(2 * time.Second)
+			}
+			if f.cloud.asked != tc.asked {
+				t.Errorf("VPSie was asked %d times, want %d (%s)", f.cloud.asked, tc.asked, tc.why)
+			}
+			if n := f.machine("a"); n.Status.Phase != tc.phase {
+				t.Errorf("phase %s, want %s (%s); %+v", n.Status.Phase, tc.phase, tc.why, n.Status)
+			}
+		})
+	}
+}
+
+func TestLateMachineIsAdopted(t *testing.T) {
+	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchUnknown)))
+	f.cloud.list = &app.CloudError{Failure: app.NotMade, Message: "down"}
+	f.pass(settle)
+	f.cloud.list = nil
+	f.cloud.add = &app.CloudError{Failure: app.NotMade, Message: "down"}
+	f.pass(time.Minute)
+	f.pass(time.Minute)
+	f.cloud.arrive()
+	f.cloud.add = nil
+	asked := f.cloud.asked
+	f.pass(time.Minute)
+	if n := f.machine("a"); n.Status.Identifier != "m1" || f.cloud.asked != asked {
+		t.Errorf("identifier %q after %d more requests, want the late machine and none: %+v", n.Status.Identifier, f.cloud.asked-asked, n.Status)
+	}
+}
+
+func TestForeignMachineIsNeverClaimed(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.cloud.arrive()
+	f.cloud.hide = true
+	for range 5 {
+		f.pass(2 * time.Second)
+	}
+	n := f.machine("a")
+	if n.Status.Identifier != "" {
+		t.Errorf("the machine of somebody else was claimed: %s", n.Status.Identifier)
+	}
+	if got := n.Status.Launches[0].Foreign; len(got) != 1 || got[0] != "m1" {
+		t.Errorf("foreign machines %v, want m1 on record", got)
+	}
+}
+
+func TestPurchasesStayWithinTheGroup(t *testing.T) {
+	tests := map[string]struct {
+		group  *v1beta1.NodeGroup
+		asked  int
+		failed int
+	}{
+		"MaxNodes":      {group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 2 }), 2, 2},
+		"Paused":        {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), 0, 0},
+		"OnlyRecommend": {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }), 0, 0},
+		"GroupIsGone":   {group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), 0, 4},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, tc.group, intent("a"), intent("b"), intent("c"), intent("d"))
+			for range 4 {
+				f.pass(2 * time.Second)
+			}
+			failed := 0
+			for _, name := range []string{"a", "b", "c", "d"} {
+				if f.machine(name).Status.Phase == v1beta1.PhaseFailed {
+					failed++
+				}
+			}
+			if f.cloud.asked != tc.asked || failed != tc.failed {
+				t.Errorf("asked %d, failed %d; want %d, %d", f.cloud.asked, failed, tc.asked, tc.failed)
+			}
+		})
+	}
+}
+
+func TestRefusalEndsTheBatch(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"), intent("c"))
+	f.cloud.add = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "Worker nodes count exceeds the allowed limit"}
+	f.pass(time.Second)
+	if f.cloud.asked != 1 {
+		t.Errorf("VPSie was asked %d times for what it refuses, want once", f.cloud.asked)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		n := f.machine(name)
+		if c := condition(n, v1beta1.ConditionLaunched); n.Status.Phase != v1beta1.PhaseFailed || c.Reason != reason.NoScaleUpQuota.Condition() {
+			t.Errorf("%s: phase %s, condition %+v", name, n.Status.Phase, c)
+		}
+	}
+}
+
+func TestOutageKeepsIntents(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"))
+	f.cloud.add = &app.CloudError{Failure: app.NotMade, Message: "the circuit breaker is open"}
+	for range 30 {
+		f.pass(10 * time.Second)
+	}
+	for _, name := range []string{"a", "b"} {
+		n := f.machine(name)
+		if n.Status.Phase != v1beta1.PhasePending || len(n.Status.Launches) != 1 {
+			t.Errorf("%s after a long outage: phase %s with %d ledger entries, want Pending with one", name, n.Status.Phase, len(n.Status.Launches))
+		}
+	}
+	f.cloud.add, f.cloud.asked = nil, 0
+	f.pass(10 * time.Second)
+	f.pass(2 * time.Second)
+	if f.cloud.asked != 2 || f.machine("a").Status.Identifier == "" || f.machine("b").Status.Identifier == "" {
+		t.Errorf("asked %d times after the outage, machines %+v and %+v", f.cloud.asked, f.machine("a").Status, f.machine("b").Status)
+	}
+}
+
+func TestOldIntentIsNotBoughtAnyMore(t *testing.T) {
+	f := newFixture(t, group(), intent("a", func(n *v1beta1.VPSieNode) { n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }))
+	f.pass(time.Second)
+	if n := f.machine("a"); f.cloud.asked != 0 || n.Status.Phase != v1beta1.PhaseFailed {
+		t.Errorf("asked %d times, phase %s; want the intent to expire", f.cloud.asked, n.Status.Phase)
+	}
+}
+
+func TestRestartBetweenPassesBuysNothingTwice(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"))
+	f.cloud.hide = true
+	f.pass(time.Second)
+	for range 5 {
+		f.restart()
+		f.pass(2 * time.Second)
+	}
+	f.cloud.arrive()
+	f.cloud.arrive()
+	f.restart()
+	f.pass(2 * time.Second)
+	if f.cloud.asked != 2 {
+		t.Errorf("asked %d times, want 2", f.cloud.asked)
+	}
+	if a, b := f.machine("a").Status.Identifier, f.machine("b").Status.Identifier; a == "" || b == "" || a == b {
+		t.Errorf("identifiers %q and %q", a, b)
+	}
+}
+
+func TestLargeBatchIsListedInBetween(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 100 }))
+	for i := range launch.BatchMax + 5 {
+		if err := f.kube.Create(t.Context(), intent(fmt.Sprintf("n%02d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.pass(time.Second)
+	if f.cloud.asked != launch.BatchMax {
+		t.Errorf("asked %d times in one pass, want %d", f.cloud.asked, launch.BatchMax)
+	}
+	f.pass(time.Millisecond)
+	if f.cloud.asked != launch.BatchMax+5 {
+		t.Errorf("asked %d times after two passes, want %d", f.cloud.asked, launch.BatchMax+5)
+	}
+}

@@ -1,0 +1,296 @@
+package app_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+func TestNodeIsRegistered(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", ""), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "Host-1"}
+	}))
+	f.step("a", time.Second)
+	got := f.node("host-1")
+	for key, want := range map[string]string{
+		"team": "x", v1beta1.LabelVPSieNode: "a", v1beta1.LabelNodeGroup: "default.g", v1beta1.LabelManaged: "true",
+		corev1.LabelInstanceTypeStable: "small", corev1.LabelTopologyZone: "dc", v1beta1.LabelOffering: "1",
+	} {
+		if got.Labels[key] != want {
+			t.Errorf("label %s = %q, want %q", key, got.Labels[key], want)
+		}
+	}
+	if got.Spec.ProviderID != "vpsie://m1" || got.Annotations["note"] != "y" || len(got.Spec.Taints) != 1 {
+		t.Errorf("providerID %q, annotations %v, taints %v", got.Spec.ProviderID, got.Annotations, got.Spec.Taints)
+	}
+	if n := f.machine("a"); n.Status.Phase != v1beta1.PhaseReady || n.Status.NodeName != "host-1" {
+		t.Errorf("machine %+v, want it Ready", n.Status)
+	}
+	before := f.machine("a").ResourceVersion + f.node("host-1").ResourceVersion
+	f.step("a", time.Minute)
+	if after := f.machine("a").ResourceVersion + f.node("host-1").ResourceVersion; after != before {
+		t.Error("a machine at rest was written again")
+	}
+}
+
+func TestNodeThatIsNotOursIsLeftAlone(t *testing.T) {
+	tests := map[string]*corev1.Node{
+		"OlderThanThePurchase": node("host-1", "", func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }),
+		"OfAnotherMachine":     node("host-1", "m9"),
+		"OfAnotherVPSieNode":   node("host-1", "", func(n *corev1.Node) { n.Labels = map[string]string{v1beta1.LabelVPSieNode: "b"} }),
+	}
+	for name, other := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), other, intent("a", func(n *v1beta1.VPSieNode) {
+				n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "Host-1"}
+			}))
+			before := f.node("host-1").ResourceVersion
+			f.step("a", time.Second)
+			if f.node("host-1").ResourceVersion != before {
+				t.Error("the Node was changed")
+			}
+			if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != "NodeNotOurs" {
+				t.Errorf("condition %+v, want it to say that the Node is not ours", c)
+			}
+		})
+	}
+}
+
+// life takes a retirement through all its steps and returns what was deleted at VPSie.
+func (f *fixture) life(name string) {
+	f.t.Helper()
+	for range 4 {
+		f.step(name, 6*time.Second)
+	}
+	for range 4 {
+		f.pass(11 * time.Second)
+		if f.exists(intent(name)) {
+			f.step(name, time.Second)
+		}
+		if f.exists(intent(name)) {
+			f.step(name, time.Second)
+		}
+	}
+}
+
+func TestRetirement(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "HOST-1", Size: small}, {Identifier: "m2", Hostname: "other", Size: small}}
+	f.step("a", time.Second)
+	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) != 1 {
+		t.Errorf("node is not cordoned: %+v", n.Spec)
+	}
+	if !f.exists(pod("p", "host-1")) {
+		t.Error("the pod was evicted before the settle time")
+	}
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
+		t.Errorf("deleted %v, want m1 once", f.cloud.deleted)
+	}
+	if f.exists(node("host-1", "")) || f.exists(intent("a")) {
+		t.Error("the Node or the object is still there")
+	}
+}
+
+func TestAbsenceIsConfirmedTwice(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	for range 3 {
+		f.step("a", 6*time.Second)
+	}
+	f.pass(time.Second) // deletes
+	f.pass(11 * time.Second)
+	f.step("a", time.Second)
+	if !f.exists(intent("a")) || !f.exists(node("host-1", "")) {
+		t.Fatal("one listing without the machine was taken for proof")
+	}
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	f.pass(11 * time.Second)
+	if n := f.machine("a"); n.Status.AbsentSightings != 0 {
+		t.Errorf("%d sightings although the machine is back in the listing", n.Status.AbsentSightings)
+	}
+}
+
+func TestMachineUnderAnotherNameIsNotDeleted(t *testing.T) {
+	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "somebody-elses", Size: small}}
+	f.life("a")
+	if len(f.cloud.deleted) > 0 {
+		t.Errorf("deleted %v", f.cloud.deleted)
+	}
+	if c := condition(f.machine("a"), v1beta1.ConditionDeleted); c.Reason != "IdentityMismatch" {
+		t.Errorf("condition %+v", c)
+	}
+}
+
+func TestPlannersRetirementIsRefused(t *testing.T) {
+	cpu := func(amount string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse(amount)
+		}
+	}
+	tests := map[string]struct {
+		why   string
+		group *v1beta1.NodeGroup
+		pod   *corev1.Pod
+		want  reason.Code
+	}{
+		"ProtectedPodCameMeanwhile": {
+			why:   "what the planner saw may have changed before the taint",
+			group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) {
+				p.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+			}), want: reason.NoScaleDownPodProtected,
+		},
+		"BarePodCameMeanwhile": {group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }), want: reason.NoScaleDownPodBare},
+		"NodeFilledUp":         {group: group(), pod: pod("p", "host-1", cpu("3")), want: reason.NoScaleDownUtilization},
+		"GroupWasPaused":       {group: group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), want: reason.NoScaleDownGroupPaused},
+		"MinimumWasRaised":     {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
+		"GroupIsGone":          {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownDisabled},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, tc.group, node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+			if tc.pod != nil {
+				if err := f.kube.Create(t.Context(), tc.pod); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+			f.step("a", time.Second)
+			f.step("a", 6*time.Second)
+			n := f.machine("a")
+			if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainStartedAt != nil {
+				t.Errorf("retirement goes on: %+v (%s)", n.Status, tc.why)
+			}
+			if c := condition(n, v1beta1.ConditionDrained); c.Status != metav1.ConditionFalse || c.Reason != tc.want.Condition() {
+				t.Errorf("condition %+v, want reason %s", c, tc.want.Condition())
+			}
+			if host := f.node("host-1"); host.Spec.Unschedulable || len(host.Spec.Taints) > 0 {
+				t.Errorf("the node stays cordoned: %+v", host.Spec)
+			}
+			if tc.pod != nil && !f.exists(pod("p", "host-1")) {
+				t.Error("the pod was evicted")
+			}
+			f.pass(time.Minute)
+			if len(f.cloud.deleted) > 0 {
+				t.Errorf("deleted %v", f.cloud.deleted)
+			}
+		})
+	}
+}
+
+func TestBlockedDrainIsGivenUp(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f.evict = func(*corev1.Pod) error {
+		return apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
+	}
+	f.step("a", time.Second)
+	f.step("a", 6*time.Second)
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != "EvictionBlocked" {
+		t.Errorf("condition %+v, want it to name what blocks", c)
+	}
+	f.step("a", 2*time.Minute)
+	n := f.machine("a")
+	if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || f.node("host-1").Spec.Unschedulable {
+		t.Errorf("drain was not undone: %+v", n)
+	}
+}
+
+func TestPersonsDeletionWaitsForTheBudget(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1")))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	blocked := true
+	f.evict = func(p *corev1.Pod) error {
+		if blocked {
+			return apierrors.NewTooManyRequests("budget", 0)
+		}
+		return f.kube.Delete(t.Context(), p)
+	}
+	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		f.step("a", time.Minute)
+		f.pass(time.Minute)
+	}
+	if len(f.cloud.deleted) > 0 || !f.exists(pod("p", "")) {
+		t.Fatal("the budget was passed over")
+	}
+	blocked = false
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
+		t.Errorf("deleted %v, object exists: %v", f.cloud.deleted, f.exists(intent("a")))
+	}
+}
+
+func TestPersonsCordonStays(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), intent("a", bought("m1", "host-1"), retired),
+		node("host-1", "m1", func(n *corev1.Node) { n.Spec.Unschedulable = true }))
+	f.step("a", time.Second)
+	f.step("a", 6*time.Second)
+	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) > 0 {
+		t.Errorf("after the refusal the node is %+v, want a person's cordon and no taint of ours", n.Spec)
+	}
+}
+
+func TestIntentWithoutMachineGoesAtOnce(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
+		t.Fatal(err)
+	}
+	f.step("a", time.Second)
+	if f.exists(intent("a")) || f.cloud.asked > 0 {
+		t.Error("an intent for which nothing was asked keeps its finalizer")
+	}
+}
+
+func TestIntentWithOpenRequestIsNotForgotten(t *testing.T) {
+	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchUnknown)))
+	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
+		t.Fatal(err)
+	}
+	f.step("a", time.Second)
+	if !f.exists(intent("a")) {
+		t.Fatal("a machine may have been bought, and nothing would know of it")
+	}
+	f.cloud.arrive()
+	f.pass(2 * time.Second)
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
+		t.Errorf("deleted %v, object exists: %v", f.cloud.deleted, f.exists(intent("a")))
+	}
+}
+
+func TestMachineThatNeverJoinsIsReplaced(t *testing.T) {
+	f := newFixture(t, group(), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "Host-1",
+			Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}}}
+	}))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "Host-1", Size: small}}
+	f.step("a", time.Minute)
+	if f.machine("a").Spec.Retirement != nil {
+		t.Fatal("retired before the launch deadline")
+	}
+	f.step("a", 15*time.Minute)
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
+		t.Errorf("deleted %v, object exists: %v", f.cloud.deleted, f.exists(intent("a")))
+	}
+}
+
+func TestFinalizerIsPutBack(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) { n.Finalizers = nil }))
+	f.step("a", time.Second)
+	if got := f.machine("a").Finalizers; !slices.Contains(got, v1beta1.FinalizerMachine) {
+		t.Errorf("finalizers %v", got)
+	}
+}
