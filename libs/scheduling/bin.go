@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
+	"k8s.io/klog/v2" //nolint:depguard // ToleratesTaint asks for a logger, and gets one that writes nowhere
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 )

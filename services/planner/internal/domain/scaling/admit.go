@@ -93,11 +93,11 @@ func selected(s *v1beta1.OfferingSelector, o *Offering) bool {
 	if s == nil {
 		return true
 	}
-	return !(s.MinCPU != nil && o.MilliCPU < s.MinCPU.MilliValue() ||
-		s.MaxCPU != nil && o.MilliCPU > s.MaxCPU.MilliValue() ||
-		s.MinMemory != nil && o.MemoryBytes < s.MinMemory.Value() ||
-		s.MaxMemory != nil && o.MemoryBytes > s.MaxMemory.Value() ||
-		s.MaxMonthlyPrice != nil && o.MonthlyPrice > money.FromQuantity(s.MaxMonthlyPrice))
+	return (s.MinCPU == nil || o.MilliCPU >= s.MinCPU.MilliValue()) &&
+		(s.MaxCPU == nil || o.MilliCPU <= s.MaxCPU.MilliValue()) &&
+		(s.MinMemory == nil || o.MemoryBytes >= s.MinMemory.Value()) &&
+		(s.MaxMemory == nil || o.MemoryBytes <= s.MaxMemory.Value()) &&
+		(s.MaxMonthlyPrice == nil || o.MonthlyPrice <= money.FromQuantity(s.MaxMonthlyPrice))
 }
 
 // nothingWanted says why none of the sizes on sale is for the group.

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+const (
+	// checkInterval is how often --keep looks whether something is missing.
+	checkInterval = 2 * time.Second
+	// retryWait is the pause after a failure.
+	retryWait = 500 * time.Millisecond
+	// attemptTimeout bounds one attempt: a question that was under way when the server ended
+	// is never answered.
+	attemptTimeout = 10 * time.Second
+)
+
+// config is what bus-admin can be told.
+type config struct {
+	Bus     bus.Config    `embed:"" prefix:"bus-"`
+	Keep    bool          `help:"Stay, and make again whatever is missing, such as after the server lost its store."`
+	Timeout time.Duration `help:"How long the server may take to answer and everything to be made." default:"30s"`
+}
+
+// Validate reports every problem of the configuration at once.
+func (c config) Validate() error {
+	var timeout error
+	if c.Timeout <= 0 {
+		timeout = fmt.Errorf("timeout %s must be positive", c.Timeout)
+	}
+	return errors.Join(c.Bus.Validate(), timeout)
+}
+
+// run provisions the bus once, or, with Keep, until ctx ends.
+func run(ctx context.Context, c config, log *slog.Logger) error {
+	conn, err := bus.Connect("bus-admin", c.Bus, log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	if c.Keep {
+		keep(ctx, js, log)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	for {
+		_, err := ensure(ctx, js, true)
+		if err == nil {
+			log.InfoContext(ctx, "bus is provisioned")
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; gave up after %s", err, c.Timeout)
+		case <-time.After(retryWait):
+		}
+	}
+}
+
+// keep provisions the bus at first, so that settings are brought up to date, and whenever
+// something is missing later.
+func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
+	failing, first := false, true
+	for ctx.Err() == nil {
+		provisioned, err := ensure(ctx, js, first)
+		wait := checkInterval
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			if !failing {
+				log.WarnContext(ctx, "bus is not provisioned; it is tried again", telemetry.KeyError, err)
+			}
+			failing, wait = true, retryWait
+		default:
+			if provisioned || failing {
+				log.InfoContext(ctx, "bus is provisioned")
+			}
+			failing, first = false, false
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// ensure provisions the bus when told to or when something is missing, and reports whether it
+// did.
+func ensure(ctx context.Context, js jetstream.JetStream, always bool) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if !always {
+		complete, err := bus.Provisioned(ctx, js)
+		if err != nil || complete {
+			return false, err
+		}
+	}
+	return true, bus.Provision(ctx, js)
+}

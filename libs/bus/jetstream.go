@@ -1,0 +1,83 @@
+package bus
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// JetStream is the transport between processes. It neither opens nor closes the connection,
+// and never makes streams or consumers.
+type JetStream struct {
+	// RetryDelay is how long a message stays away that has failed for the nth time, and
+	// CloseTimeout how long one in hand may be worked on after the end of its subscription.
+	// Both are set before use.
+	RetryDelay   func(attempt uint64) time.Duration
+	CloseTimeout time.Duration
+
+	js    jetstream.JetStream
+	log   *slog.Logger
+	state *state
+}
+
+var _ Transport = (*JetStream)(nil)
+
+// NewJetStream returns a transport over a connection that may not be established yet.
+func NewJetStream(js jetstream.JetStream, log *slog.Logger) *JetStream {
+	return &JetStream{RetryDelay: retryDelay, CloseTimeout: closeTimeout, js: js, log: log, state: newState(log)}
+}
+
+// Publish stores messages one after the other and waits for each. A message whose UUID was
+// seen under the topic already is not stored again. Its context bounds the wait.
+func (t *JetStream) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		out := nats.NewMsg(topic)
+		out.Data = msg.Payload
+		for key, value := range msg.Metadata {
+			out.Header.Set(key, value)
+		}
+		if msg.UUID != "" {
+			// The server compares ids within a whole stream: one decision may well launch and
+			// retire, or concern two NodeGroups.
+			out.Header.Set(jetstream.MsgIDHeader, topic+idSeparator+msg.UUID)
+		}
+		if _, err := t.js.PublishMsg(msg.Context(), out); err != nil {
+			return fmt.Errorf("publish to %s: %w", topic, err)
+		}
+	}
+	return nil
+}
+
+// Close does nothing: every publish has been waited for.
+func (*JetStream) Close() error { return nil }
+
+// Subscriber reads as the consumer d, one message at a time.
+func (t *JetStream) Subscriber(d Durable) message.Subscriber { return newSubscriber(t, d) }
+
+const (
+	idSeparator = ":"
+	// reserved is the prefix of headers that mean something to the server only.
+	reserved = "Nats-"
+)
+
+// decode turns a stored message into Watermill's form, or returns errForeign. Even then the
+// result holds what could be read.
+func decode(subject string, header nats.Header, body []byte) (*message.Message, error) {
+	msg := message.NewMessage(strings.TrimPrefix(header.Get(jetstream.MsgIDHeader), subject+idSeparator), body)
+	var err error
+	for key, values := range header {
+		if strings.HasPrefix(key, reserved) {
+			continue
+		}
+		if len(values) != 1 {
+			err = fmt.Errorf("%w: header %q has %d values", errForeign, key, len(values))
+		}
+		msg.Metadata[key] = strings.Join(values, ", ")
+	}
+	return msg, err
+}
