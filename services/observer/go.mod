@@ -3,6 +3,7 @@ module github.com/vpsie/vpsie-autoscaler/services/observer
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/vpsie/vpsie-autoscaler/api v0.0.0
 	github.com/vpsie/vpsie-autoscaler/libs v0.0.0

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/fx"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
@@ -47,7 +48,7 @@ func newFeed(js jetstream.JetStream) *feed.Writer {
 
 // start watches on every replica, so that a standby is warm, and writes on the elected one. The
 // first batch waits for the first complete listing: an incomplete cluster is not a small one.
-func start(mgr manager.Manager, ledger *app.Ledger, observer *app.Observer, ready *servicefx.Readiness, log *slog.Logger) error {
+func start(mgr manager.Manager, ledger *app.Ledger, observer *app.Observer, c clock.WithTicker, ready *servicefx.Readiness, log *slog.Logger) error {
 	synced := make(chan struct{})
 	ready.Add("watches", func() error {
 		select {
@@ -58,7 +59,7 @@ func start(mgr manager.Manager, ledger *app.Ledger, observer *app.Observer, read
 		}
 	})
 	watch := servicefx.ReplicaTask(func(ctx context.Context) error {
-		r, err := kube.Watch(ctx, mgr.GetCache(), ledger, log)
+		r, err := kube.Watch(ctx, mgr.GetCache(), ledger, c, log)
 		if err != nil {
 			return err
 		}

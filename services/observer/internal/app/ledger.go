@@ -33,13 +33,24 @@ const (
 	podArriving
 )
 
+// rolloutMax is how long after a ReplicaSet's size changed its missing pods count as arriving;
+// longer means that something, such as a quota, keeps them from being made.
+const rolloutMax = 5 * time.Second
+
 // podEntry is what is kept of a pod.
 type podEntry struct {
 	state podState
 	shape scheduling.ShapeID
 	node  string
 	since time.Time
+	owner types.UID
 	ref   feed.PodReference
+}
+
+// rollout is how many pods a ReplicaSet wants, and since when.
+type rollout struct {
+	replicas int
+	since    time.Time
 }
 
 type shapeEntry struct {
@@ -63,6 +74,8 @@ type Ledger struct {
 	daemonSets map[string]scheduling.ShapeID
 	budgets    map[string]budgetEntry
 	traces     map[scheduling.ShapeID]string
+	rollouts   map[types.UID]rollout
+	owned      map[types.UID]int
 	dirty      chan struct{}
 }
 
@@ -71,7 +84,8 @@ func NewLedger() *Ledger {
 	return &Ledger{
 		pods: map[types.UID]podEntry{}, nodes: map[string]*feed.Node{}, onNode: map[string]map[scheduling.ShapeID]int{},
 		shapes: map[scheduling.ShapeID]*shapeEntry{}, daemonSets: map[string]scheduling.ShapeID{},
-		budgets: map[string]budgetEntry{}, traces: map[scheduling.ShapeID]string{}, dirty: make(chan struct{}, 1),
+		budgets: map[string]budgetEntry{}, traces: map[scheduling.ShapeID]string{},
+		rollouts: map[types.UID]rollout{}, owned: map[types.UID]int{}, dirty: make(chan struct{}, 1),
 	}
 }
 
@@ -100,6 +114,9 @@ func (l *Ledger) SetPod(pod *corev1.Pod) error {
 		return err
 	}
 	entry.shape, entry.node, entry.since = id, pod.Spec.NodeName, pendingSince(pod)
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		entry.owner = owner.UID
+	}
 	entry.ref = feed.PodReference{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 	if entry == l.pods[pod.UID] {
 		return nil
@@ -107,6 +124,7 @@ func (l *Ledger) SetPod(pod *corev1.Pod) error {
 	l.use(id, record)
 	l.drop(pod.UID)
 	l.pods[pod.UID] = entry
+	l.owned[entry.owner]++
 	if entry.state == podBound {
 		counts := l.onNode[entry.node]
 		if counts == nil {
@@ -132,6 +150,9 @@ func (l *Ledger) drop(uid types.UID) {
 		return
 	}
 	delete(l.pods, uid)
+	if l.owned[entry.owner]--; l.owned[entry.owner] == 0 {
+		delete(l.owned, entry.owner)
+	}
 	if counts := l.onNode[entry.node]; entry.state == podBound {
 		if counts[entry.shape]--; counts[entry.shape] == 0 {
 			delete(counts, entry.shape)
@@ -159,6 +180,32 @@ func (l *Ledger) release(id scheduling.ShapeID) {
 	if entry.uses--; entry.uses <= 0 {
 		delete(l.shapes, id)
 	}
+}
+
+// SetReplicaSet takes the newest version of a ReplicaSet, as seen at now.
+func (l *Ledger) SetReplicaSet(set *appsv1.ReplicaSet, now time.Time) {
+	replicas := 1
+	if set.Spec.Replicas != nil {
+		replicas = int(*set.Spec.Replicas)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old, known := l.rollouts[set.UID]; known && old.replicas == replicas {
+		return
+	}
+	if replicas == 0 {
+		delete(l.rollouts, set.UID) // most ReplicaSets are the past of a Deployment
+		return
+	}
+	l.rollouts[set.UID] = rollout{replicas: replicas, since: now}
+	l.touch()
+}
+
+// DeleteReplicaSet forgets a ReplicaSet.
+func (l *Ledger) DeleteReplicaSet(uid types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.rollouts, uid)
 }
 
 // SetNode takes the newest version of a node.
@@ -300,6 +347,11 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time
 			if now.Sub(entry.since) < arrivingMax {
 				c.Arriving++
 			}
+		}
+	}
+	for uid, r := range l.rollouts {
+		if now.Sub(r.since) < rolloutMax {
+			c.Arriving += max(r.replicas-l.owned[uid], 0)
 		}
 	}
 	for id := range l.traces {

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,8 +22,9 @@ import (
 // CacheOptions trims what the informers keep to what shapes are made of.
 func CacheOptions() *cache.Options {
 	return &cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
-		&corev1.Pod{}:  {Transform: trimPod},
-		&corev1.Node{}: {Transform: trimNode},
+		&corev1.Pod{}:        {Transform: trimPod},
+		&corev1.Node{}:       {Transform: trimNode},
+		&appsv1.ReplicaSet{}: {Transform: trimReplicaSet},
 	}}
 }
 
@@ -58,10 +60,22 @@ func trimNode(object any) (any, error) {
 	return node, nil
 }
 
+// trimReplicaSet keeps what tells how many pods are to be made.
+func trimReplicaSet(object any) (any, error) {
+	set, ok := object.(*appsv1.ReplicaSet)
+	if !ok {
+		return object, nil
+	}
+	return &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: set.Namespace, Name: set.Name, UID: set.UID, ResourceVersion: set.ResourceVersion},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: set.Spec.Replicas},
+	}, nil
+}
+
 // Watch connects the informers of a cache to the ledger. The handlers run from then on; Synced of
 // the returned registrations tells when the first listing has been taken in.
-func Watch(ctx context.Context, informers cache.Cache, ledger *app.Ledger, log *slog.Logger) ([]toolscache.ResourceEventHandlerRegistration, error) {
-	w := watcher{informers: informers, ledger: ledger, log: log}
+func Watch(ctx context.Context, informers cache.Cache, ledger *app.Ledger, c clock.PassiveClock, log *slog.Logger) ([]toolscache.ResourceEventHandlerRegistration, error) {
+	w := watcher{informers: informers, ledger: ledger, clock: c, log: log}
 	var registrations []toolscache.ResourceEventHandlerRegistration
 	for _, watch := range []struct {
 		object      client.Object
@@ -70,6 +84,7 @@ func Watch(ctx context.Context, informers cache.Cache, ledger *app.Ledger, log *
 		{&corev1.Node{}, w.setNode, w.deleteNode},
 		{&policyv1.PodDisruptionBudget{}, w.setBudget, w.deleteBudget},
 		{&appsv1.DaemonSet{}, w.setDaemonSet, w.deleteDaemonSet},
+		{&appsv1.ReplicaSet{}, w.setReplicaSet, w.deleteReplicaSet},
 		{&corev1.Pod{}, w.setPod, w.deletePod},
 	} {
 		informer, err := informers.GetInformer(ctx, watch.object, cache.BlockUntilSynced(false))
@@ -97,6 +112,7 @@ func Watch(ctx context.Context, informers cache.Cache, ledger *app.Ledger, log *
 type watcher struct {
 	informers cache.Cache
 	ledger    *app.Ledger
+	clock     clock.PassiveClock
 	log       *slog.Logger
 }
 
@@ -121,6 +137,18 @@ func (w watcher) setNode(object any) {
 func (w watcher) deleteNode(object any) {
 	if node, ok := object.(*corev1.Node); ok {
 		w.ledger.DeleteNode(node.Name)
+	}
+}
+
+func (w watcher) setReplicaSet(object any) {
+	if set, ok := object.(*appsv1.ReplicaSet); ok {
+		w.ledger.SetReplicaSet(set, w.clock.Now())
+	}
+}
+
+func (w watcher) deleteReplicaSet(object any) {
+	if set, ok := object.(*appsv1.ReplicaSet); ok {
+		w.ledger.DeleteReplicaSet(set.UID)
 	}
 }
 
