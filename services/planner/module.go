@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/kube"
@@ -43,6 +44,7 @@ var Module = fx.Module("planner",
 		servicefx.Load[Config],
 		kube.CacheOptions,
 		newRecorder,
+		func(r *libkube.PacedRecorder) events.EventRecorder { return r },
 		newReplica,
 		newCatalogues,
 		func(r *feed.Replica) app.Feed { return r },
@@ -58,8 +60,8 @@ var Module = fx.Module("planner",
 	fx.Invoke(start),
 )
 
-func newRecorder(mgr manager.Manager) events.EventRecorder {
-	return mgr.GetEventRecorder("vpsie-autoscaler-planner")
+func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
+	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-planner"), log)
 }
 
 func newCatalogues(lc fx.Lifecycle, c grpc.Config) (*grpc.Catalogues, error) {
@@ -81,11 +83,12 @@ func newReplica(js jetstream.JetStream, c *changes, log *slog.Logger) *feed.Repl
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
-func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, c *changes, queue *facts.Queue) error {
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	c.tell = planner.Changed
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			if err := kube.Watch(ctx, mgr.GetCache(), planner.Changed); err != nil {
 				return err

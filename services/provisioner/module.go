@@ -16,6 +16,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/kube"
@@ -52,6 +53,7 @@ var Module = fx.Module("provisioner",
 		kube.NewWakeups,
 		newStore,
 		newRecorder,
+		func(r *libkube.PacedRecorder) events.EventRecorder { return r },
 		func() prometheus.Registerer { return metrics.Registry },
 		vpsie.NewMetrics,
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
@@ -69,8 +71,8 @@ func newStore(c client.Client, live client.Reader) *app.Store {
 	return &app.Store{Client: c, Live: live}
 }
 
-func newRecorder(mgr manager.Manager) events.EventRecorder {
-	return mgr.GetEventRecorder("vpsie-autoscaler-provisioner")
+func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
+	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-provisioner"), log)
 }
 
 func newServer(c RPCConfig, catalogue *app.Catalogue, log *slog.Logger) *grpc.Server {
@@ -78,7 +80,7 @@ func newServer(c RPCConfig, catalogue *app.Catalogue, log *slog.Logger) *grpc.Se
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
-func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue) error {
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	return errors.Join(
 		kube.AddNodes(mgr, nodes),
 		kube.AddClusters(mgr, clusters, wakeups),
@@ -88,6 +90,7 @@ func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeup
 		})),
 		mgr.Add(servicefx.ReplicaTask(server.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 	)
 }
 

@@ -41,12 +41,14 @@ func NewObserver(ledger *Ledger, feed Feed, c clock.WithTicker, log *slog.Logger
 	return &Observer{ledger: ledger, feed: feed, clock: c, log: log}
 }
 
-// Run writes a batch soon after each change, and a heartbeat in between, until ctx ends.
+// Run writes a batch after each change, and a heartbeat in between, until ctx ends. The first change
+// after a quiet time is written at once; those that follow are gathered.
 func (o *Observer) Run(ctx context.Context) error {
 	heartbeat := o.clock.NewTicker(feed.HeartbeatInterval)
 	defer heartbeat.Stop()
 	failing := false
 	for {
+		began := o.clock.Now()
 		if err := o.write(ctx); err != nil {
 			if !failing && ctx.Err() == nil {
 				o.log.WarnContext(ctx, "feed is not written; planners hold until it is", telemetry.KeyError, err)
@@ -66,7 +68,7 @@ func (o *Observer) Run(ctx context.Context) error {
 			return nil
 		case <-heartbeat.C():
 		case <-o.ledger.Dirty():
-			if !o.sleep(ctx, coalesce) {
+			if wait := coalesce - o.clock.Since(began); wait > 0 && !o.sleep(ctx, wait) {
 				return nil
 			}
 		}

@@ -28,58 +28,69 @@ type catalogueEntry struct {
 	at        time.Time
 }
 
-// gather reads everything a plan depends on. It also reports whether what can be bought for some
-// group is not known yet.
-func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, bool, error) {
+// gather reads everything a plan depends on. It also returns how soon to plan again because what can
+// be bought for some group is not known; zero when it is.
+func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, time.Duration, error) {
 	state, err := p.feed.State(now)
 	if err != nil {
-		return scaling.Snapshot{}, false, err
+		return scaling.Snapshot{}, 0, err
 	}
 	p.said.change("feed", "")
 	snapshot := translate(state)
 	var groups v1beta1.NodeGroupList
 	if err := p.store.List(ctx, &groups); err != nil {
-		return scaling.Snapshot{}, false, fmt.Errorf("list NodeGroups: %w", err)
+		return scaling.Snapshot{}, 0, fmt.Errorf("list NodeGroups: %w", err)
 	}
-	unknown := false
+	again := time.Duration(0)
 	seen := map[target]scaling.Catalogue{}
 	for i := range groups.Items {
 		group := &groups.Items[i]
 		t := target{group.Spec.Cluster.Identifier, group.Spec.Cluster.Datacenter}
 		catalogue, ok := seen[t]
 		if !ok {
-			catalogue = p.describe(ctx, t, now)
+			var reached bool
+			catalogue, reached = p.describe(ctx, t, now)
 			seen[t] = catalogue
+			if !reached {
+				again = unreachedRetry
+			} else if isUnknown(catalogue) && again == 0 {
+				again = unknownRetry
+			}
 		}
-		unknown = unknown || (!catalogue.Known || !catalogue.ClusterKnown) && catalogue.Health == scaling.Healthy
 		snapshot.Groups = append(snapshot.Groups, scaling.Group{NodeGroup: group, Catalogue: catalogue})
 	}
 	var machines v1beta1.VPSieNodeList
 	if err := p.store.List(ctx, &machines); err != nil {
-		return scaling.Snapshot{}, false, fmt.Errorf("list VPSieNodes: %w", err)
+		return scaling.Snapshot{}, 0, fmt.Errorf("list VPSieNodes: %w", err)
 	}
 	snapshot.Machines = p.overlay.merge(machines.Items, now)
-	return snapshot, unknown, nil
+	return snapshot, again, nil
 }
 
-// describe asks what can be bought, and falls back to what was said a short while ago.
-func (p *Planner) describe(ctx context.Context, t target, now time.Time) scaling.Catalogue {
+// isUnknown reports whether the provisioner is about to find out what can be bought.
+func isUnknown(c scaling.Catalogue) bool {
+	return (!c.Known || !c.ClusterKnown) && c.Health != scaling.Unauthorized && c.Health != scaling.Unavailable
+}
+
+// describe asks what can be bought, and falls back to what was said a short while ago when nobody
+// answers.
+func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scaling.Catalogue, bool) {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	catalogue, err := p.catalogues.Describe(ctx, t.cluster, t.datacenter)
 	if err == nil {
 		p.said.change("catalogue", "")
 		p.known[t] = catalogueEntry{catalogue, now}
-		return catalogue
+		return catalogue, true
 	}
 	if p.said.change("catalogue", err.Error()) {
 		p.log.WarnContext(ctx, "provisioner does not say what can be bought", telemetry.KeyError, err)
 	}
 	entry := p.known[t]
 	if entry.at.IsZero() || now.Sub(entry.at) > catalogueAge {
-		return scaling.Catalogue{}
+		return scaling.Catalogue{}, false
 	}
-	return entry.catalogue
+	return entry.catalogue, false
 }
 
 func translate(state *feed.State) scaling.Snapshot {

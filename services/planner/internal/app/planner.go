@@ -25,8 +25,10 @@ const (
 	idleTick = 5 * time.Second
 	// unknownRetry is how soon a plan is made again that lacked what can be bought.
 	unknownRetry = 300 * time.Millisecond
-	planTimeout  = 30 * time.Second
-	writersMax   = 8
+	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
+	unreachedRetry = time.Second
+	planTimeout    = 30 * time.Second
+	writersMax     = 8
 )
 
 // Config says how the planner batches.
@@ -183,7 +185,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
-	snapshot, unknown, err := p.gather(ctx, began)
+	snapshot, again, err := p.gather(ctx, began)
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
 		p.memory = scaling.Memory{}
@@ -200,13 +202,13 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	p.carryOut(ctx, snapshot, plan)
 	p.tell(ctx, snapshot, plan)
 	p.writeStatus(ctx, snapshot, plan)
-	return p.nextIn(plan, unknown, began)
+	return p.nextIn(plan, again, began)
 }
 
-func (p *Planner) nextIn(plan scaling.Plan, unknown bool, now time.Time) time.Duration {
+func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) time.Duration {
 	wait := idleTick
-	if unknown {
-		wait = unknownRetry
+	if again > 0 {
+		wait = again
 	}
 	if !plan.Next.IsZero() {
 		wait = min(wait, max(plan.Next.Sub(now), 0)+time.Millisecond)
