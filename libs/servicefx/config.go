@@ -97,6 +97,11 @@ func (f *fileResolver) load(r io.Reader) (kong.Resolver, error) {
 		return nil, fmt.Errorf("parse configuration file: %w", err)
 	}
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, key := range flag.Envs {
+			if _, set := os.LookupEnv(key); set {
+				return nil, nil //nolint:nilnil // kong asks resolvers first, and the environment goes before the file
+			}
+		}
 		if value, ok := f.values[flag.Name]; ok {
 			return value, nil
 		}

@@ -75,7 +75,7 @@ func (o *Ops) Start(ctx context.Context) error {
 		return fmt.Errorf("listen for operations on %s: %w", o.address, err)
 	}
 	o.log.InfoContext(ctx, "operations endpoint listens", "address", listener.Addr().String())
-	server := &http.Server{Handler: o.handler(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	select {
@@ -91,7 +91,8 @@ func (o *Ops) Start(ctx context.Context) error {
 	return nil
 }
 
-func (o *Ops) handler() http.Handler {
+// Handler answers /healthz, /readyz, /metrics and /debug/pprof/.
+func (o *Ops) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -1,0 +1,120 @@
+package servicefx_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+)
+
+type config struct {
+	Service servicefx.Config `embed:""`
+	Greeted string           `help:"Whom to greet." default:"nobody"`
+}
+
+func (c config) Validate() error { return c.Service.Validate() }
+
+func load(t *testing.T, args ...string) (config, error) {
+	t.Helper()
+	return servicefx.Load[config]("test", servicefx.Args{Values: args, Out: io.Discard})
+}
+
+func TestConfigurationComesFromFlagsEnvironmentFileAndDefaults(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("greeted: file\nlease-duration: 20s\nnamespace: file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("VPSIE_NAMESPACE", "environment")
+	c, err := load(t, "--config="+file, "--greeted=flag")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Greeted != "flag" || c.Service.Namespace != "environment" || c.Service.LeaseDuration != 20*time.Second || c.Service.StopTimeout != 25*time.Second {
+		t.Errorf("configuration %+v", c)
+	}
+}
+
+func TestBadConfigurationIsRefusedWithEveryProblem(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("gretted: typo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		args []string
+		says []string
+	}{
+		"UnknownKey":   {[]string{"--config=" + file}, []string{"gretted", "--help"}},
+		"UnknownFlag":  {[]string{"--nonsense"}, []string{"nonsense"}},
+		"NotADuration": {[]string{"--lease-duration=long"}, []string{"lease-duration"}},
+		"EveryProblem": {[]string{"--namespace=", "--lease-duration=1s", "--stop-timeout=0s"}, []string{"namespace", "lease-duration", "stop-timeout"}},
+		"UnknownLevel": {[]string{"--log-level=loud"}, []string{"log-level"}},
+		"MissingFile":  {[]string{"--config=" + file + ".absent"}, []string{"absent"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, tc.args...)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error lacks %q: %v", part, err)
+				}
+			}
+		})
+	}
+}
+
+// TestOps asks a running operations endpoint what an operator asks.
+func TestOps(t *testing.T) {
+	var log bytes.Buffer
+	ready := servicefx.NewReadiness()
+	var missing error = errors.New("not yet")
+	ready.Add("feed", func() error { return missing })
+	ops := servicefx.NewOps(servicefx.Config{}, ready, slog.New(slog.NewTextHandler(&log, nil)))
+	get := func(path string) (int, string) {
+		t.Helper()
+		rec := httptest.NewRecorder()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops.Handler().ServeHTTP(rec, req)
+		return rec.Code, rec.Body.String()
+	}
+	if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "feed: not yet") {
+		t.Errorf("/readyz = %d %q, want what is missing", code, body)
+	}
+	if code, _ := get("/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz = %d while something outside is missing, want 200", code)
+	}
+	missing = nil
+	if code, _ := get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz = %d, want 200", code)
+	}
+	if code, body := get("/metrics"); code != http.StatusOK || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("/metrics = %d without Go's metrics", code)
+	}
+	if code, _ := get("/debug/pprof/"); code != http.StatusOK {
+		t.Errorf("/debug/pprof/ = %d, want 200", code)
+	}
+}
+
+func TestTasksSayWhereTheyRun(t *testing.T) {
+	type elected interface{ NeedLeaderElection() bool }
+	if task, ok := servicefx.LeaderTask(nil).(elected); !ok || !task.NeedLeaderElection() {
+		t.Error("a leader's task runs on every replica")
+	}
+	if task, ok := servicefx.ReplicaTask(nil).(elected); !ok || task.NeedLeaderElection() {
+		t.Error("a replica's task waits for the election")
+	}
+}
