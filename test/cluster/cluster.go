@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/vpsie/vpsie-autoscaler/test/build"
+	"github.com/vpsie/vpsie-autoscaler/test/process"
 )
 
 // startTimeout bounds the start of the whole control plane once its programs are built.
@@ -25,6 +28,9 @@ type Options struct {
 	Dir string
 	// Log receives progress for people, or nothing when nil.
 	Log io.Writer
+	// AuditedNamespace is the namespace whose service accounts' writes are recorded in the log
+	// "audit"; nothing is recorded when it is empty.
+	AuditedNamespace string
 	// WithoutKWOK leaves Nodes and bound pods to someone else.
 	WithoutKWOK bool
 }
@@ -44,7 +50,7 @@ type Cluster struct {
 	log       io.Writer
 	keys      *pki
 	programs  map[string]string
-	processes []*process
+	processes []*process.Process
 }
 
 // Start starts a control plane and returns when its API server, controllers, scheduler and KWOK work.
@@ -59,7 +65,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if log == nil {
 		log = io.Discard
 	}
-	programs, err := buildPrograms(ctx, log, names...)
+	programs, err := build.Tools(ctx, log, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +91,12 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := c.startAPIServer(ctx, etcd); err != nil {
+	if err := c.startAPIServer(ctx, etcd, o.AuditedNamespace); err != nil {
 		return err
 	}
 	// The rest only needs the API server, so it starts side by side.
-	var probes []probe
-	for _, start := range []func() (probe, error){c.startControllerManager, c.startScheduler} {
+	var probes []process.Probe
+	for _, start := range []func() (process.Probe, error){c.startControllerManager, c.startScheduler} {
 		p, err := start()
 		if err != nil {
 			return err
@@ -117,7 +123,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 // State that is thrown away needs no orderly shutdown.
 func (c *Cluster) Stop() error {
 	for i := len(c.processes) - 1; i >= 0; i-- {
-		c.processes[i].kill()
+		c.processes[i].Kill()
 	}
 	c.processes = nil
 	if c.temporary {
@@ -128,13 +134,13 @@ func (c *Cluster) Stop() error {
 
 // Wait returns nil when ctx ends, or an error as soon as a part of the control plane dies.
 func (c *Cluster) Wait(ctx context.Context) error {
-	died := make(chan *process, len(c.processes))
+	died := make(chan *process.Process, len(c.processes))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, p := range c.processes {
 		go func() {
 			select {
-			case <-p.done:
+			case <-p.Done():
 				died <- p
 			case <-ctx.Done():
 			}
@@ -142,7 +148,7 @@ func (c *Cluster) Wait(ctx context.Context) error {
 	}
 	select {
 	case p := <-died:
-		return p.failure()
+		return p.Failure()
 	case <-ctx.Done():
 		return nil
 	}
@@ -177,7 +183,7 @@ func (c *Cluster) prepare() error {
 		return err
 	}
 	c.keys = keys
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}
@@ -206,9 +212,13 @@ func (c *Cluster) path(elements ...string) string {
 	return filepath.Join(append([]string{c.Dir}, elements...)...)
 }
 
-func (c *Cluster) run(name string, args ...string) (*process, error) {
+func (c *Cluster) run(name string, args ...string) (*process.Process, error) {
 	fmt.Fprintf(c.log, "cluster: start %s\n", name)
-	p, err := startProcess(name, c.programs[name], c.path("logs", name+".log"), args...)
+	p, err := process.Start(process.Options{
+		Name: name, Path: c.programs[name], Args: args, LogFile: c.path("logs", name+".log"),
+		// The control plane shares a few processors with what is tested on it, and memory is there.
+		Env: []string{"GOGC=400"},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -217,12 +227,12 @@ func (c *Cluster) run(name string, args ...string) (*process, error) {
 }
 
 // await tries p until it succeeds, ctx ends, or any process dies.
-func (c *Cluster) await(ctx context.Context, p probe) error {
-	err := awaitProbe(ctx, p, c.processes)
+func (c *Cluster) await(ctx context.Context, p process.Probe) error {
+	err := process.Await(ctx, p, c.processes...)
 	if errors.Is(err, context.DeadlineExceeded) && len(c.processes) > 0 {
 		// A temporary folder is about to be removed, and with it the logs.
 		newest := c.processes[len(c.processes)-1]
-		return fmt.Errorf("%w; end of %s:\n%s", err, newest.logFile, tail(newest.logFile))
+		return fmt.Errorf("%w; end of %s:\n%s", err, newest.LogFile, process.Tail(newest.LogFile))
 	}
 	return err
 }

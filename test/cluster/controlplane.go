@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/vpsie/vpsie-autoscaler/test/process"
 )
 
 const (
@@ -18,7 +21,7 @@ const (
 )
 
 func (c *Cluster) startEtcd(ctx context.Context) (url string, err error) {
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return "", err
 	}
@@ -35,38 +38,45 @@ func (c *Cluster) startEtcd(ctx context.Context) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return url, c.await(ctx, httpProbe("etcd", url+"/health", nil))
+	return url, c.await(ctx, process.HTTPProbe("etcd", url+"/health", nil))
 }
 
-func (c *Cluster) startAPIServer(ctx context.Context, etcd string) error {
+func (c *Cluster) startAPIServer(ctx context.Context, etcd, auditedNamespace string) error {
 	pki := c.path("pki")
-	_, err := c.run("kube-apiserver",
-		"--etcd-servers="+etcd,
+	args := []string{
+		"--etcd-servers=" + etcd,
 		"--bind-address=127.0.0.1",
-		"--secure-port="+portOf(c.URL),
-		"--tls-cert-file="+pki+"/server.crt",
-		"--tls-private-key-file="+pki+"/server.key",
-		"--client-ca-file="+pki+"/ca.crt",
+		"--secure-port=" + c.URL[strings.LastIndex(c.URL, ":")+1:],
+		"--tls-cert-file=" + pki + "/server.crt",
+		"--tls-private-key-file=" + pki + "/server.key",
+		"--client-ca-file=" + pki + "/ca.crt",
 		"--authorization-mode=Node,RBAC",
 		"--enable-bootstrap-token-auth=true",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+pki+"/service-accounts.key",
-		"--service-account-signing-key-file="+pki+"/service-accounts.key",
+		"--service-account-key-file=" + pki + "/service-accounts.key",
+		"--service-account-signing-key-file=" + pki + "/service-accounts.key",
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--allow-privileged=true",
 		// Endpoints may not have a loopback address, and nothing here reaches a cluster address.
 		"--endpoint-reconciler-type=none",
 		"--profiling=false",
-	)
-	if err != nil {
+	}
+	if auditedNamespace != "" {
+		audit, err := c.audit(auditedNamespace)
+		if err != nil {
+			return err
+		}
+		args = append(args, audit...)
+	}
+	if _, err := c.run("kube-apiserver", args...); err != nil {
 		return err
 	}
 	// Ready includes that the built-in roles exist.
-	return c.await(ctx, httpProbe("kube-apiserver", c.URL+"/readyz", c.trust()))
+	return c.await(ctx, process.HTTPProbe("kube-apiserver", c.URL+"/readyz", c.trust()))
 }
 
-func (c *Cluster) startControllerManager() (probe, error) {
-	port, err := freePort()
+func (c *Cluster) startControllerManager() (process.Probe, error) {
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +101,11 @@ func (c *Cluster) startControllerManager() (probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpProbe("kube-controller-manager", fmt.Sprintf("https://127.0.0.1:%d/healthz", port), selfSigned()), nil
+	return process.HTTPProbe("kube-controller-manager", fmt.Sprintf("https://127.0.0.1:%d/healthz", port), selfSigned()), nil
 }
 
-func (c *Cluster) startScheduler() (probe, error) {
-	port, err := freePort()
+func (c *Cluster) startScheduler() (process.Probe, error) {
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +131,7 @@ enableProfiling: false
 	if err != nil {
 		return nil, err
 	}
-	return httpProbe("kube-scheduler", fmt.Sprintf("https://127.0.0.1:%d/readyz", port), selfSigned()), nil
+	return process.HTTPProbe("kube-scheduler", fmt.Sprintf("https://127.0.0.1:%d/readyz", port), selfSigned()), nil
 }
 
 // defaultServiceAccount succeeds when pods can be created: admission refuses those whose account is missing.

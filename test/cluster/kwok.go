@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
+
+	"github.com/vpsie/vpsie-autoscaler/test/process"
 )
 
 // NodeAnnotation and NodeAnnotationValue mark a Node that KWOK keeps alive in the place of a kubelet.
@@ -17,8 +19,8 @@ const (
 //go:embed kwok.yaml
 var kwokConfig []byte
 
-func (c *Cluster) startKWOK() (probe, error) {
-	port, err := freePort()
+func (c *Cluster) startKWOK() (process.Probe, error) {
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -39,5 +41,5 @@ func (c *Cluster) startKWOK() (probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return httpProbe("kwok", "http://"+address+"/healthz", nil), nil
+	return process.HTTPProbe("kwok", "http://"+address+"/healthz", nil), nil
 }

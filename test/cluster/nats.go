@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/test/build"
+	"github.com/vpsie/vpsie-autoscaler/test/process"
 )
 
 // natsStartTimeout bounds one start of the server, store recovery included.
@@ -38,7 +41,7 @@ type NATS struct {
 	log       io.Writer
 	program   string
 	healthURL string
-	process   *process // nil while stopped
+	process   *process.Process // nil while stopped
 }
 
 // StartNATS starts a NATS server with JetStream. Every acknowledged write is on disk, as in production.
@@ -48,7 +51,7 @@ func StartNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 	if log == nil {
 		log = io.Discard
 	}
-	programs, err := buildPrograms(ctx, log, "nats-server")
+	programs, err := build.Tools(ctx, log, "nats-server")
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +67,11 @@ func StartNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 }
 
 func (n *NATS) configure() error {
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}
-	health, err := freePort()
+	health, err := process.FreePort()
 	if err != nil {
 		return err
 	}
@@ -91,14 +94,16 @@ func (n *NATS) Start(ctx context.Context) error {
 		return errRunning
 	}
 	fmt.Fprintf(n.log, "cluster: start nats-server at %s\n", n.URL)
-	p, err := startProcess("nats-server", n.program, filepath.Join(n.Dir, "nats-server.log"), "--config", n.config())
+	p, err := process.Start(process.Options{
+		Name: "nats-server", Path: n.program, Args: []string{"--config", n.config()}, LogFile: filepath.Join(n.Dir, "nats-server.log"),
+	})
 	if err != nil {
 		return err
 	}
 	n.process = p
 	ctx, cancel := context.WithTimeout(ctx, natsStartTimeout)
 	defer cancel()
-	return awaitProbe(ctx, httpProbe("nats-server", n.healthURL, nil), []*process{p})
+	return process.Await(ctx, process.HTTPProbe("nats-server", n.healthURL, nil), p)
 }
 
 // Stop lets the server say goodbye to its clients and waits until it is gone. Its store stays.
@@ -111,9 +116,12 @@ func (n *NATS) end(signal syscall.Signal) {
 	if n.process == nil {
 		return
 	}
-	n.process.end(signal)
+	n.process.End(signal)
 	n.process = nil
 }
+
+// Running reports whether the server was started and not stopped since.
+func (n *NATS) Running() bool { return n.process != nil }
 
 // Wipe deletes everything the server has stored. The server must be stopped.
 func (n *NATS) Wipe() error {

@@ -15,6 +15,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/cluster"
 )
 
+// auditedNamespace is where the services run, whose writes tests count.
+const auditedNamespace = "vpsie-autoscaler"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -35,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		return err
 	}
-	options, natsOptions := cluster.Options{Log: stderr}, cluster.NATSOptions{Log: stderr}
+	options, natsOptions := cluster.Options{Log: stderr, AuditedNamespace: auditedNamespace}, cluster.NATSOptions{Log: stderr}
 	if *dir != "" {
 		options.Dir = filepath.Join(*dir, "kubernetes")
 		natsOptions.Dir = filepath.Join(*dir, "nats")

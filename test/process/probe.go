@@ -1,4 +1,4 @@
-package cluster
+package process
 
 import (
 	"context"
@@ -16,11 +16,11 @@ const (
 	answerBytes = 2 << 10
 )
 
-// probe returns nil when a part works.
-type probe func(ctx context.Context) error
+// Probe returns nil when a part works.
+type Probe func(ctx context.Context) error
 
-// awaitProbe tries p until it succeeds, ctx ends, or one of the processes dies.
-func awaitProbe(ctx context.Context, p probe, processes []*process) error {
+// Await tries p until it succeeds, ctx ends, or one of the processes dies.
+func Await(ctx context.Context, p Probe, processes ...*Process) error {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
 	for {
@@ -32,8 +32,8 @@ func awaitProbe(ctx context.Context, p probe, processes []*process) error {
 		}
 		for _, process := range processes {
 			select {
-			case <-process.done:
-				return process.failure()
+			case <-process.Done():
+				return process.Failure()
 			default:
 			}
 		}
@@ -45,9 +45,9 @@ func awaitProbe(ctx context.Context, p probe, processes []*process) error {
 	}
 }
 
-// httpProbe succeeds when url answers 200. Each attempt uses a new connection,
+// HTTPProbe succeeds when url answers 200. Each attempt uses a new connection,
 // because the listener may not be there yet.
-func httpProbe(name, url string, security *tls.Config) probe {
+func HTTPProbe(name, url string, security *tls.Config) Probe {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: security, DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -1,11 +1,10 @@
-package cluster
+package process
 
 import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 )
 
@@ -26,8 +25,8 @@ var (
 	takenPorts = map[int]bool{}
 )
 
-// freePort returns a loopback port that nobody listens on and that it has not returned before.
-func freePort() (int, error) {
+// FreePort returns a loopback port that nobody listens on and that it has not returned before.
+func FreePort() (int, error) {
 	takenMu.Lock()
 	defer takenMu.Unlock()
 	for range portAttempts {
@@ -46,9 +45,4 @@ func freePort() (int, error) {
 		return port, nil
 	}
 	return 0, fmt.Errorf("%w from %d to %d", errNoPort, portFirst, portFirst+portCount-1)
-}
-
-// portOf returns the port of a URL that ends with one.
-func portOf(url string) string {
-	return url[strings.LastIndex(url, ":")+1:]
 }

@@ -1,0 +1,69 @@
+# Every task of the repository. Nothing here needs more than Go, gcc (for the race detector), git and make.
+
+SHELL := /bin/bash -o pipefail
+GO ?= go
+FUZZTIME ?= 20s
+# The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
+TEST_TIMEOUT ?= 25m
+
+# Packages with tests that start a cluster: each asks for its build tag.
+tagged = $(shell grep -rl --include='*_test.go' '^//go:build $(1)' api libs services test tools | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Watch the product work: pods wait, machines are bought, used, drained and deleted.
+	@$(GO) run ./test/demo
+
+.PHONY: test
+test: test-unit test-integration test-e2e ## Run every test there is.
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests with the race detector, and the fuzz tests on their seeds.
+	$(GO) test -race work
+
+.PHONY: test-integration
+test-integration: ## Run each service on real parts; KUBECONFIG names a cluster to use instead of a new one.
+	$(GO) test -race -tags integration -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,integration)
+
+.PHONY: test-e2e
+test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to use instead of a new one.
+	$(GO) test -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (20s).
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## Check the rules of the code.
+	scripts/lint.sh
+
+.PHONY: lint-size
+lint-size: ## Show the files and functions at whose size a reviewer starts to ask.
+	scripts/lint.sh .golangci.size.yml
+
+.PHONY: build
+build: ## Build the services and the bus's admin command into bin/.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/ ./services/observer/cmd/observer ./services/planner/cmd/planner \
+		./services/provisioner/cmd/provisioner ./libs/bus/cmd/bus-admin
+
+.PHONY: generate
+generate: ## Generate deep copies, custom resource definitions, protobuf and gRPC code.
+	scripts/generate.sh
+
+.PHONY: check-generate
+check-generate: generate ## Fail if generated code is not what generate makes.
+	git diff --exit-code -- api
+	@test -z "$$(git status --porcelain -- api)" || { git status --short -- api; exit 1; }
+
+.PHONY: cluster
+cluster: ## Leave a control plane and a NATS server running, and print how to reach them.
+	@$(GO) run ./test/cluster/cmd/cluster
+
+.PHONY: tools
+tools: ## Build every pinned tool into the user's cache.
+	$(GO) run ./tools/cmd/toolchain cluster codegen lint

@@ -1,0 +1,95 @@
+package stacktest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/test/stack"
+)
+
+// verdictPatience is how long the record of purchases may lag behind the ledger.
+const verdictPatience = 20 * time.Second
+
+// clean removes what the test made, machines included, and judges what happened to them.
+func (s *Scenario) clean(ctx context.Context) {
+	s.t.Helper()
+	in := client.InNamespace(s.Namespace)
+	// Without its NodeGroup nothing is bought again for what waits.
+	for _, object := range []client.Object{
+		&appsv1.Deployment{}, &policyv1.PodDisruptionBudget{}, &v1beta1.NodeGroup{}, &corev1.Pod{}, &v1beta1.VPSieNode{},
+	} {
+		if err := s.Client.DeleteAllOf(ctx, object, in); err != nil {
+			s.t.Errorf("clean up %T: %v", object, err)
+		}
+	}
+	gone := func(ctx context.Context) (bool, string) {
+		nodes, err := s.VPSieNodes(ctx)
+		if err != nil {
+			return false, err.Error()
+		}
+		var left []string
+		for _, n := range nodes {
+			left = append(left, fmt.Sprintf("%s (%s)", n.Name, n.Status.Phase))
+		}
+		return len(left) == 0, "left are " + strings.Join(left, ", ")
+	}
+	if err := s.await(ctx, "the VPSieNodes are gone", Patience, gone); err != nil {
+		s.t.Error(err)
+		s.explain(ctx)
+		return
+	}
+	if err := s.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}); err != nil {
+		s.t.Error(err)
+	}
+	clean := func(ctx context.Context) (bool, string) {
+		verdict, err := s.Judge(ctx)
+		if err != nil {
+			return false, err.Error()
+		}
+		return verdict.Clean(), fmt.Sprintf("%+v", verdict)
+	}
+	if err := s.await(ctx, "the ledger shows no leak, no double and no wrong deletion", verdictPatience, clean); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// explain logs what helps to understand a failure.
+func (s *Scenario) explain(ctx context.Context) {
+	var groups v1beta1.NodeGroupList
+	var nodes v1beta1.VPSieNodeList
+	for _, list := range []client.ObjectList{&groups, &nodes} {
+		if err := listInto(s, ctx, list); err != nil {
+			s.t.Log(err)
+		}
+	}
+	for _, g := range groups.Items {
+		s.t.Logf("NodeGroup %s: %s", g.Name, asJSON(g.Status))
+	}
+	for _, n := range nodes.Items {
+		s.t.Logf("VPSieNode %s: %s", n.Name, asJSON(n.Status))
+	}
+	for _, m := range s.Bought() {
+		s.t.Logf("machine: %s", asJSON(m))
+	}
+	for _, name := range stack.Services() {
+		s.t.Logf("end of the %s's log:\n%s", name, s.Service(name).LogTail())
+	}
+}
+
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
