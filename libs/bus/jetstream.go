@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -46,7 +47,11 @@ func (t *JetStream) Publish(topic string, messages ...*message.Message) error {
 			// retire, or concern two NodeGroups.
 			out.Header.Set(jetstream.MsgIDHeader, topic+idSeparator+msg.UUID)
 		}
-		if _, err := t.js.PublishMsg(msg.Context(), out); err != nil {
+		_, err := t.js.PublishMsg(msg.Context(), out)
+		if errors.Is(err, nats.ErrHeadersNotSupported) {
+			err = errDisconnected // what the client library says before it knows any server
+		}
+		if err != nil {
 			return fmt.Errorf("publish to %s: %w", topic, err)
 		}
 	}

@@ -23,9 +23,12 @@ const (
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = 5 * time.Second
 	// pullMessages is how many messages a request asks for. The consumer's MaxAckPending lets
-	// one through at a time; asking for one only would stall, as the client library loses the
-	// next request when the answer to the last one is settled before it returns from sending.
-	pullMessages = 8
+	// through one at a time all the same. With a small number the client library can run dry: it
+	// skips a request that is due while the goroutine that sent the last one has not returned,
+	// and notices ten seconds later.
+	pullMessages = 256
+	// beatMin is how often a sign of life is sent at most.
+	beatMin = 100 * time.Millisecond
 	// releaseTimeout bounds the return of messages that were received but not handed over.
 	releaseTimeout = 2 * time.Second
 )
@@ -162,12 +165,6 @@ func (r *reader) read(ctx context.Context) (opened bool, err error) {
 		if err != nil {
 			if cause := context.Cause(reading); cause != nil {
 				err = cause
-			} else {
-				c, e := r.transport.js.Consumer(ctx, r.durable.Stream(), r.durable.Name())
-				if e == nil {
-					i := c.CachedInfo()
-					fmt.Printf("DEBUG %s %v waiting=%d ackpending=%d pending=%d redel=%d deliv=%d\n", r.durable.Name(), err, i.NumWaiting, i.NumAckPending, i.NumPending, i.NumRedelivered, i.Delivered.Consumer)
-				}
 			}
 			return true, fmt.Errorf("read consumer %s: %w", r.durable.Name(), err)
 		}
@@ -187,7 +184,7 @@ func (r *reader) open(ctx context.Context) (jetstream.MessagesContext, time.Dura
 	if err != nil {
 		return nil, 0, fmt.Errorf("read consumer %s: %w", r.durable.Name(), err)
 	}
-	return messages, consumer.CachedInfo().Config.AckWait / 3, nil
+	return messages, max(consumer.CachedInfo().Config.AckWait/3, beatMin), nil
 }
 
 // release ends the iterator and gives back what it has received meanwhile.

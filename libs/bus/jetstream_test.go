@@ -1,0 +1,276 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+)
+
+// pending counts the deliveries that the server waits for, over all partitions of the handler.
+func pending(t *testing.T, js jetstream.JetStream) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	count := 0
+	for partition := range bus.Partitions {
+		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: partition}
+		consumer, err := js.Consumer(ctx, d.Stream(), d.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		count += consumer.CachedInfo().NumAckPending
+	}
+	return count
+}
+
+// setAckWait changes how long the server waits for the handler's word.
+func setAckWait(t *testing.T, js jetstream.JetStream, wait time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for partition := range bus.Partitions {
+		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: partition}
+		consumer, err := js.Consumer(ctx, d.Stream(), d.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := consumer.CachedInfo().Config
+		config.AckWait = wait
+		if _, err := js.UpdateConsumer(ctx, d.Stream(), config); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStopUnderLoadLosesNothing stops a router again and again while messages flow: what was
+// in hand is finished and acknowledged, what was on its way is given back. The server waits
+// much longer than the test does, so a delivery without an answer would block its partition.
+func TestStopUnderLoadLosesNothing(t *testing.T) {
+	const rounds, messages = 40, 1600
+	server := bustest.StartServer(t)
+	admin := server.Connect()
+	provision(t, admin)
+	setAckWait(t, admin, time.Hour)
+	flood := server.Connect()
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		for i := range messages {
+			m := nats.NewMsg(bus.Subject(bus.TopicLaunch, "default", "group-"+strconv.Itoa(i%50)))
+			m.Header.Set("ce-type", "vpsie.bus.v1.LaunchDecision")
+			m.Header.Set("ce-dataschema", "v1.0")
+			if _, err := flood.PublishMsgAsync(m, jetstream.WithStallWait(patience)); err != nil {
+				t.Errorf("publish: %v", err)
+				return
+			}
+		}
+		select {
+		case <-flood.PublishAsyncComplete():
+		case <-time.After(patience):
+			t.Error("the flood is not stored")
+		}
+	}()
+	var handled atomic.Int64
+	for range rounds {
+		router := bus.NewRouter(quick(server.Connect(), discard), discard)
+		reached := handled.Load() + 1
+		bus.On(router, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+			handled.Add(1)
+			return nil
+		})
+		stop := start(t, router)
+		await(t, "some messages are handled", func() bool { return handled.Load() >= reached })
+		stop()
+	}
+	<-published
+	router := bus.NewRouter(quick(server.Connect(), discard), discard)
+	bus.On(router, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+		handled.Add(1)
+		return nil
+	})
+	start(t, router)
+	await(t, "every message is handled", func() bool { return handled.Load() >= messages })
+	await(t, "every message is acknowledged", func() bool { return pending(t, admin) == 0 })
+	if got := handled.Load(); got != messages {
+		t.Errorf("%d messages were handled, %d published", got, messages)
+	}
+}
+
+// TestSlowHandlerRunsOnce checks that a handler may take longer than the server waits, even
+// when the router is told to stop meanwhile.
+func TestSlowHandlerRunsOnce(t *testing.T) {
+	const wait = 2 * time.Second
+	server := bustest.StartServer(t)
+	js := server.Connect()
+	provision(t, js)
+	setAckWait(t, js, wait)
+	var runs atomic.Int64
+	running, cancelled := make(chan struct{}, 10), errors.New("it did not end")
+	router := bus.NewRouter(quick(server.Connect(), discard), discard)
+	bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
+		runs.Add(1)
+		running <- struct{}{}
+		select {
+		case <-time.After(5 * wait / 2): // the time itself is what is tested
+			cancelled = nil
+		case <-ctx.Done():
+			cancelled = ctx.Err()
+		}
+		return cancelled
+	})
+	stop := start(t, router)
+	// A second router would get what the server believes to be lost.
+	rival := bus.NewRouter(quick(server.Connect(), discard), discard)
+	bus.On(rival, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+		runs.Add(1)
+		return nil
+	})
+	launch(t, quick(js, discard), "workers", "1")
+	<-running
+	start(t, rival)
+	stop()
+	if cancelled != nil {
+		t.Errorf("handler was cancelled by the stop: %v", cancelled)
+	}
+	if got, left := runs.Load(), pending(t, js); got != 1 || left != 0 {
+		t.Errorf("message was handled %d times and %d are pending", got, left)
+	}
+}
+
+// TestPoisonHeader checks a message that Watermill cannot even represent.
+func TestPoisonHeader(t *testing.T) {
+	server := bustest.StartServer(t)
+	js := server.Connect()
+	provision(t, js)
+	poison := nats.NewMsg(bus.Subject(bus.TopicLaunch, "default", "workers"))
+	poison.Header["ce-type"] = []string{"vpsie.bus.v1.LaunchDecision", "vpsie.bus.v1.RetireDecision"}
+	poison.Data = []byte("poison")
+	if _, err := js.PublishMsg(t.Context(), poison); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, quick(js, discard), "workers", "next")
+	var handled inbox
+	router := bus.NewRouter(quick(server.Connect(), discard), discard)
+	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	start(t, router)
+	await(t, "the next message is handled", handled.has("next"))
+	letters := lettersOf(t, js)
+	if len(letters) != 1 || !strings.Contains(letters[0].reason, `"ce-type" has 2 values`) || letters[0].body != "poison" {
+		t.Errorf("dead letters are %v", letters)
+	}
+	// The server's own word on it is kept beside the copy.
+	await(t, "the advisory is stored", func() bool {
+		stream, err := js.Stream(t.Context(), bus.StreamDeadLetters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: 14}
+		_, err = stream.GetLastMsgForSubject(t.Context(), "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."+d.Stream()+"."+d.Name())
+		return err == nil
+	})
+}
+
+func TestRetryDelay(t *testing.T) {
+	delay := bus.NewJetStream(bustest.StartServer(t).Connect(), discard).RetryDelay
+	for _, c := range []struct {
+		attempt uint64
+		longest time.Duration
+	}{{1, 2 * time.Second}, {2, 4 * time.Second}, {5, 30 * time.Second}, {1 << 40, 30 * time.Second}} {
+		seen := map[time.Duration]bool{}
+		for range 1000 {
+			got := delay(c.attempt)
+			if got < time.Second || got > c.longest {
+				t.Fatalf("attempt %d is repeated after %s, want 1s to %s", c.attempt, got, c.longest)
+			}
+			seen[got] = true
+		}
+		if len(seen) < 2 {
+			t.Errorf("attempt %d is always repeated after the same time", c.attempt)
+		}
+	}
+}
+
+// TestServerComesBack checks what a router makes of a server that is away, with and without
+// its store, and that it tells of each change once.
+func TestServerComesBack(t *testing.T) {
+	cases := map[string]struct {
+		why  string
+		away func(t *testing.T, s *bustest.Server)
+	}{
+		"WithStore": {
+			why: "a restart is an everyday thing",
+			away: func(_ *testing.T, s *bustest.Server) {
+				s.Stop()
+				s.Start()
+			},
+		},
+		"WithoutStore": {
+			why: "losing every stream costs latency only",
+			away: func(t *testing.T, s *bustest.Server) {
+				s.Stop()
+				s.Wipe()
+				s.Start()
+				provision(t, s.Connect())
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			server := bustest.StartServer(t)
+			client := server.Connect()
+			provision(t, client)
+			var log journal
+			var handled inbox
+			router := bus.NewRouter(quick(server.Connect(), log.logger()), discard)
+			bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+			start(t, router)
+			for round := range 3 {
+				before := fmt.Sprintf("before-%d", round)
+				launchSoon(t, quick(client, discard), "workers", before)
+				await(t, c.why+": "+before, handled.has(before))
+				c.away(t, server)
+			}
+			launchSoon(t, quick(client, discard), "workers", "after")
+			await(t, c.why+": after", handled.has("after"))
+			lost, found := log.count("bus is not read"), log.count("bus is read again")
+			if lost > 3 || found != lost {
+				t.Errorf("told %d times that the bus is not read, and %d times that it is again", lost, found)
+			}
+		})
+	}
+}
+
+func TestServerAwayAtStart(t *testing.T) {
+	server := bustest.StartServer(t)
+	provision(t, server.Connect())
+	server.Stop()
+	var log journal
+	var handled inbox
+	js := server.Connect()
+	router := bus.NewRouter(quick(js, log.logger()), discard)
+	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	start(t, router)
+	await(t, "router tells that it cannot read", func() bool { return log.count("bus is not read") == 1 })
+	m := &busv1.LaunchDecision{DecisionId: "1"}
+	if err := bus.NewPublisher(quick(js, discard), "test").Publish(t.Context(), bus.TopicLaunch, "default", "workers", "1", m); err == nil || !strings.Contains(err.Error(), "not connected") {
+		t.Errorf("publishing without a server: %v", err)
+	}
+	server.Start()
+	launchSoon(t, quick(js, discard), "workers", "2")
+	await(t, "message is handled", handled.has("2"))
+	if lost, found := log.count("bus is not read"), log.count("bus is read again"); lost != 1 || found != 1 {
+		t.Errorf("told %d times that the bus is not read, and %d times that it is again", lost, found)
+	}
+}
