@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
@@ -18,8 +19,7 @@ const (
 	checkInterval = 2 * time.Second
 	// retryWait is the pause after a failure.
 	retryWait = 500 * time.Millisecond
-	// attemptTimeout bounds one attempt: a question that was under way when the server ended
-	// is never answered.
+	// attemptTimeout bounds one attempt.
 	attemptTimeout = 10 * time.Second
 )
 
@@ -103,6 +103,16 @@ func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
 func ensure(ctx context.Context, js jetstream.JetStream, always bool) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	// A question that is under way when the server ends is never answered.
+	lost := js.Conn().StatusChanged(nats.RECONNECTING)
+	defer js.Conn().RemoveStatusListener(lost)
+	go func() {
+		select {
+		case <-lost:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if !always {
 		complete, err := bus.Provisioned(ctx, js)
 		if err != nil || complete {

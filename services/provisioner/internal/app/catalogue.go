@@ -151,6 +151,8 @@ func (c *Catalogue) refresh(ctx context.Context, target Target) {
 	}
 }
 
+// pollAfter is how long after its last look a cluster is looked at again. The more clusters there
+// are, the longer: a quiet installation must not use up the account's requests. The caller holds the lock.
 func (c *Catalogue) pollAfter(e *clusterEntry) time.Duration {
 	switch {
 	case e.failed && c.health.Health().Unauthorized:
@@ -158,7 +160,7 @@ func (c *Catalogue) pollAfter(e *clusterEntry) time.Duration {
 	case e.failed:
 		return min(catalogueRetry, c.config.ClusterPoll)
 	}
-	return c.config.ClusterPoll
+	return c.config.ClusterPoll * time.Duration(max(len(c.targets), 1))
 }
 
 func (c *Catalogue) readOfferings(ctx context.Context, datacenter string) {

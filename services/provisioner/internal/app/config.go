@@ -11,7 +11,7 @@ type Config struct {
 	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
 	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
 	AbsenceInterval time.Duration `help:"Least time between the two listings that confirm a machine's absence." default:"10s"`
-	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at." default:"30s"`
+	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`
 }
 
 // Validate reports every problem at once.
