@@ -11,7 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// FeedBucket is the key-value bucket that holds the feed.
+// FeedBucket is the key-value bucket that holds the feed. It is in memory, so it is gone after
+// each restart of the server and has to be provisioned again.
 const FeedBucket = "vpsie-feed"
 
 // Names of the streams.

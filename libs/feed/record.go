@@ -65,8 +65,8 @@ type Pending struct {
 	Traceparent string
 }
 
-// EncodeShape returns a shape's content address and its record. Two shapes that mean the same
-// have the same address.
+// EncodeShape returns a shape's content address and its record. Equal shapes have the same
+// address, whatever the order of their maps.
 func EncodeShape(s *scheduling.Shape) (scheduling.ShapeID, *feedv1.Shape, error) {
 	record := &feedv1.Shape{
 		Requests:     encodeResources(s.Requests),

@@ -21,6 +21,8 @@ import (
 const (
 	// SilenceMax is how long a writer may be silent before its feed is stale.
 	SilenceMax = 3 * HeartbeatInterval
+	// checkAfter is how long a replica takes a quiet bucket for granted.
+	checkAfter = HeartbeatInterval * 3 / 2
 	reopenWait = 500 * time.Millisecond
 )
 
@@ -84,14 +86,20 @@ func (r *Replica) State(now time.Time) (*State, error) {
 	return r.state, nil
 }
 
-// Run follows the feed until ctx ends. It survives the bucket's absence, wipe and recreation.
+// Run follows the feed until ctx ends. It survives the bucket's absence, wipe and recreation,
+// and tells when it loses the feed and finds it again.
 func (r *Replica) Run(ctx context.Context) error {
-	var last string
+	lost := false
 	for ctx.Err() == nil {
-		err := r.follow(ctx)
-		if err != nil && err.Error() != last && ctx.Err() == nil {
-			last = err.Error()
-			r.log.WarnContext(ctx, "feed is read again from its start", telemetry.KeyError, err)
+		err := r.follow(ctx, func() {
+			if lost {
+				r.log.InfoContext(ctx, "feed is read again")
+			}
+			lost = false
+		})
+		if ctx.Err() == nil && !lost && !errors.Is(err, errOtherEpoch) {
+			r.log.WarnContext(ctx, "feed is lost; it is read again from its start", telemetry.KeyError, err)
+			lost = true
 		}
 		select {
 		case <-ctx.Done():
@@ -101,30 +109,25 @@ func (r *Replica) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow reads the bucket from its start until it goes silent.
-func (r *Replica) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	opening, opened := context.WithTimeout(ctx, SilenceMax)
-	defer opened()
-	kv, err := r.open(opening)
+// follow reads the bucket from its start until it is not the bucket any longer.
+func (r *Replica) follow(ctx context.Context, found func()) error {
+	kv, watcher, err := r.watch(ctx)
 	if err != nil {
-		return fmt.Errorf("open feed bucket: %w", err)
+		return err
 	}
-	watcher, err := kv.WatchAll(ctx)
-	if err != nil {
-		return fmt.Errorf("watch feed bucket: %w", err)
-	}
-	defer func() { _ = watcher.Stop() }() // the subscription ends with its connection at the latest
-	reader := batchReader{state: newState()}
-	silence := time.NewTimer(SilenceMax)
-	defer silence.Stop()
+	defer stop(watcher)
+	reader := newBatchReader()
+	check := time.NewTimer(checkAfter)
+	defer check.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-silence.C:
-			return fmt.Errorf("no batch for %s", SilenceMax)
+		case <-check.C:
+			if err := reader.check(ctx, kv); err != nil {
+				return err
+			}
+			check.Reset(checkAfter)
 		case entry, ok := <-watcher.Updates():
 			if !ok {
 				return errors.New("watcher ended")
@@ -136,7 +139,8 @@ func (r *Replica) follow(ctx context.Context) error {
 			if !complete {
 				continue
 			}
-			silence.Reset(SilenceMax)
+			check.Reset(checkAfter)
+			found()
 			state := reader.state.clone()
 			state.ReceivedAt = time.Now()
 			r.mu.Lock()
@@ -147,39 +151,87 @@ func (r *Replica) follow(ctx context.Context) error {
 	}
 }
 
+// watch opens the bucket; the time limit is for the opening alone.
+func (r *Replica) watch(ctx context.Context) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	kv, err := r.open(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open feed bucket: %w", err)
+	}
+	watcher, err := kv.WatchAll(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("watch feed bucket: %w", err)
+	}
+	return kv, watcher, nil
+}
+
+// errOtherEpoch says that the bucket is another writer's, or another bucket of the same name
+// that happens to number its entries as the old one would have.
+var errOtherEpoch = errors.New("feed has another epoch")
+
 // batchReader turns the entries of a watch, in their order, into states at batch boundaries.
+//
+// The bucket keeps the newest record of a key only. While a reader lags behind, or reads what
+// the bucket held before it came, records are replaced before it sees them: the entries have a
+// gap, and up to the replacement the state lacks them. When the entry after a gap was sent, the
+// bucket held every replacement, and, as it always does, one meta record. So that meta record
+// may come before a replacement, and the next one cannot.
 type batchReader struct {
 	state *State
-	// initial is over once every entry that the bucket held at first was read.
-	initialDone         bool
-	lastMeta, lastOther uint64
-	newest              *feedv1.Meta
+	// sequence is that of the last entry, metaSequence that of the last meta record.
+	sequence, metaSequence uint64
+	// metas counts the meta records since the last gap.
+	metas int
 }
 
-// read takes one entry, nil at the end of the initial ones, and reports whether the state is now
-// that of a meta record.
+// newBatchReader returns a reader that has seen nothing of nothing: should the first entry be
+// the bucket's very first, the first meta record is as good as the second after a gap.
+func newBatchReader() *batchReader { return &batchReader{state: newState(), metas: 1} }
+
+// read takes one entry and reports whether the state is now that of a meta record. The entry is
+// nil once after those that the bucket held at first, which means nothing here.
 func (b *batchReader) read(entry jetstream.KeyValueEntry) (bool, error) {
 	if entry == nil {
-		b.initialDone = true
-		// Records newer than the meta record belong to a batch that has not ended, and the ones
-		// they replaced are gone: only the next meta record makes a complete state.
-		return b.newest != nil && b.lastMeta > b.lastOther && b.adopt(), nil
+		return false, nil
 	}
-	if entry.Key() == keyMeta {
-		meta := &feedv1.Meta{}
-		if err := proto.Unmarshal(entry.Value(), meta); err != nil {
-			return false, fmt.Errorf("decode feed meta: %w", err)
-		}
-		b.newest, b.lastMeta = meta, entry.Revision()
-		return b.initialDone && meta.GetHealthy() && b.adopt(), nil
+	if entry.Revision() != b.sequence+1 {
+		b.metas = 0
 	}
-	b.lastOther = entry.Revision()
-	return false, b.state.apply(entry.Key(), entry.Value(), entry.Operation() != jetstream.KeyValuePut)
+	b.sequence = entry.Revision()
+	if entry.Key() != keyMeta {
+		return false, b.state.apply(entry.Key(), entry.Value(), entry.Operation() != jetstream.KeyValuePut)
+	}
+	meta := &feedv1.Meta{}
+	if err := proto.Unmarshal(entry.Value(), meta); err != nil {
+		return false, fmt.Errorf("decode feed meta: %w", err)
+	}
+	if b.state.Epoch != "" && meta.GetEpoch() != b.state.Epoch {
+		return false, errOtherEpoch
+	}
+	b.metas++
+	b.metaSequence = entry.Revision()
+	b.state.Revision, b.state.Epoch, b.state.Arriving = meta.GetRevision(), meta.GetEpoch(), int(meta.GetArrivingPods())
+	return b.metas > 1 && meta.GetHealthy(), nil
 }
 
-func (b *batchReader) adopt() bool {
-	b.state.Revision, b.state.Epoch, b.state.Arriving = b.newest.GetRevision(), b.newest.GetEpoch(), int(b.newest.GetArrivingPods())
-	return true
+// check compares the bucket's meta record with the last one that was read. A quiet observer
+// leaves it as it is; a new bucket, which the watch of the old one never shows, has another.
+func (b *batchReader) check(ctx context.Context, kv jetstream.KeyValue) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	var sequence uint64
+	entry, err := kv.Get(ctx, keyMeta)
+	switch {
+	case err == nil:
+		sequence = entry.Revision()
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return fmt.Errorf("read feed meta: %w", err)
+	}
+	if sequence != b.metaSequence {
+		return fmt.Errorf("batch %d did not arrive, the last one was %d", sequence, b.metaSequence)
+	}
+	return nil
 }
 
 // apply changes the state by one record.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,6 +21,17 @@ import (
 // cluster from a dead writer.
 const HeartbeatInterval = 2 * time.Second
 
+const (
+	// operationTimeout bounds one exchange with the server: an answer that was on its way when
+	// the server ended never comes.
+	operationTimeout = 2 * time.Second
+	// openTimeout bounds the opening of the bucket and the listing of its keys.
+	openTimeout = 5 * time.Second
+	// markerTTL is how long the bucket remembers that a record was deleted, far longer than a
+	// reader may lag behind before it starts over.
+	markerTTL = time.Minute
+)
+
 // ErrSuperseded says that somebody else wrote the feed, or that it was wiped. The next Write
 // writes everything again.
 var ErrSuperseded = errors.New("feed was wiped or written by another observer")
@@ -33,8 +43,10 @@ type Writer struct {
 	kv       jetstream.KeyValue
 	epoch    string
 	revision uint64
-	// metaSequence is the sequence of our last meta record; a bucket that has another one is not
-	// as we left it.
+	// sequence is that of our last write. The bucket numbers all writes, so a gap before the
+	// next one is the work of somebody else; it may be a record that we believe to be different.
+	sequence uint64
+	// metaSequence is that of our last meta record; the bucket has no other as long as it is ours.
 	metaSequence uint64
 	written      map[string][]byte
 }
@@ -77,20 +89,41 @@ func (w *Writer) write(ctx context.Context, records map[string][]byte, arriving 
 	}
 	slices.Sort(changed)
 	for _, key := range changed {
-		if _, err := w.kv.Put(ctx, key, records[key]); err != nil {
+		if err := w.put(ctx, key, records[key]); err != nil {
 			return fmt.Errorf("write feed record %s: %w", key, err)
 		}
 		w.written[key] = records[key]
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.written)) {
 		if _, ok := records[key]; !ok {
-			if err := w.kv.Delete(ctx, key); err != nil {
+			if err := w.delete(ctx, key); err != nil {
 				return fmt.Errorf("delete feed record %s: %w", key, err)
 			}
 			delete(w.written, key)
 		}
 	}
 	return w.end(ctx, arriving)
+}
+
+func (w *Writer) put(ctx context.Context, key string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	sequence, err := w.kv.Put(ctx, key, body)
+	if err != nil {
+		return err
+	}
+	return w.advance(sequence)
+}
+
+// delete leaves a marker for readers, which goes by itself; otherwise the bucket would grow by
+// one for every name that the cluster ever had.
+func (w *Writer) delete(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if err := w.kv.Purge(ctx, key, jetstream.PurgeTTL(markerTTL)); err != nil {
+		return err
+	}
+	return w.advance(w.sequence + 1) // the next record tells whether it is so
 }
 
 // end writes the meta record on the condition that the previous one is still ours.
@@ -102,11 +135,16 @@ func (w *Writer) end(ctx context.Context, arriving int) error {
 	if err != nil {
 		return fmt.Errorf("encode feed meta: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
 	sequence, err := w.kv.Update(ctx, keyMeta, body, w.metaSequence)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = errors.Join(ErrSuperseded, err)
+	}
+	if err == nil {
+		err = w.advance(sequence)
+	}
 	if err != nil {
-		if errors.Is(err, jetstream.ErrKeyExists) || strings.Contains(err.Error(), "wrong last sequence") {
-			return fmt.Errorf("end feed batch: %w", errors.Join(ErrSuperseded, err))
-		}
 		return fmt.Errorf("end feed batch: %w", err)
 	}
 	w.revision++
@@ -114,42 +152,91 @@ func (w *Writer) end(ctx context.Context, arriving int) error {
 	return nil
 }
 
+// advance notes a write of ours, or returns ErrSuperseded when somebody else wrote before it.
+func (w *Writer) advance(sequence uint64) error {
+	if sequence != w.sequence+1 {
+		return fmt.Errorf("%w: its write number is %d, not %d", ErrSuperseded, sequence, w.sequence+1)
+	}
+	w.sequence = sequence
+	return nil
+}
+
 // reopen starts a new epoch on whatever the bucket holds now.
 func (w *Writer) reopen(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	kv, err := w.open(ctx)
 	if err != nil {
 		return fmt.Errorf("open feed bucket: %w", err)
 	}
 	w.epoch, w.written, w.metaSequence = ulid.Make().String(), map[string][]byte{}, 0
-	watcher, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
+	// The number comes first, so that what is written during the listing is noticed.
+	if w.sequence, err = lastSequence(ctx, kv); err != nil {
+		return err
+	}
+	if err := w.list(ctx, kv); err != nil {
 		return fmt.Errorf("list feed bucket: %w", err)
 	}
-	defer func() { _ = watcher.Stop() }() // the listing is complete or the write fails; nothing is lost
+	if w.metaSequence > 0 {
+		entry, err := kv.Get(ctx, keyMeta)
+		if err != nil {
+			return fmt.Errorf("read feed meta: %w", err)
+		}
+		var meta feedv1.Meta
+		// An unreadable meta record only costs the continuity of the revision.
+		if err := proto.Unmarshal(entry.Value(), &meta); err == nil {
+			w.revision = max(w.revision, meta.GetRevision())
+		}
+	}
+	w.kv = kv
+	return nil
+}
+
+func lastSequence(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look up feed bucket: %w", err)
+	}
+	s, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return 0, fmt.Errorf("look up feed bucket: status is a %T", status)
+	}
+	return s.StreamInfo().State.LastSeq, nil
+}
+
+// list notes the keys that the bucket holds. What is under them is forgotten, so that every
+// record is written under the new epoch.
+func (w *Writer) list(ctx context.Context, kv jetstream.KeyValue) error {
+	watcher, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes(), jetstream.MetaOnly())
+	if err != nil {
+		return err
+	}
+	defer stop(watcher)
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("list feed bucket: %w", ctx.Err())
+			return ctx.Err()
 		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return errors.New("list feed bucket: watcher ended")
-			}
-			if entry == nil {
-				w.kv = kv
+			switch {
+			case !ok:
+				return errors.New("watcher ended")
+			case entry == nil:
 				return nil
-			}
-			if entry.Key() == keyMeta {
+			case entry.Key() == keyMeta:
 				w.metaSequence = entry.Revision()
-				var meta feedv1.Meta
-				// An unreadable meta record only costs the continuity of the revision.
-				if err := proto.Unmarshal(entry.Value(), &meta); err == nil {
-					w.revision = max(w.revision, meta.GetRevision())
-				}
-				continue
+			default:
+				w.written[entry.Key()] = nil
 			}
-			// The old body is forgotten so that every record is written under the new epoch.
-			w.written[entry.Key()] = nil
 		}
+	}
+}
+
+// stop ends a watcher. Its goroutine may be about to hand over an entry, and would wait for
+// ever where nobody takes it.
+func stop(watcher jetstream.KeyWatcher) {
+	_ = watcher.Stop() // it fails only when the watcher has ended
+	for range watcher.Updates() {
+		continue
 	}
 }
 

@@ -27,8 +27,10 @@ const (
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
 	unreachedRetry = time.Second
-	planTimeout    = 30 * time.Second
-	writersMax     = 8
+	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
+	rolloutOver = 5
+	planTimeout = 30 * time.Second
+	writersMax  = 8
 )
 
 // Config says how the planner batches.
@@ -151,9 +153,13 @@ func (p *Planner) settle(ctx context.Context) bool {
 			return true
 		case <-p.changed:
 			if now := p.pressure(); now != last {
+				wait := p.config.BatchIdle
+				if last.arriving > 0 && now.arriving == 0 {
+					wait /= rolloutOver
+				}
 				last = now
 				idle.Stop()
-				idle = p.clock.NewTimer(p.config.BatchIdle)
+				idle = p.clock.NewTimer(wait)
 			}
 		case <-idle.C():
 			if last.arriving == 0 {
