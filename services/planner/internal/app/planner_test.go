@@ -1,0 +1,402 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// fixture is the planner on a Kubernetes in memory and a feed that the test writes. It runs inside a
+// synctest bubble, so time passes only when everybody waits.
+type fixture struct {
+	t       *testing.T
+	planner *app.Planner
+	kube    client.Client
+
+	mu        sync.Mutex
+	state     *feed.State
+	stale     error
+	catalogue scaling.Catalogue
+	away      error
+	announced []proto.Message
+	records   []*busv1.DecisionRecord
+	events    []string
+	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
+	lag    bool
+	writes int
+}
+
+func (f *fixture) State(time.Time) (*feed.State, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state, f.stale
+}
+
+func (f *fixture) Describe(context.Context, string, string) (scaling.Catalogue, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.catalogue, f.away
+}
+
+func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m proto.Message) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.announced = append(f.announced, m)
+	return nil
+}
+
+func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecord) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records = append(f.records, r)
+}
+
+func (f *fixture) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := ""
+	if o, ok := regarding.(client.Object); ok {
+		name = o.GetName()
+	}
+	f.events = append(f.events, name+" "+reason+": "+fmt.Sprintf(note, args...))
+}
+
+func newFixture(t *testing.T, objects ...client.Object) *fixture {
+	t.Helper()
+	scheme, err := kube.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, state: &feed.State{Revision: 1, Items: map[scheduling.ShapeID]*scheduling.Item{}, Pending: map[scheduling.ShapeID]*feed.Pending{}}}
+	f.catalogue = scaling.Catalogue{
+		Health: scaling.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
+		Offerings: []scaling.Offering{{Offering: scheduling.Offering{ID: 1, Name: "small", MilliCPU: 4000, MemoryBytes: 8 << 30, DiskBytes: 80 << 30, MonthlyPrice: 40_000_000}}},
+	}
+	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.NodeGroup{}, &v1beta1.VPSieNode{}).WithObjects(objects...).
+		WithInterceptorFuncs(interceptor.Funcs{
+			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				err := c.List(ctx, list, opts...)
+				if machines, ok := list.(*v1beta1.VPSieNodeList); ok && f.lag {
+					machines.Items = nil
+				}
+				return err
+			},
+			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+				f.write()
+				return c.Create(ctx, o, opts...)
+			},
+			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+				f.write()
+				return c.Patch(ctx, o, p, opts...)
+			},
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				f.write()
+				return c.SubResource(sub).Patch(ctx, o, p, opts...)
+			},
+		}).Build()
+	metrics, err := app.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := app.Config{BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
+	f.planner = app.NewPlanner(f, f, f.kube, f, f, f, metrics, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
+	return f
+}
+
+func (f *fixture) write() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes++
+}
+
+// run runs the planner until the test ends.
+func (f *fixture) run() {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.planner.Run(ctx) }()
+	f.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Error(err)
+		}
+	})
+}
+
+// wait lets time pass and returns when the planner has nothing left to do.
+func (f *fixture) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// pending makes the feed say that pods wait.
+func (f *fixture) pending(count, arriving int, milliCPU int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := *f.state
+	id := scheduling.ShapeID(fmt.Sprintf("s%d", milliCPU))
+	shape := &scheduling.Shape{OwnerKind: "ReplicaSet", Requests: scheduling.Resources{corev1.ResourceCPU: milliCPU, corev1.ResourcePods: 1}}
+	next.Items = map[scheduling.ShapeID]*scheduling.Item{id: scheduling.NewItem(id, shape)}
+	next.Pending = map[scheduling.ShapeID]*feed.Pending{}
+	if count > 0 {
+		pending := &feed.Pending{Count: count}
+		for i := range min(count, 3) {
+			pending.Sample = append(pending.Sample, feed.PodReference{Namespace: "default", Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("p%d", i)})
+		}
+		next.Pending[id] = pending
+	}
+	next.Arriving, next.Revision = arriving, next.Revision+1
+	f.state = &next
+	f.planner.Changed()
+}
+
+func (f *fixture) machines() []v1beta1.VPSieNode {
+	f.t.Helper()
+	var list v1beta1.VPSieNodeList
+	f.lag = false
+	if err := f.kube.List(f.t.Context(), &list); err != nil {
+		f.t.Fatal(err)
+	}
+	return list.Items
+}
+
+func (f *fixture) told(kind busv1.DecisionKind) []*busv1.DecisionRecord {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []*busv1.DecisionRecord
+	for _, r := range f.records {
+		if r.GetKind() == kind {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (f *fixture) eventsAbout(prefix string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.events), func(e string) bool { return !strings.HasPrefix(e, prefix) })
+}
+
+func group(change ...func(*v1beta1.NodeGroup)) *v1beta1.NodeGroup {
+	g := &v1beta1.NodeGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "g", Generation: 1},
+		Spec: v1beta1.NodeGroupSpec{
+			Mode: v1beta1.ModeEnforce, MaxNodes: 20, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"},
+			ScaleDown: v1beta1.ScaleDownPolicy{UnneededFor: &metav1.Duration{Duration: time.Minute}},
+		},
+	}
+	for _, c := range change {
+		c(g)
+	}
+	return g
+}
+
+func TestOneDecisionServesTheWholeBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.wait(time.Second)
+		for count := 10; count <= 100; count += 10 {
+			f.pending(count, 100-count, 380)
+			f.wait(60 * time.Millisecond)
+		}
+		f.wait(time.Second)
+		machines := f.machines()
+		if len(machines) != 10 {
+			t.Fatalf("%d intents, want 10", len(machines))
+		}
+		for _, m := range machines {
+			if m.Spec.DecisionID != machines[0].Spec.DecisionID || !strings.Contains(m.Name, strings.ToLower(m.Spec.DecisionID)) {
+				t.Errorf("intent %s of decision %s, want all of one and named after it", m.Name, m.Spec.DecisionID)
+			}
+			if !slices.Contains(m.Finalizers, v1beta1.FinalizerMachine) || m.Spec.Offering != 1 || m.Spec.OfferingName != "small" {
+				t.Errorf("intent %+v", m)
+			}
+		}
+		if ups := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(ups) != 1 || ups[0].GetMonthlyPriceEffectMicros() != 400_000_000 || ups[0].GetPods() != 100 {
+			t.Errorf("records %v, want one for 100 pods and $400", ups)
+		}
+		if len(f.announced) != 1 {
+			t.Errorf("%d messages, want one", len(f.announced))
+		}
+		if got := f.eventsAbout("p0 TriggeredScaleUp"); len(got) != 1 {
+			t.Errorf("events of a pod: %v, want one", got)
+		}
+	})
+}
+
+func TestBurstIsNotWaitedForForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.wait(time.Second)
+		began := time.Now()
+		for count := 1; len(f.machines()) == 0; count++ {
+			f.pending(count, 1000, 380)
+			f.wait(50 * time.Millisecond)
+			if time.Since(began) > 2*time.Second {
+				t.Fatal("no decision after two seconds of a burst that does not end")
+			}
+		}
+	})
+}
+
+func TestOwnWritesCountBeforeTheCacheShowsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.lag = true
+		f.run()
+		f.pending(10, 0, 3000)
+		f.wait(20 * time.Second)
+		if got := len(f.machines()); got != 10 {
+			t.Errorf("%d intents while the cache lags, want 10", got)
+		}
+	})
+}
+
+func TestStaleFeedDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.mu.Lock()
+		f.stale = feed.ErrStale
+		f.mu.Unlock()
+		f.pending(10, 0, 3000)
+		f.wait(time.Minute)
+		if got := len(f.machines()); got != 0 {
+			t.Errorf("%d intents on a stale feed", got)
+		}
+		if holds := f.told(busv1.DecisionKind_DECISION_KIND_HOLD); len(holds) != 1 || holds[0].GetReason() != string(reason.HoldFeedStale) {
+			t.Errorf("holds %v, want one record", holds)
+		}
+		f.mu.Lock()
+		f.stale = nil
+		f.mu.Unlock()
+		f.wait(10 * time.Second)
+		if got := len(f.machines()); got != 10 {
+			t.Errorf("%d intents once the feed is current, want 10", got)
+		}
+	})
+}
+
+func TestRefusalIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.pending(2, 0, 64_000)
+		f.wait(5 * time.Minute)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP); len(got) != 1 || got[0].GetReason() != string(reason.NoScaleUpResources) {
+			t.Errorf("records %v, want one that says that the pod is too large", got)
+		}
+		for _, pod := range []string{"p0", "p1"} {
+			if got := f.eventsAbout(pod + " NotTriggerScaleUp"); len(got) != 1 {
+				t.Errorf("events of %s: %v, want one", pod, got)
+			}
+		}
+		if got := f.eventsAbout("g " + reason.NoScaleUpResources.Condition()); len(got) != 1 {
+			t.Errorf("events of the group: %v, want one warning", got)
+		}
+	})
+}
+
+func TestNothingIsWrittenAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.pending(0, 0, 100)
+		f.wait(10 * time.Second)
+		f.mu.Lock()
+		before := f.writes
+		f.mu.Unlock()
+		if before == 0 {
+			t.Fatal("the group's status was never written")
+		}
+		f.wait(time.Hour)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.writes != before {
+			t.Errorf("%d writes in an hour in which nothing happened", f.writes-before)
+		}
+	})
+}
+
+func TestProvisionerThatIsAwayIsTrustedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.wait(10 * time.Second)
+		f.mu.Lock()
+		f.away = errors.New("connection refused")
+		f.mu.Unlock()
+		f.pending(1, 0, 3000)
+		f.wait(2 * time.Second)
+		if got := len(f.machines()); got != 1 {
+			t.Errorf("%d intents shortly after the provisioner went away, want 1", got)
+		}
+		f.wait(5 * time.Minute)
+		f.pending(9, 0, 3000)
+		f.wait(time.Minute)
+		if got := len(f.machines()); got != 1 {
+			t.Errorf("%d intents on prices of long ago, want still 1", got)
+		}
+	})
+}
+
+func TestStatusTellsWhatHappened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 }))
+		f.run()
+		f.wait(10 * time.Second)
+		var g v1beta1.NodeGroup
+		if err := f.kube.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "g"}, &g); err != nil {
+			t.Fatal(err)
+		}
+		st := g.Status
+		if st.DesiredNodes != 2 || st.LaunchingNodes != 2 || st.LastScaleUpTime == nil || len(st.RecentDecisions) != 1 || st.RecentDecisions[0].Reason != string(reason.ScaleUpMinNodes) {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+func TestRecommendingGroupOnlyTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
+		f.run()
+		f.pending(1, 0, 3000)
+		f.wait(time.Minute)
+		if got := len(f.machines()); got != 0 {
+			t.Errorf("%d intents by a group that only recommends", got)
+		}
+		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
+		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would buy 1 × small") {
+			t.Errorf("records %v, want what it would buy and why it does not", told)
+		}
+	})
+}
