@@ -48,13 +48,16 @@ func truth(is bool) Truth {
 func (p *planner) considered(g *Group) int {
 	pods := 0
 	for _, fate := range p.plan.Shapes {
-		switch fate.ByGroup[g.name()].Code {
-		case reason.NoScaleUpSelector, reason.NoScaleUpTaint:
-		default:
+		if !isMismatch(fate.ByGroup[g.name()].Code) {
 			pods += fate.Pods
 		}
 	}
 	return pods
+}
+
+// isMismatch reports whether a refusal says that the pods are not meant for the group.
+func isMismatch(code reason.Code) bool {
+	return code == reason.NoScaleUpSelector || code == reason.NoScaleUpTaint
 }
 
 // ready says whether the group's specification can be acted on. An outage of the API does not make
@@ -118,7 +121,8 @@ func (p *planner) capacity(g *Group) Condition {
 			continue
 		}
 		refusal, judged := fate.ByGroup[g.name()]
-		if !judged {
+		// Pods that another group was nearer to serve are not this one's concern.
+		if !judged || isMismatch(refusal.Code) && refusal.Code != fate.Refusal.Code {
 			continue
 		}
 		waiting += fate.Left

@@ -382,6 +382,23 @@ func TestTroubleIsExplained(t *testing.T) {
 	}
 }
 
+func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
+	tainted := group("gpu", func(g *v1beta1.NodeGroup) {
+		g.Spec.Template.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
+	})
+	w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 0 }), tainted)
+	w.pending(w.shape("web", 100, 64), 3)
+	plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+	for name, want := range map[string]scaling.Truth{"default/a": scaling.False, "default/gpu": scaling.True} {
+		if c := condition(plan, name, v1beta1.ConditionCapacityAvailable); c.Status != want {
+			t.Errorf("%s: condition %+v, want status %d", name, c, want)
+		}
+	}
+	if a, gpu := plan.Groups["default/a"].PendingPods, plan.Groups["default/gpu"].PendingPods; a != 3 || gpu != 0 {
+		t.Errorf("pending pods %d and %d, want 3 and 0", a, gpu)
+	}
+}
+
 // FuzzPropose checks the laws of a plan on random clusters: limits hold, the order of the input does
 // not matter, and once a plan is carried out the next one buys nothing.
 func FuzzPropose(f *testing.F) {
