@@ -236,21 +236,16 @@ func Judge(item *Item, option *Option) Verdict {
 	return Verdict{}
 }
 
-// nearness orders refusals by how near they are to success, nearest first, so that the most helpful
-// one of many can be shown.
-var nearness = []reason.Code{
-	reason.NoScaleUpResources, reason.NoScaleUpSelector, reason.NoScaleUpTaint,
-}
+// mismatches are the refusals by which a machine would not take the pod, the nearest to success
+// first. Every other refusal is nearer: the machine would do, and something else forbids it.
+var mismatches = []reason.Code{reason.NoScaleUpResources, reason.NoScaleUpSelector, reason.NoScaleUpTaint}
 
-// Nearest returns the refusal that is nearest to success.
+// Nearest returns the refusal that is nearest to success, so that the most helpful one of many can
+// be shown; of equals the first.
 func Nearest(verdicts []Verdict) Verdict {
-	best, bestRank := Verdict{}, len(nearness)+1
+	best, bestRank := Verdict{}, len(mismatches)
 	for _, v := range verdicts {
-		rank := slices.Index(nearness, v.Code)
-		if rank < 0 {
-			rank = len(nearness)
-		}
-		if rank < bestRank {
+		if rank := slices.Index(mismatches, v.Code); rank < bestRank {
 			best, bestRank = v, rank
 		}
 	}
