@@ -151,11 +151,12 @@ func (r *Replica) follow(ctx context.Context, found func()) error {
 	}
 }
 
-// watch opens the bucket; the time limit is for the opening alone.
+// watch opens the bucket. The time limit is for the opening alone: a watcher ends with the context
+// that it was made with, and until it is stopped.
 func (r *Replica) watch(ctx context.Context) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	kv, err := r.open(ctx)
+	kv, err := r.open(opening)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open feed bucket: %w", err)
 	}
