@@ -211,7 +211,7 @@ func FuzzPack(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		make := func() ([]scheduling.Demand, []*scheduling.Bin, []*scheduling.Option, map[string]int) {
+		build := func() ([]scheduling.Demand, []*scheduling.Bin, []*scheduling.Option, map[string]int) {
 			random := rand.New(rand.NewPCG(seed, 3))
 			var demands []scheduling.Demand
 			for i := range 1 + random.IntN(8) {
@@ -239,7 +239,7 @@ func FuzzPack(f *testing.F) {
 			}
 			return demands, existing, options, limits
 		}
-		demands, existing, options, limits := make()
+		demands, existing, options, limits := build()
 		got := scheduling.Pack(demands, existing, nil, options, limits)
 		bought := map[string]int{}
 		served := map[scheduling.ShapeID]int{}
@@ -272,7 +272,7 @@ func FuzzPack(f *testing.F) {
 				t.Errorf("seed %d: %d of %d pods of %s are accounted for, %d of them on machines that hold %d", seed, sum, d.Count, id, got.Served[id], served[id])
 			}
 		}
-		demands, existing, options, limits = make()
+		demands, existing, options, limits = build()
 		slices.Reverse(demands)
 		slices.Reverse(options)
 		again := scheduling.Pack(demands, existing, nil, options, limits)

@@ -78,7 +78,7 @@ func TestBadConfigurationIsRefusedWithEveryProblem(t *testing.T) {
 func TestOps(t *testing.T) {
 	var log bytes.Buffer
 	ready := servicefx.NewReadiness()
-	var missing error = errors.New("not yet")
+	missing := errors.New("not yet")
 	ready.Add("feed", func() error { return missing })
 	ops := servicefx.NewOps(servicefx.Config{}, ready, slog.New(slog.NewTextHandler(&log, nil)))
 	get := func(path string) (int, string) {

@@ -92,7 +92,6 @@ func refuse(status int, message string) *refusal { return &refusal{status, messa
 
 var (
 	errNoCluster   = refuse(http.StatusNotFound, "kubernetes not found")
-	errNotFound    = refuse(http.StatusNotFound, "Not found")
 	errNoGroup     = refuse(http.StatusNotFound, "Group not found")
 	errNodeUnknown = refuse(http.StatusNotFound, "Node not found")
 	errWorkerCap   = refuse(http.StatusBadRequest, "Worker nodes count exceeds the allowed limit")

@@ -143,18 +143,6 @@ func (c *client) workers() []map[string]any {
 	return slaves
 }
 
-// until polls, in real time, for what zero delays bring about in other goroutines.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatal("timed out waiting until " + what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func has(a answer, text string) bool { return bytes.Contains([]byte(a.text), []byte(text)) }
 
 // fakeBooter is a Kubernetes cluster in memory.
