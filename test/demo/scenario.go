@@ -58,7 +58,7 @@ func prepare(ctx context.Context, w *watcher, s *stack.Stack) error {
 	if err := s.Client.Create(ctx, g); err != nil {
 		return fmt.Errorf("create NodeGroup: %w", err)
 	}
-	w.story.line("group", "NodeGroup %s/%s may buy up to %d machines of size %d; there are no nodes yet", namespace, group, allowed, workload.Medium)
+	w.story.line("group", "NodeGroup %s/%s may buy up to %d machines of size %s; there are no nodes yet", namespace, group, allowed, workload.MediumName)
 	return await(ctx, s, step{"the NodeGroup is ready", stack.Planner, w.groupReady})
 }
 

@@ -168,7 +168,7 @@ func (w *watcher) seeNode(node *corev1.Node, gone bool) {
 	}
 	is := workload.IsReady(node)
 	w.nodes[node.Name] = is
-	if is && !(known && was) {
+	if is && (!known || !was) {
 		w.readied[node.Name] = true
 		cpu := node.Status.Allocatable[corev1.ResourceCPU]
 		memory := node.Status.Allocatable[corev1.ResourceMemory]

@@ -11,10 +11,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
@@ -72,8 +75,11 @@ func (s *Stack) startNATS(ctx context.Context) (err error) {
 	return err
 }
 
-// connect makes the clients.
+// connect makes the clients. Their libraries log through globals; what they complain about, such as
+// a control plane that ends before they do, is of no use here.
 func (s *Stack) connect(context.Context) error {
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %q: %w", s.Kubeconfig, err)

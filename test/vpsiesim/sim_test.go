@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )

@@ -68,7 +68,7 @@ func (s *Scenario) explain(ctx context.Context) {
 	var groups v1beta1.NodeGroupList
 	var nodes v1beta1.VPSieNodeList
 	for _, list := range []client.ObjectList{&groups, &nodes} {
-		if err := listInto(s, ctx, list); err != nil {
+		if err := s.listInto(ctx, list); err != nil {
 			s.t.Log(err)
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Scenario) AwaitCondition(group, kind string, status metav1.ConditionSta
 // VPSieNodes lists the test's VPSieNodes.
 func (s *Scenario) VPSieNodes(ctx context.Context) ([]v1beta1.VPSieNode, error) {
 	var list v1beta1.VPSieNodeList
-	if err := listInto(s, ctx, &list); err != nil {
+	if err := s.listInto(ctx, &list); err != nil {
 		return nil, err
 	}
 	return list.Items, nil
@@ -62,7 +62,7 @@ func (s *Scenario) MustVPSieNodes() []v1beta1.VPSieNode {
 	return nodes
 }
 
-func listInto(s *Scenario, ctx context.Context, list client.ObjectList) error {
+func (s *Scenario) listInto(ctx context.Context, list client.ObjectList) error {
 	return s.Client.List(ctx, list, client.InNamespace(s.Namespace))
 }
 
@@ -151,7 +151,7 @@ func (s *Scenario) AwaitEvent(kind, name, reason string, texts ...string) string
 	var note string
 	s.Eventually(fmt.Sprintf("there is an event %s about %s %s with %q", reason, kind, name, texts), func(ctx context.Context) (bool, string) {
 		var list eventsv1.EventList
-		if err := listInto(s, ctx, &list); err != nil {
+		if err := s.listInto(ctx, &list); err != nil {
 			return false, err.Error()
 		}
 		var others []string
