@@ -15,35 +15,34 @@ const (
 
 // Codes of purchases that were not made.
 const (
-	NoScaleUpNoGroup           Code = "noscaleup.no_group"
-	NoScaleUpGroupMaxSize      Code = "noscaleup.group.max_size"
-	NoScaleUpGroupPaused       Code = "noscaleup.group.paused"
-	NoScaleUpGroupRecommend    Code = "noscaleup.group.recommend"
-	NoScaleUpGroupDisabled     Code = "noscaleup.group.disabled"
-	NoScaleUpGroupInvalid      Code = "noscaleup.group.invalid"
-	NoScaleUpStepLimit         Code = "noscaleup.group.step_limit"
-	NoScaleUpNoOffering        Code = "noscaleup.offering.none"
-	NoScaleUpOfferingUnknown   Code = "noscaleup.offering.unknown"
-	NoScaleUpOfferingBackoff   Code = "noscaleup.offering.backoff"
-	NoScaleUpResources         Code = "noscaleup.pod.too_large"
-	NoScaleUpSelector          Code = "noscaleup.pod.node_affinity"
-	NoScaleUpTaint             Code = "noscaleup.pod.taint"
-	NoScaleUpClusterUnknown    Code = "noscaleup.cluster.unknown"
-	NoScaleUpCatalogueUnknown  Code = "noscaleup.catalogue.unknown"
-	NoScaleUpUnauthorized      Code = "noscaleup.api.unauthorized"
-	NoScaleUpAPIUnavailable    Code = "noscaleup.api.unavailable"
-	NoScaleUpTopologySpread    Code = "noscaleup.pod.topology_spread"
-	NoScaleUpPodAffinity       Code = "noscaleup.pod.pod_affinity"
-	NoScaleUpVolume            Code = "noscaleup.pod.volume"
-	NoScaleUpHostPort          Code = "noscaleup.pod.host_port"
-	NoScaleUpResourceClaim     Code = "noscaleup.pod.resource_claim"
-	NoScaleUpForeignScheduler  Code = "noscaleup.pod.foreign_scheduler"
-	NoScaleUpLowPriority       Code = "noscaleup.pod.low_priority"
-	NoScaleUpLaunchFailed      Code = "noscaleup.launch.refused"
-	NoScaleUpQuota             Code = "noscaleup.quota.vpsie"
-	NoScaleUpOfferingSoldOut   Code = "noscaleup.offering.sold_out"
-	NoScaleUpLaunchingCapacity Code = "noscaleup.launching"
-	NoScaleUpCostlier          Code = "noscaleup.offering.costlier"
+	NoScaleUpNoGroup          Code = "noscaleup.no_group"
+	NoScaleUpGroupMaxSize     Code = "noscaleup.group.max_size"
+	NoScaleUpGroupPaused      Code = "noscaleup.group.paused"
+	NoScaleUpGroupRecommend   Code = "noscaleup.group.recommend"
+	NoScaleUpGroupDisabled    Code = "noscaleup.group.disabled"
+	NoScaleUpGroupInvalid     Code = "noscaleup.group.invalid"
+	NoScaleUpStepLimit        Code = "noscaleup.group.step_limit"
+	NoScaleUpNoOffering       Code = "noscaleup.offering.none"
+	NoScaleUpOfferingUnknown  Code = "noscaleup.offering.unknown"
+	NoScaleUpOfferingBackoff  Code = "noscaleup.offering.backoff"
+	NoScaleUpResources        Code = "noscaleup.pod.too_large"
+	NoScaleUpSelector         Code = "noscaleup.pod.node_affinity"
+	NoScaleUpTaint            Code = "noscaleup.pod.taint"
+	NoScaleUpClusterUnknown   Code = "noscaleup.cluster.unknown"
+	NoScaleUpCatalogueUnknown Code = "noscaleup.catalogue.unknown"
+	NoScaleUpUnauthorized     Code = "noscaleup.api.unauthorized"
+	NoScaleUpAPIUnavailable   Code = "noscaleup.api.unavailable"
+	NoScaleUpTopologySpread   Code = "noscaleup.pod.topology_spread"
+	NoScaleUpPodAffinity      Code = "noscaleup.pod.pod_affinity"
+	NoScaleUpVolume           Code = "noscaleup.pod.volume"
+	NoScaleUpHostPort         Code = "noscaleup.pod.host_port"
+	NoScaleUpResourceClaim    Code = "noscaleup.pod.resource_claim"
+	NoScaleUpForeignScheduler Code = "noscaleup.pod.foreign_scheduler"
+	NoScaleUpLowPriority      Code = "noscaleup.pod.low_priority"
+	NoScaleUpLaunchFailed     Code = "noscaleup.launch.refused"
+	NoScaleUpQuota            Code = "noscaleup.quota.vpsie"
+	NoScaleUpOfferingSoldOut  Code = "noscaleup.offering.sold_out"
+	NoScaleUpCostlier         Code = "noscaleup.offering.costlier"
 )
 
 // Codes of what became of purchases.
@@ -59,7 +58,6 @@ const (
 const (
 	ScaleDownUnneeded Code = "scaledown.unneeded"
 	ScaleDownEmpty    Code = "scaledown.empty"
-	ScaleDownDeleted  Code = "scaledown.deleted_by_user"
 )
 
 // Codes of removals that were not made.
@@ -84,11 +82,8 @@ const (
 	NoScaleDownPendingPods     Code = "noscaledown.pods_pending"
 )
 
-// Codes for holding still.
-const (
-	HoldFeedStale Code = "hold.feed.stale"
-	HoldStartup   Code = "hold.startup"
-)
+// HoldFeedStale holds everything still while the feed is not current.
+const HoldFeedStale Code = "hold.feed.stale"
 
 // words spell the parts of a code in a condition's reason where capitals alone do not.
 var words = map[string]string{

@@ -92,6 +92,7 @@ func TestProtection(t *testing.T) {
 		"OtherVolumeIsSafe":          {pod(local, annotated("cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes", "w")), reason.NoScaleDownPodLocalStorage},
 		"MemoryIsNotStorage":         {pod(local, func(p *corev1.Pod) { p.Spec.Volumes[0].EmptyDir.Medium = corev1.StorageMediumMemory }), ""},
 		"SaidToBeSafe":               {pod(local, annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "true")), ""},
+		"SystemPodWithoutBudget":     {pod(func(p *corev1.Pod) { p.Namespace = "kube-system" }), reason.NoScaleDownPodKubeSystem},
 		"DaemonPodLeavesWithItsNode": {pod(local, func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "DaemonSet" }), ""},
 	}
 	for name, tc := range tests {
@@ -100,6 +101,13 @@ func TestProtection(t *testing.T) {
 				t.Errorf("protection %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestBudgetOpensSystemPodsToEviction(t *testing.T) {
+	system := pod(func(p *corev1.Pod) { p.Namespace = "kube-system" })
+	if got := scheduling.ShapeOf(system, []string{"kube-system/dns"}).Protection; got != "" {
+		t.Errorf("protection %q of a system pod with a budget, want none", got)
 	}
 }
 

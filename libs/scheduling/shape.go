@@ -128,7 +128,7 @@ func ShapeOf(pod *corev1.Pod, budgets []string) Shape {
 	if shape.IsDaemon() {
 		shape.Affinity = withoutNodeName(shape.Affinity)
 	} else {
-		shape.Protection = protection(pod)
+		shape.Protection = protection(pod, budgets)
 	}
 	return shape
 }
@@ -166,8 +166,9 @@ func withoutNodeName(selector *corev1.NodeSelector) *corev1.NodeSelector {
 	return &corev1.NodeSelector{NodeSelectorTerms: kept}
 }
 
-// protection says why a pod must not be evicted for scale-down.
-func protection(pod *corev1.Pod) reason.Code {
+// protection says why a pod that the given budgets cover must not be evicted for scale-down. The
+// rules and their order are Cluster Autoscaler's.
+func protection(pod *corev1.Pod, budgets []string) reason.Code {
 	a := pod.Annotations
 	switch {
 	case a[annotationSafeToEvict] == valueFalse,
@@ -180,6 +181,8 @@ func protection(pod *corev1.Pod) reason.Code {
 		return reason.NoScaleDownPodBare
 	case hasLocalStorage(pod):
 		return reason.NoScaleDownPodLocalStorage
+	case pod.Namespace == namespaceSystem && len(budgets) == 0:
+		return reason.NoScaleDownPodKubeSystem
 	}
 	return ""
 }

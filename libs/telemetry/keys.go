@@ -16,7 +16,6 @@ const (
 	KeySubject       = "subject"
 	KeyEndpoint      = "endpoint"
 	KeyState         = "state"
-	KeyPhase         = "phase"
 	KeyCount         = "count"
 	KeyMessage       = "message"
 	KeyTookMillis    = "took_ms"

@@ -112,7 +112,8 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 			continue
 		}
 		shape := scheduling.ShapeOf(pod, nil)
-		if shape.Protection != "" {
+		// Which budgets cover the pod is not looked up here; the eviction itself obeys them.
+		if shape.Protection != "" && shape.Protection != reason.NoScaleDownPodKubeSystem {
 			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil
 		}
 		requested.Add(shape.Requests, 1)
