@@ -111,7 +111,9 @@ func (r *Replica) Run(ctx context.Context) error {
 
 // follow reads the bucket from its start until it is not the bucket any longer.
 func (r *Replica) follow(ctx context.Context, found func()) error {
-	kv, watcher, err := r.watch(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kv, watcher, err := r.watch(ctx, cancel)
 	if err != nil {
 		return err
 	}
@@ -151,12 +153,12 @@ func (r *Replica) follow(ctx context.Context, found func()) error {
 	}
 }
 
-// watch opens the bucket. The time limit is for the opening alone: a watcher ends with the context
-// that it was made with, and until it is stopped.
-func (r *Replica) watch(ctx context.Context) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	kv, err := r.open(opening)
+// watch opens the bucket and watches it until ctx ends, which is in openTimeout unless the watch
+// has begun: a watcher ends with the context that it was made with.
+func (r *Replica) watch(ctx context.Context, cancel func()) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
+	limit := time.AfterFunc(openTimeout, cancel)
+	defer limit.Stop()
+	kv, err := r.open(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open feed bucket: %w", err)
 	}

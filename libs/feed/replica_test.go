@@ -145,7 +145,8 @@ func TestFeedComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, js := startServer(t)
 			var log journal
-			replica := follow(t, server.Connect(), slog.New(slog.NewTextHandler(&log, nil)), nil)
+			reading := server.Connect()
+			replica := follow(t, reading, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			writer, contents := newWriter(js), nodes(map[string]int64{"a": 1, "b": 2})
 			write(t, writer, contents)
 			before := replica.awaitRevision(t, writer, contents)
@@ -159,6 +160,9 @@ func TestFeedComesBack(t *testing.T) {
 			}
 			if len(after.Nodes) != 1 || after.Nodes["a"] == nil {
 				t.Errorf("%s: nodes are %v", c.why, after.Nodes)
+			}
+			if got := reading.Conn().NumSubscriptions(); got > 2 { // the watch, and the answers to requests
+				t.Errorf("%s: %d subscriptions are left", c.why, got)
 			}
 			if lost, found := log.count("feed is lost"), log.count("feed is read again"); lost > 1 || found != lost {
 				t.Errorf("%s: told %d times that the feed is lost, and %d times that it is back", c.why, lost, found)
