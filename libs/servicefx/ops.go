@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,15 +38,10 @@ func (r *Readiness) Add(name string, check func() error) {
 // Err joins what keeps the service from being ready, in the order of the checks' names.
 func (r *Readiness) Err() error {
 	r.mu.Lock()
-	names := make([]string, 0, len(r.checks))
-	for name := range r.checks {
-		names = append(names, name)
-	}
-	checks := r.checks
+	checks := maps.Clone(r.checks)
 	r.mu.Unlock()
-	sort.Strings(names)
 	var problems []error
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		if err := checks[name](); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 		}
