@@ -59,7 +59,7 @@ func TestPodsMakeNodesAppearAndDisappear(t *testing.T) {
 	if got := record.GetMonthlyPriceEffectMicros(); got != 584_000_000 {
 		t.Errorf("price effect = %d millionths of a dollar a month, want 584000000", got)
 	}
-	s.AwaitEvent("Pod", "", "TriggeredScaleUp", s.Namespace+"/general", "g-4vcpu-8gb", "$584.00")
+	s.AwaitEvent("Pod", "", "TriggeredScaleUp", s.Namespace+"/general", workload.MediumName, "$584.00")
 	s.AwaitVPSieNodes(needed, v1beta1.PhaseReady)
 	for _, m := range s.MustVPSieNodes() {
 		checkNode(t, s, m)
@@ -109,7 +109,7 @@ func checkNode(t *testing.T, s *stacktest.Scenario, m v1beta1.VPSieNode) {
 		v1beta1.LabelNodeGroup:         s.Namespace + ".general",
 		v1beta1.LabelVPSieNode:         m.Name,
 		v1beta1.LabelOffering:          strconv.FormatInt(workload.Medium, 10),
-		corev1.LabelInstanceTypeStable: "g-4vcpu-8gb",
+		corev1.LabelInstanceTypeStable: workload.MediumName,
 		corev1.LabelTopologyZone:       vpsiesim.DefaultDatacenter,
 		corev1.LabelTopologyRegion:     vpsiesim.DefaultDatacenter,
 	} {

@@ -115,7 +115,10 @@ func asText(v any) string {
 func TestWrongTokenIsExplainedAndMended(t *testing.T) {
 	s := stacktest.New(t)
 	restore := s.RefuseToken()
-	s.Create(workload.NodeGroup(s.Namespace, "general", 3), workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
+	s.Create(workload.NodeGroup(s.Namespace, "general", 3))
+	// Until VPSie is called for the first time nobody can know.
+	s.AwaitCondition("general", v1beta1.ConditionReady, metav1.ConditionFalse)
+	s.Create(workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
 	says := []string{"VPSie refuses the credentials", "nothing can be bought or deleted", "tried again", "put a valid token"}
 	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpUnauthorized, says)
 	s.AwaitCondition("general", v1beta1.ConditionAPIHealthy, metav1.ConditionFalse)

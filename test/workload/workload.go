@@ -17,9 +17,12 @@ import (
 const (
 	// Small is g-2vcpu-4gb.
 	Small int64 = 22
-	// Medium is g-4vcpu-8gb.
+	// Medium is MediumName.
 	Medium int64 = 23
 )
+
+// MediumName is what VPSie calls the Medium size, at $58.40 a month.
+const MediumName = "g-4vcpu-8gb"
 
 // LabelPool is the Node label by which the pods of a test keep to the machines of its NodeGroup.
 const LabelPool = "pool"
