@@ -94,6 +94,8 @@ type Planner struct {
 	overlay overlay
 	said    said
 	known   map[target]catalogueEntry
+	// blindSince is since when what can be bought for some group is unknown, zero while it is known.
+	blindSince time.Time
 	// unwritten are decisions that the group's status does not show yet, oldest first.
 	unwritten map[string][]v1beta1.DecisionSummary
 }
@@ -202,6 +204,12 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 		p.log.WarnContext(ctx, "no plan is made", telemetry.KeyError, err)
 		return time.Second
 	}
+	switch {
+	case again == 0:
+		p.blindSince = time.Time{}
+	case p.blindSince.IsZero():
+		p.blindSince = began
+	}
 	plan := scaling.Propose(snapshot, p.memory, began)
 	p.metrics.planned(p.clock.Now().Sub(began))
 	p.memory = plan.Memory
@@ -209,6 +217,11 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	p.tell(ctx, snapshot, plan)
 	p.writeStatus(ctx, snapshot, plan)
 	return p.nextIn(plan, again, began)
+}
+
+// blindFor reports whether what can be bought has been unknown for a while.
+func (p *Planner) blindFor(d time.Duration) bool {
+	return !p.blindSince.IsZero() && p.clock.Since(p.blindSince) >= d
 }
 
 func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) time.Duration {
@@ -224,7 +237,7 @@ func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) 
 
 // holdStill says once that nothing is decided while the feed is stale.
 func (p *Planner) holdStill(ctx context.Context, why error) {
-	if !p.said.change("feed", why.Error()) {
+	if !p.said.change("feed", "stale") {
 		return
 	}
 	p.log.WarnContext(ctx, "nothing is decided until the feed is current", telemetry.KeyError, why)

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -23,6 +25,10 @@ const (
 	saidShape = "shape/"
 	saidKept  = "kept/"
 )
+
+// blindTold is how long what can be bought may be unknown before pods are told of it: for a new
+// group it is unknown for a moment.
+const blindTold = 10 * time.Second
 
 // tellLaunch tells the pods that a decision serves.
 func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1beta1.NodeGroup) {
@@ -49,6 +55,9 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			continue
 		}
 		inUse[saidShape+string(id)] = true
+		if fate.Refusal.Code == reason.NoScaleUpCatalogueUnknown && !p.blindFor(blindTold) {
+			continue
+		}
 		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) {
 			p.recordRefusal(ctx, plan, pending.Sample[0], fate, id)
 		}
@@ -56,7 +65,8 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left, 0):] {
 			inUse[saidPod+pod.UID] = true
 			if p.said.change(saidPod+pod.UID, fate.Refusal.Message) {
-				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, actionScaleUp, "%s",
+				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.
+				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, fate.Refusal.Code.Condition(), "%s",
 					truncate("no machine is bought for the pod: "+fate.Refusal.Message))
 			}
 		}

@@ -55,10 +55,9 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		c.hindered(ctx, v, err)
 		return launchResult{}, nil
 	}
-	prepared := c.prepare(ctx, nodes, batch.Launch, vpsieGroups, launch.Foreign(listing.Workers, v.claimed()))
-	c.request(prepared)
-	c.conclude(ctx, prepared)
-	return launchResult{any: len(prepared) > 0, more: batch.More && listing.ShowsSizes}, nil
+	requested := c.request(c.prepare(ctx, nodes, batch.Launch, vpsieGroups, launch.Foreign(listing.Workers, v.claimed())))
+	c.conclude(ctx, requested)
+	return launchResult{any: len(requested) > 0, more: batch.More && listing.ShowsSizes}, nil
 }
 
 // due are the candidates that are not too old to be launched.
@@ -177,54 +176,58 @@ type prepared struct {
 	failure *CloudError
 }
 
-// prepare writes the launch ledger of a batch. What cannot be written is not launched.
-func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieNode, batch []launch.Candidate, groups map[int64]int64, foreign []string) []*prepared {
-	slots := make([]*prepared, len(batch))
+// prepare writes the launch ledger of a batch and hands each entry over once it is on record. What
+// cannot be written is not launched.
+func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieNode, batch []launch.Candidate, groups map[int64]int64, foreign []string) <-chan *prepared {
+	ready := make(chan *prepared, len(batch))
 	var writers errgroup.Group
 	writers.SetLimit(writersMax)
-	for i, candidate := range batch {
-		n, group := nodes[candidate.Intent], groups[candidate.Offering]
-		if group == 0 {
-			c.fail(ctx, n, reason.NoScaleUpOfferingUnknown, fmt.Sprintf("VPSie has no node group for size %d and makes none; choose another size in the NodeGroup", candidate.Offering))
-			continue
-		}
-		writers.Go(func() error {
-			spanned, span := c.begin(ctx, n)
-			p := &prepared{node: n, group: group, ctx: spanned, span: span}
-			from := n.Status.Phase
-			written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
-				if !isCandidate(n, c.clock.Now()) {
-					return false
-				}
-				n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
-					Number: int32(len(n.Status.Launches) + 1), VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
-					Foreign: foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
-				})
-				setPhase(n, v1beta1.PhaseLaunching)
-				setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
-				setCondition(n, v1beta1.ConditionReady, false, "Launching", "the machine is being asked of VPSie")
-				return true
-			})
-			if err != nil || !written {
-				span.End()
-				if ignoreGone(err) != nil {
-					c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, candidate.Intent, telemetry.KeyError, err)
+	go func() {
+		defer close(ready)
+		for _, candidate := range batch {
+			n, group := nodes[candidate.Intent], groups[candidate.Offering]
+			if group == 0 {
+				c.fail(ctx, n, reason.NoScaleUpOfferingUnknown, fmt.Sprintf("VPSie has no node group for size %d and makes none; choose another size in the NodeGroup", candidate.Offering))
+				continue
+			}
+			writers.Go(func() error {
+				if p := c.writeLedger(ctx, n, group, foreign); p != nil {
+					ready <- p
 				}
 				return nil
-			}
-			c.facts.PhaseChanged(spanned, n, from, n.Status.Phase, "the machine is asked of VPSie")
-			slots[i] = p
-			return nil
-		})
-	}
-	_ = writers.Wait() // each writer has handled its own error
-	ready := slots[:0]
-	for _, p := range slots {
-		if p != nil {
-			ready = append(ready, p)
+			})
 		}
-	}
+		_ = writers.Wait() // each writer has handled its own error
+	}()
 	return ready
+}
+
+// writeLedger records that a machine is about to be asked for; nil means that it must not be.
+func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, group int64, foreign []string) *prepared {
+	spanned, span := c.begin(ctx, n)
+	from := n.Status.Phase
+	written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
+		if !isCandidate(n, c.clock.Now()) {
+			return false
+		}
+		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
+			Number: int32(len(n.Status.Launches) + 1), VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
+			Foreign: foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
+		})
+		setPhase(n, v1beta1.PhaseLaunching)
+		setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
+		setCondition(n, v1beta1.ConditionReady, false, "Launching", "the machine is being asked of VPSie")
+		return true
+	})
+	if err != nil || !written {
+		span.End()
+		if ignoreGone(err) != nil {
+			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+		}
+		return nil
+	}
+	c.facts.PhaseChanged(spanned, n, from, n.Status.Phase, "the machine is asked of VPSie")
+	return &prepared{node: n, group: group, ctx: spanned, span: span}
 }
 
 // begin starts the span of a launch, below the message that announced it or the decision itself.
@@ -242,12 +245,14 @@ func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Con
 		attribute.Int64("vpsie.offering", n.Spec.Offering), attribute.String("vpsie.decision_id", n.Spec.DecisionID)))
 }
 
-// request makes the calls of a batch, one after the other. It stops at the first answer that would
-// be the same for the rest.
-func (c *Clusters) request(batch []*prepared) {
+// request makes the calls of a batch, one after the other, and returns what became of them. It stops
+// at the first answer that would be the same for the rest.
+func (c *Clusters) request(batch <-chan *prepared) []*prepared {
+	var done []*prepared
 	var stop *CloudError
 	refused := map[int64]*CloudError{}
-	for _, p := range batch {
+	for p := range batch {
+		done = append(done, p)
 		size := p.node.Spec.Offering
 		switch {
 		case stop != nil:
@@ -279,6 +284,7 @@ func (c *Clusters) request(batch []*prepared) {
 		p.span.SetAttributes(attribute.String("vpsie.outcome", string(p.outcome)))
 		p.span.End()
 	}
+	return done
 }
 
 // conclude writes what became of the requests. What cannot be written stays an open request, which

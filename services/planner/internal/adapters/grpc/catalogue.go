@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // the client's side of health checking
 
 	cataloguev1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/catalogue/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -32,6 +33,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// serviceConfig makes the client ask, of all addresses that the name resolves to, those whose health
+// service says that they serve: a standby's does not.
+const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
+
 // Catalogues asks the provisioner. It is safe for concurrent use.
 type Catalogues struct {
 	conn   *grpc.ClientConn
@@ -47,6 +52,7 @@ func NewCatalogues(c Config) (*Catalogues, error) {
 	conn, err := grpc.NewClient("dns:///"+c.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
+		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry}),
 	)
 	if err != nil {
