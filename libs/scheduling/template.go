@@ -1,7 +1,10 @@
 package scheduling
 
 import (
+	"fmt"
+	"hash/fnv"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -51,6 +54,23 @@ func (o *Offering) Expected() Resources {
 	}
 }
 
+const (
+	labelCharsMax  = 63
+	labelCharsKept = 46
+)
+
+// GroupLabel is the value of a Node's label that names its NodeGroup: namespace.name, or as much of
+// it as fits into a label value with a hash of the whole.
+func GroupLabel(namespace, name string) string {
+	whole := namespace + "." + name
+	if len(whole) <= labelCharsMax {
+		return whole
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(whole)) // a hash never fails
+	return fmt.Sprintf("%s-%016x", strings.TrimRight(whole[:labelCharsKept], "-."), hash.Sum64())
+}
+
 // NodeLabels are the labels that a Node of the group and offering carries once it is registered.
 func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) map[string]string {
 	labels := make(map[string]string, len(group.Spec.Template.Labels)+8)
@@ -63,7 +83,7 @@ func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) m
 		labels[labelInstanceType] = offeringName
 	}
 	labels[v1beta1.LabelManaged] = valueTrue
-	labels[v1beta1.LabelNodeGroup] = group.Namespace + "." + group.Name
+	labels[v1beta1.LabelNodeGroup] = GroupLabel(group.Namespace, group.Name)
 	labels[v1beta1.LabelOffering] = strconv.FormatInt(offering, 10)
 	return labels
 }

@@ -38,7 +38,11 @@ func conditionReason(code reason.Code) string {
 	return code.Condition()
 }
 
-func timestamp(t time.Time) *metav1.Time { return new(metav1.NewTime(t)) }
+// timestamp is a time as an object keeps it: in whole seconds, rounded up, so that no wait that starts
+// at it is cut short.
+func timestamp(t time.Time) *metav1.Time {
+	return new(metav1.NewTime(t.Add(time.Second - 1).Truncate(time.Second)))
+}
 
 func truncate(text string) string {
 	if len(text) <= textMax {
@@ -82,7 +86,7 @@ func explain(e *CloudError) string {
 	case NotMade:
 		return "VPSie cannot be called now (" + e.Message + "); nothing is bought or deleted meanwhile and it is tried again by itself; nothing needs to be done unless this lasts"
 	case NotFound:
-		return "VPSie does not know what it was asked about (" + e.Message + "), so nothing is bought; it is looked up again by itself; check spec.cluster.identifier of the NodeGroup"
+		return "VPSie does not know what it was asked about (" + e.Message + "), so nothing is bought or deleted; it is looked up again by itself; check spec.cluster.identifier and what the credentials give access to"
 	case Refused:
 		if e.Code == reason.NoScaleUpQuota {
 			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; purchases pause and are tried again later; raise the limit at VPSie or lower maxNodes"

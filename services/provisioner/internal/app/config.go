@@ -44,7 +44,9 @@ const (
 	failedRetention = 30 * time.Minute
 	// absenceSightings is how many listings in a row must lack a machine before it counts as gone.
 	absenceSightings = 2
-	pollMax          = 15 * time.Second
-	pollGrowth       = 1.5
-	writersMax       = 8
+	// concludeTimeout bounds the record of what became of a batch, also while the process stops.
+	concludeTimeout = 15 * time.Second
+	pollMax         = 15 * time.Second
+	pollGrowth      = 1.5
+	writersMax      = 8
 )

@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -24,6 +25,8 @@ const (
 	// drainTimeoutDefault stands in for a NodeGroup that is gone.
 	drainTimeoutDefault = 15 * time.Minute
 	blockersShown       = 5
+	// deadPodAge is how long after its grace period a pod on a Node that is not Ready counts as ended.
+	deadPodAge = time.Minute
 )
 
 // drain evicts the pods of a Node that has been tainted long enough for everybody to see it.
@@ -34,7 +37,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	if !isLeaving(n) {
 		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
 	}
-	pods, err := r.podsOn(ctx, node.Name)
+	pods, err := r.podsOn(ctx, node)
 	if err != nil {
 		return 0, err
 	}
@@ -63,10 +66,10 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 
 // podsOn reads the pods that must leave before the machine may: not those that leave with their
 // node, and not those that have ended.
-func (r *Nodes) podsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
+func (r *Nodes) podsOn(ctx context.Context, node *corev1.Node) ([]*corev1.Pod, error) {
 	var list corev1.PodList
-	if err := r.store.Live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node}); err != nil {
-		return nil, fmt.Errorf("list pods of Node %q: %w", node, err)
+	if err := r.store.Live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node.Name}); err != nil {
+		return nil, fmt.Errorf("list pods of Node %q: %w", node.Name, err)
 	}
 	var pods []*corev1.Pod
 	for i := range list.Items {
@@ -74,6 +77,10 @@ func (r *Nodes) podsOn(ctx context.Context, node string) ([]*corev1.Pod, error) 
 		owner := metav1.GetControllerOf(pod)
 		if pod.Annotations[mirrorPod] != "" || owner != nil && owner.Kind == "DaemonSet" ||
 			pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		// A kubelet that is gone ends no pod; what it was told to end long ago holds nobody up.
+		if pod.DeletionTimestamp != nil && !isNodeReady(node) && r.clock.Now().Sub(pod.DeletionTimestamp.Time) > deadPodAge {
 			continue
 		}
 		pods = append(pods, pod)
@@ -101,6 +108,9 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 	if group.Spec.Mode == v1beta1.ModePaused || group.Spec.Mode == v1beta1.ModeRecommend {
 		return reason.NoScaleDownGroupPaused, fmt.Sprintf("the NodeGroup's mode is %s", group.Spec.Mode), nil
 	}
+	if enabled := group.Spec.ScaleDown.Enabled; enabled != nil && !*enabled {
+		return reason.NoScaleDownDisabled, "scale-down was switched off for the NodeGroup", nil
+	}
 	if code := scheduling.NodeProtection(node); code != "" {
 		return code, "the Node is protected by an annotation or label", nil
 	}
@@ -111,10 +121,16 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 			evicting = true
 			continue
 		}
-		shape := scheduling.ShapeOf(pod, nil)
-		// Which budgets cover the pod is not looked up here; the eviction itself obeys them.
-		if shape.Protection != "" && shape.Protection != reason.NoScaleDownPodKubeSystem {
+		budgets, err := r.systemBudgets(ctx, pod)
+		if err != nil {
+			return "", "", err
+		}
+		shape := scheduling.ShapeOf(pod, budgets)
+		if shape.Protection != "" {
 			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil
+		}
+		if shape.Unjudged != "" {
+			return reason.NoScaleDownPodUnjudged, fmt.Sprintf("where pod %s/%s could go is unknown (%s)", pod.Namespace, pod.Name, shape.Unjudged), nil
 		}
 		requested.Add(shape.Requests, 1)
 	}
@@ -135,7 +151,27 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 	return "", "", nil
 }
 
-// staying counts the group's other machines that nobody asked to leave.
+// systemBudgets names the budgets that cover a system pod, which may move only under one. For other
+// pods the eviction itself obeys the budgets.
+func (r *Nodes) systemBudgets(ctx context.Context, pod *corev1.Pod) ([]string, error) {
+	if pod.Namespace != metav1.NamespaceSystem {
+		return nil, nil
+	}
+	var list policyv1.PodDisruptionBudgetList
+	if err := r.store.Live.List(ctx, &list, client.InNamespace(pod.Namespace)); err != nil {
+		return nil, fmt.Errorf("list PodDisruptionBudgets of %s: %w", pod.Namespace, err)
+	}
+	var names []string
+	for i := range list.Items {
+		selector, err := metav1.LabelSelectorAsSelector(list.Items[i].Spec.Selector)
+		if err == nil && selector.Matches(labels.Set(pod.Labels)) {
+			names = append(names, pod.Namespace+"/"+list.Items[i].Name)
+		}
+	}
+	return names, nil
+}
+
+// staying counts the group's other machines that work and that nobody asked to leave.
 func (r *Nodes) staying(ctx context.Context, n *v1beta1.VPSieNode) (int, error) {
 	all, err := r.store.allNodes(ctx)
 	if err != nil {
@@ -143,7 +179,7 @@ func (r *Nodes) staying(ctx context.Context, n *v1beta1.VPSieNode) (int, error) 
 	}
 	count := 0
 	for _, other := range all {
-		if groupOf(other) == groupOf(n) && other.Name != n.Name && mayBeMachine(other) && !isLeaving(other) {
+		if groupOf(other) == groupOf(n) && other.Name != n.Name && other.Status.Phase == v1beta1.PhaseReady && !isLeaving(other) {
 			count++
 		}
 	}
@@ -212,7 +248,7 @@ func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*core
 // abort gives a drain up: what we cordoned is uncordoned, and only that; then the retirement is
 // taken back, so that the planner decides anew.
 func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, why string) error {
-	node, err := r.nodeOf(ctx, n)
+	node, _, err := r.nodeOf(ctx, n)
 	if err != nil {
 		return err
 	}

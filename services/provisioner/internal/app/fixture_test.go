@@ -44,7 +44,10 @@ type cloud struct {
 	// hide keeps new machines out of the listing.
 	hide bool
 	// add and list fail the next calls when set; addTakesEffect says that a failed add bought all the same.
-	add, list      error
+	add, list error
+	// group is the answer to the next creations of groups; onAdd is called with each purchase.
+	group          error
+	onAdd          func()
 	addTakesEffect bool
 }
 
@@ -64,6 +67,9 @@ func (c *cloud) Groups(context.Context, string) (map[int64]int64, error) {
 }
 
 func (c *cloud) CreateGroup(_ context.Context, _, _ string, offering int64) error {
+	if c.group != nil {
+		return c.group
+	}
 	if c.groups[offering] != 0 {
 		return &app.CloudError{Failure: app.Refused, Message: "Group has same selected Size"}
 	}
@@ -73,6 +79,9 @@ func (c *cloud) CreateGroup(_ context.Context, _, _ string, offering int64) erro
 
 func (c *cloud) AddWorker(context.Context, string, int64) error {
 	c.asked++
+	if c.onAdd != nil {
+		c.onAdd()
+	}
 	if c.add != nil && !c.addTakesEffect {
 		return c.add
 	}

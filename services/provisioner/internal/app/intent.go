@@ -59,7 +59,7 @@ func answerable(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
 		return lastAttempt(n)
 	}
 	for i := len(n.Status.Launches) - 1; i >= 0; i-- {
-		if a := &n.Status.Launches[i]; a.Reason == string(reason.LaunchUnconfirmed) {
+		if a := &n.Status.Launches[i]; a.Reason == string(reason.LaunchUnconfirmed) || a.Reason == string(reason.LaunchNoMachine) {
 			return a
 		}
 	}
@@ -96,12 +96,19 @@ func failures(nodes []*v1beta1.VPSieNode) ([]launch.Failure, map[launch.Key]time
 			succeeded[key] = at.Time
 		}
 		a := lastAttempt(n)
-		if a == nil || n.Status.Phase != v1beta1.PhaseFailed || a.Outcome == v1beta1.LaunchNotMade {
+		if a == nil {
 			continue
 		}
-		failed = append(failed, launch.Failure{
-			Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message,
-		})
+		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message}
+		switch {
+		case n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline):
+			f.At, f.Code, f.Message = deadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
+		case n.Status.Phase != v1beta1.PhaseFailed || a.Outcome == v1beta1.LaunchNotMade:
+			continue
+		case f.Code == reason.LaunchDeadline:
+			f.At = deadline(n)
+		}
+		failed = append(failed, f)
 	}
 	return failed, succeeded
 }

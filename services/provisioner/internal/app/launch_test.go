@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -120,6 +121,7 @@ func TestPurchasesStayWithinTheGroup(t *testing.T) {
 	}{
 		"MaxNodes":      {group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 2 }), 2, 2},
 		"Paused":        {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), 0, 0},
+		"ScaleUpOff":    {group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }), 0, 0},
 		"OnlyRecommend": {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }), 0, 0},
 		"GroupIsGone":   {group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), 0, 4},
 	}
@@ -154,6 +156,50 @@ func TestRefusalEndsTheBatch(t *testing.T) {
 		if c := condition(n, v1beta1.ConditionLaunched); n.Status.Phase != v1beta1.PhaseFailed || c.Reason != reason.NoScaleUpQuota.Condition() {
 			t.Errorf("%s: phase %s, condition %+v", name, n.Status.Phase, c)
 		}
+	}
+}
+
+func TestRefusedGroupIsOnRecord(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"))
+	f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "no more groups"}
+	f.pass(time.Second)
+	for _, name := range []string{"a", "b"} {
+		n := f.machine(name)
+		if n.Status.Phase != v1beta1.PhaseFailed || len(n.Status.Launches) != 1 || n.Status.Launches[0].Reason != string(reason.NoScaleUpQuota) || n.Status.Launches[0].Message != "no more groups" {
+			t.Errorf("%s: %+v, want VPSie's refusal on record, from which the backoff is derived", name, n.Status)
+		}
+	}
+	if f.cloud.asked > 0 {
+		t.Errorf("asked %d times without a group", f.cloud.asked)
+	}
+}
+
+func TestNothingIsAskedAgainBesideAStrayMachine(t *testing.T) {
+	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchUnknown)))
+	f.cloud.machines = []launch.Listed{{Identifier: "odd", Hostname: "odd", Size: launch.Size{CPU: 3, MemoryMiB: 5000}}}
+	f.pass(settle + time.Minute)
+	f.pass(2 * time.Second)
+	if n := f.machine("a"); f.cloud.asked > 0 || condition(n, v1beta1.ConditionLaunched).Reason != "MachineUnassigned" {
+		t.Errorf("asked %d times, %+v; the machine may be the answer, in a size that VPSie names otherwise", f.cloud.asked, n.Status)
+	}
+}
+
+func TestStopMarksWhatWasNotAsked(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b"), intent("c"))
+	ctx, cancel := context.WithCancel(t.Context())
+	f.cloud.onAdd = cancel
+	f.clock.Step(time.Second)
+	if _, err := f.clusters.Reconcile(ctx, clusterID); err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[v1beta1.LaunchOutcome]int{}
+	for _, name := range []string{"a", "b", "c"} {
+		if n := f.machine(name); len(n.Status.Launches) > 0 {
+			outcomes[n.Status.Launches[0].Outcome]++
+		}
+	}
+	if f.cloud.asked != 1 || outcomes[v1beta1.LaunchAccepted] != 1 || outcomes[v1beta1.LaunchRequested] > 0 || outcomes[v1beta1.LaunchUnknown] > 0 {
+		t.Errorf("asked %d times, outcomes %v; want the call in hand finished and the rest on record as not made", f.cloud.asked, outcomes)
 	}
 }
 

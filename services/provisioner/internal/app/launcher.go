@@ -3,13 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,8 +39,10 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		return launchResult{}, err
 	}
 	open := int64(0)
-	for _, w := range v.waiting {
-		open = w.Offering
+	for _, n := range v.nodes {
+		if isOpen(n) {
+			open = n.Spec.Offering
+		}
 	}
 	batch := launch.Choose(candidates, groups, open, listing.ShowsSizes)
 	nodes := v.byKey()
@@ -50,12 +52,19 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 	if len(batch.Launch) == 0 {
 		return launchResult{}, nil
 	}
-	vpsieGroups, err := c.vpsieGroups(ctx, v.cluster, batch.Launch)
+	vpsieGroups, refused, err := c.vpsieGroups(ctx, v.cluster, batch.Launch)
 	if err != nil {
 		c.hindered(ctx, v, err)
 		return launchResult{}, nil
 	}
-	requested := c.request(c.prepare(ctx, nodes, batch.Launch, vpsieGroups, launch.Foreign(listing.Workers, v.claimed())))
+	possible := slices.DeleteFunc(batch.Launch, func(candidate launch.Candidate) bool {
+		if vpsieGroups[candidate.Offering] != 0 {
+			return false
+		}
+		c.failRefused(ctx, nodes[candidate.Intent], refused[candidate.Offering])
+		return true
+	})
+	requested := c.request(ctx, c.prepare(ctx, nodes, possible, vpsieGroups, launch.Foreign(listing.Workers, v.claimed())))
 	c.conclude(ctx, requested)
 	return launchResult{any: len(requested) > 0, more: batch.More && listing.ShowsSizes}, nil
 }
@@ -93,7 +102,8 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 		if err != nil {
 			return nil, fmt.Errorf("read NodeGroup %s: %w", candidate.Group, err)
 		}
-		g := launch.Group{MaxNodes: int(group.Spec.MaxNodes), Held: group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != ""}
+		enabled := group.Spec.ScaleUp.Enabled == nil || *group.Spec.ScaleUp.Enabled
+		g := launch.Group{MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != ""}
 		for _, other := range v.all {
 			if groupOf(other) == candidate.Group && mayBeMachine(other) {
 				g.Machines++
@@ -105,8 +115,9 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 }
 
 // vpsieGroups finds the VPSie group of each size, and makes those that are missing. VPSie allows one
-// group a size and cluster, so it is shared by all NodeGroups that buy the size.
-func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []launch.Candidate) (map[int64]int64, error) {
+// group a size and cluster, so it is shared by all NodeGroups that buy the size. For a size without a
+// group it returns why VPSie makes none.
+func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []launch.Candidate) (map[int64]int64, map[int64]*CloudError, error) {
 	have := func() map[int64]int64 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -122,31 +133,33 @@ func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []laun
 		return sizes
 	}
 	if len(missing()) == 0 {
-		return have(), nil
+		return have(), nil, nil
 	}
 	if err := c.readGroups(ctx, cluster); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	made := map[int64]bool{}
+	refused := map[int64]*CloudError{}
 	for _, size := range missing() {
-		if made[size] {
+		if refused[size] != nil {
 			continue
 		}
-		made[size] = true
+		refused[size] = &CloudError{Failure: Refused, Code: reason.NoScaleUpLaunchFailed, Endpoint: "add group",
+			Message: fmt.Sprintf("size %d has no node group, and none appears after it was asked for", size)}
 		// Whatever the answer, the listing tells whether the group exists.
 		if err := c.cloud.CreateGroup(ctx, cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
 			c.log.WarnContext(ctx, "VPSie group is not made", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
 			if AsCloudError(err).Failure != Refused {
-				return nil, err
+				return nil, nil, err
 			}
+			refused[size] = AsCloudError(err)
 		}
 	}
-	if len(made) > 0 {
+	if len(refused) > 0 {
 		if err := c.readGroups(ctx, cluster); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return have(), nil
+	return have(), refused, nil
 }
 
 func (c *Clusters) readGroups(ctx context.Context, cluster string) error {
@@ -185,13 +198,8 @@ func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieN
 	go func() {
 		defer close(ready)
 		for _, candidate := range batch {
-			n, group := nodes[candidate.Intent], groups[candidate.Offering]
-			if group == 0 {
-				c.fail(ctx, n, reason.NoScaleUpOfferingUnknown, fmt.Sprintf("VPSie has no node group for size %d and makes none; choose another size in the NodeGroup", candidate.Offering))
-				continue
-			}
 			writers.Go(func() error {
-				if p := c.writeLedger(ctx, n, group, foreign); p != nil {
+				if p := c.writeLedger(ctx, nodes[candidate.Intent], groups[candidate.Offering], foreign); p != nil {
 					ready <- p
 				}
 				return nil
@@ -246,21 +254,25 @@ func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Con
 }
 
 // request makes the calls of a batch, one after the other, and returns what became of them. It stops
-// at the first answer that would be the same for the rest.
-func (c *Clusters) request(batch <-chan *prepared) []*prepared {
+// at the first answer that would be the same for the rest, and when ctx ends; the call in hand is
+// finished, since an aborted one would have an unknown outcome.
+func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepared {
 	var done []*prepared
 	var stop *CloudError
 	refused := map[int64]*CloudError{}
 	for p := range batch {
 		done = append(done, p)
 		size := p.node.Spec.Offering
+		if ctx.Err() != nil && stop == nil {
+			stop = &CloudError{Failure: NotMade, Endpoint: "add node", Message: "the provisioner was told to stop before it asked"}
+		}
 		switch {
 		case stop != nil:
 			p.outcome, p.failure = v1beta1.LaunchNotMade, stop
 		case refused[size] != nil:
 			p.outcome, p.failure = v1beta1.LaunchRefused, refused[size]
 		default:
-			err := c.cloud.AddWorker(p.ctx, p.node.Spec.Cluster.Identifier, p.group)
+			err := c.cloud.AddWorker(context.WithoutCancel(p.ctx), p.node.Spec.Cluster.Identifier, p.group)
 			p.outcome = v1beta1.LaunchAccepted
 			if err == nil {
 				break
@@ -285,96 +297,4 @@ func (c *Clusters) request(batch <-chan *prepared) []*prepared {
 		p.span.End()
 	}
 	return done
-}
-
-// conclude writes what became of the requests. What cannot be written stays an open request, which
-// the next listings resolve.
-func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
-	var writers errgroup.Group
-	writers.SetLimit(writersMax)
-	for _, p := range batch {
-		writers.Go(func() error {
-			from := p.node.Status.Phase
-			_, err := c.store.UpdateStatus(p.ctx, p.node, func(n *v1beta1.VPSieNode) bool { return c.outcome(n, p) })
-			if ignoreGone(err) != nil {
-				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, keyOf(p.node), telemetry.KeyError, err)
-				return nil
-			}
-			attrs := []any{telemetry.KeyVPSieNode, keyOf(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
-			if p.failure == nil {
-				c.log.InfoContext(p.ctx, "machine asked of VPSie", attrs...)
-				return nil
-			}
-			c.log.WarnContext(p.ctx, "purchase was not answered with yes", append(attrs, telemetry.KeyError, p.failure)...)
-			c.facts.PhaseChanged(p.ctx, p.node, from, p.node.Status.Phase, p.failure.Message)
-			if p.outcome == v1beta1.LaunchRefused {
-				c.events.Eventf(p.node, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", truncate(explain(p.failure)))
-			}
-			return nil
-		})
-	}
-	_ = writers.Wait() // each writer has handled its own error
-}
-
-func (c *Clusters) outcome(n *v1beta1.VPSieNode, p *prepared) bool {
-	a := lastAttempt(n)
-	if a == nil || a.Outcome != v1beta1.LaunchRequested {
-		return false
-	}
-	a.Outcome = p.outcome
-	if p.failure == nil {
-		setCondition(n, v1beta1.ConditionLaunched, false, "Accepted", "VPSie accepted the request; the machine is awaited in its listing")
-		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-		}
-		return true
-	}
-	a.Message, a.Reason = truncate(p.failure.Message), string(p.failure.Code)
-	switch p.outcome {
-	case v1beta1.LaunchRefused:
-		setPhase(n, v1beta1.PhaseFailed)
-	case v1beta1.LaunchNotMade:
-		setPhase(n, v1beta1.PhasePending)
-		mergeNotMade(n)
-	}
-	setCondition(n, v1beta1.ConditionLaunched, false, hindrance(p.failure), explain(p.failure))
-	return true
-}
-
-// mergeNotMade makes one entry of two requests in a row that provably were not made: a long outage
-// must not use the attempts up.
-func mergeNotMade(n *v1beta1.VPSieNode) {
-	last := len(n.Status.Launches) - 1
-	if last < 1 {
-		return
-	}
-	before := n.Status.Launches[last-1]
-	if before.Outcome != v1beta1.LaunchNotMade || before.Reason == string(reason.LaunchUnconfirmed) {
-		return
-	}
-	merged := n.Status.Launches[last]
-	merged.Number = before.Number
-	n.Status.Launches = append(n.Status.Launches[:last-1], merged)
-}
-
-// fail ends an intent for which nothing was bought and nothing will be.
-func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
-	from := n.Status.Phase
-	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if mayBeMachine(n) || n.Status.Phase == v1beta1.PhaseFailed {
-			return false
-		}
-		setPhase(n, v1beta1.PhaseFailed)
-		setCondition(n, v1beta1.ConditionLaunched, false, conditionReason(code), message)
-		setCondition(n, v1beta1.ConditionReady, false, conditionReason(code), message)
-		return true
-	})
-	if ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
-	}
-	if written {
-		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
-		c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
-		c.events.Eventf(n, nil, corev1.EventTypeWarning, conditionReason(code), "Launch", "%s", truncate(message))
-	}
 }

@@ -81,6 +81,9 @@ func (r *Nodes) expire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	return 0, ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
 }
 
+// pausedPoll is how often a machine that a pause keeps is looked at.
+const pausedPoll = 30 * time.Second
+
 func preconditions(object client.Object) client.Preconditions {
 	return client.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
 }
@@ -102,7 +105,17 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		return 0, err
 	}
 	if err := r.register(ctx, n, node); err != nil {
-		return 0, err
+		if !apierrors.IsInvalid(err) {
+			return 0, err
+		}
+		// Nothing mends that by itself, so the launch deadline must not wait for it.
+		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionRegistered, false, "InvalidTemplate", truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+
+				err.Error()+"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))
+		}); err != nil {
+			return 0, err
+		}
+		return r.awaitNode(ctx, n)
 	}
 	if !isNodeReady(node) && n.Status.ReadyAt == nil {
 		return r.awaitNode(ctx, n)
@@ -139,6 +152,9 @@ func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Durat
 	}
 	if wait := deadline(n).Sub(r.clock.Now()); wait > 0 {
 		return wait, nil
+	}
+	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
+		return pausedPoll, err
 	}
 	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
 	r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)

@@ -18,11 +18,11 @@ import (
 )
 
 // register gives the Node its labels, annotations, taints and providerID, in one write on the
-// condition that nobody else changed it. The group's template is applied once; what proves the
-// Node ours is put back whenever it is missing.
+// condition that nobody else changed it. The group's template is applied once to a Node, also to one
+// that registers again; what proves the Node ours is put back whenever it is missing.
 func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
 	base := node.DeepCopy()
-	if n.Status.NodeName == "" {
+	if node.Labels[v1beta1.LabelVPSieNode] != n.Name {
 		if err := r.applyTemplate(ctx, n, node); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func own(n *v1beta1.VPSieNode, node *corev1.Node) {
 	}
 	node.Labels[v1beta1.LabelManaged] = "true"
 	node.Labels[v1beta1.LabelVPSieNode] = n.Name
-	node.Labels[v1beta1.LabelNodeGroup] = n.Namespace + "." + n.Spec.NodeGroup
+	node.Labels[v1beta1.LabelNodeGroup] = scheduling.GroupLabel(n.Namespace, n.Spec.NodeGroup)
 	// Kubernetes lets a providerID be written once; another's is caught by disowned.
 	if node.Spec.ProviderID == "" {
 		node.Spec.ProviderID = v1beta1.ProviderIDPrefix + n.Status.Identifier

@@ -25,9 +25,13 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed) 
 		machine, exists := present[n.Status.Identifier]
 		var err error
 		var changed bool
-		if exists {
+		switch {
+		case exists:
 			changed, err = c.delete(ctx, n, machine)
-		} else {
+		case !c.wasAsked(n.Status.Identifier):
+			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
+			changed, err = c.ask(ctx, n, n.Status.Identifier)
+		default:
 			changed, err = c.sighted(ctx, n)
 		}
 		if ignoreGone(err) != nil {
@@ -57,6 +61,7 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 	})
 }
 
+// delete has a machine deleted that is listed under the name that we know it by.
 func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
 	if !sameHostname(machine.Hostname, n.Status.Hostname) {
 		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
@@ -66,17 +71,27 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 		})
 		return false, err
 	}
-	now := c.clock.Now()
 	c.mu.Lock()
-	recently := now.Sub(c.asked[machine.Identifier]) < deleteAgain
+	recently := c.clock.Now().Sub(c.asked[machine.Identifier]) < deleteAgain
 	c.mu.Unlock()
 	if recently {
 		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
+	return c.ask(ctx, n, machine.Identifier)
+}
+
+func (c *Clusters) wasAsked(identifier string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.asked[identifier].IsZero()
+}
+
+// ask has VPSie delete the machine; asking again does no harm.
+func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier string) (bool, error) {
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
 	defer span.End()
-	err := c.cloud.DeleteWorker(ctx, n.Spec.Cluster.Identifier, machine.Identifier)
+	err := c.cloud.DeleteWorker(ctx, n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
 	kind := "Requested"
 	if err != nil {
@@ -86,9 +101,9 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, e)
 	} else {
 		c.mu.Lock()
-		c.asked[machine.Identifier] = now
+		c.asked[identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, machine.Identifier)
+		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, identifier)
 	}
 	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		changed := backInListing(n)

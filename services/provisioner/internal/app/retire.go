@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
@@ -29,6 +30,8 @@ const (
 // Each step is on record before it is taken, so that another process can go on with it.
 func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	switch {
+	case n.DeletionTimestamp == nil && n.Status.Phase == v1beta1.PhaseFailed && n.Status.Identifier == "":
+		return 0, r.keepAsFailed(ctx, n)
 	case n.Status.Identifier == "" && isOpen(n):
 		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setUnknown(n, v1beta1.ConditionDeleted, "AwaitingLaunchOutcome", "a machine may have been bought; it is looked for before the object may go")
@@ -41,9 +44,16 @@ func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	case n.Status.DeleteRequestedAt != nil:
 		return 0, nil // the cluster's worker deletes and looks
 	}
-	node, err := r.nodeOf(ctx, n)
+	node, why, err := r.nodeOf(ctx, n)
 	if err != nil {
 		return 0, err
+	}
+	if why != "" {
+		// Pods may run on the machine behind that Node; nobody knows, so nothing is deleted.
+		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setUnknown(n, v1beta1.ConditionDrained, "NodeNotOurs", why+"; the machine is not deleted while that is so")
+		})
+		return pausedPoll, err
 	}
 	if n.Status.DrainStartedAt == nil {
 		if err := r.startDrain(ctx, n, node); err != nil {
@@ -62,23 +72,24 @@ func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	return r.drain(ctx, n, node)
 }
 
-// nodeOf reads the machine's Node live; nil means that there is none that is ours.
-func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, error) {
+// nodeOf reads the machine's Node live; nil means that there is none. A Node that has the machine's
+// name and is not the machine's is not returned, but why it is not.
+func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, string, error) {
 	name := n.Status.NodeName
 	if name == "" {
 		name = strings.ToLower(n.Status.Hostname)
 	}
 	if name == "" {
-		return nil, nil
+		return nil, "", nil
 	}
 	node := &corev1.Node{}
 	if err := r.store.Live.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
-		return nil, ignoreGone(err)
+		return nil, "", ignoreGone(err)
 	}
-	if disowned(n, node) != "" {
-		return nil, nil
+	if why := disowned(n, node); why != "" {
+		return nil, why, nil
 	}
-	return node, nil
+	return node, "", nil
 }
 
 // startDrain writes the intent to drain.
@@ -190,7 +201,7 @@ func (r *Nodes) drained(ctx context.Context, n *v1beta1.VPSieNode, message strin
 
 // finish removes what is left of a machine whose absence is confirmed.
 func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	node, err := r.nodeOf(ctx, n)
+	node, _, err := r.nodeOf(ctx, n)
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +211,39 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
+	if n.DeletionTimestamp == nil && n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline) {
+		return 0, r.keepAsFailed(ctx, n)
+	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
+}
+
+// keepAsFailed leaves the object of a machine that never joined behind as a failed launch: without it
+// the next machine of the size would be bought at once, and the next.
+func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
+	message := n.Spec.Retirement.Message
+	if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		a := lastAttempt(n)
+		if a == nil || n.Status.Identifier == "" {
+			return false
+		}
+		a.Outcome, a.Reason, a.Message = v1beta1.LaunchRefused, string(reason.LaunchDeadline), truncate(message)
+		n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = "", "", ""
+		n.Status.DrainStartedAt, n.Status.DeleteRequestedAt, n.Status.AbsentSightings, n.Status.LastAbsentAt = nil, nil, 0, nil
+		setPhase(n, v1beta1.PhaseFailed)
+		setCondition(n, v1beta1.ConditionReady, false, reason.LaunchDeadline.Condition(), truncate(message))
+		return true
+	}); err != nil {
+		return err
+	}
+	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil && n.Status.Phase == v1beta1.PhaseFailed
+		if had {
+			n.Spec.Retirement = nil
+		}
+		return had
+	})
+	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, keyOf(n))
+	return err
 }
 
 // release deletes the object, if nobody did, and takes the finalizer off.

@@ -150,11 +150,15 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 				p.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 			}), want: reason.NoScaleDownPodProtected,
 		},
-		"BarePodCameMeanwhile": {group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }), want: reason.NoScaleDownPodBare},
-		"NodeFilledUp":         {group: group(), pod: pod("p", "host-1", cpu("3")), want: reason.NoScaleDownUtilization},
-		"GroupWasPaused":       {group: group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), want: reason.NoScaleDownGroupPaused},
-		"MinimumWasRaised":     {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
-		"GroupIsGone":          {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownDisabled},
+		"BarePodCameMeanwhile":    {group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }), want: reason.NoScaleDownPodBare},
+		"NodeFilledUp":            {group: group(), pod: pod("p", "host-1", cpu("3")), want: reason.NoScaleDownUtilization},
+		"GroupWasPaused":          {group: group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), want: reason.NoScaleDownGroupPaused},
+		"ScaleDownWasSwitchedOff": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) }), want: reason.NoScaleDownDisabled},
+		"UnjudgedPodCameMeanwhile": {group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}}}
+		}), want: reason.NoScaleDownPodUnjudged},
+		"MinimumWasRaised": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
+		"GroupIsGone":      {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownDisabled},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -282,8 +286,69 @@ func TestMachineThatNeverJoinsIsReplaced(t *testing.T) {
 	}
 	f.step("a", 15*time.Minute)
 	f.life("a")
-	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
-		t.Errorf("deleted %v, object exists: %v", f.cloud.deleted, f.exists(intent("a")))
+	n := f.machine("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || n.Status.Phase != v1beta1.PhaseFailed || n.Status.Identifier != "" || n.Spec.Retirement != nil {
+		t.Errorf("deleted %v, object %+v; want it to stay as a failed launch, from which the backoff is derived", f.cloud.deleted, n.Status)
+	}
+	f.step("a", time.Hour)
+	f.step("a", time.Second)
+	if f.exists(intent("a")) {
+		t.Error("the failed launch stays for ever")
+	}
+}
+
+func TestPausedGroupKeepsAMachineThatDoesNotJoin(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "Host-1"}
+	}))
+	f.step("a", time.Hour)
+	if f.machine("a").Spec.Retirement != nil {
+		t.Error("a paused group's machine was retired")
+	}
+}
+
+func TestMachineBehindAForeignNodeIsNotDeleted(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "somebody-elses"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	f.life("a")
+	if len(f.cloud.deleted) > 0 || !f.exists(pod("p", "")) {
+		t.Errorf("deleted %v although nobody knows what runs on the machine", f.cloud.deleted)
+	}
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != "NodeNotOurs" {
+		t.Errorf("condition %+v", c)
+	}
+}
+
+func TestMachineMissingFromAListingIsDeletedAllTheSame(t *testing.T) {
+	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	for range 3 {
+		f.step("a", 6*time.Second)
+	}
+	f.pass(time.Second)
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.machine("a").Status.AbsentSightings != 0 {
+		t.Errorf("deleted %v, %d sightings; a listing that lags must not pass for a deletion", f.cloud.deleted, f.machine("a").Status.AbsentSightings)
+	}
+}
+
+func TestPodsOfADeadKubeletHoldNobodyUp(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }),
+		pod("p", "host-1", func(p *corev1.Pod) {
+			p.Finalizers, p.DeletionTimestamp = []string{"test/kept"}, new(metav1.NewTime(noon))
+		}), intent("a", bought("m1", "host-1")))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
+		t.Fatal(err)
+	}
+	f.step("a", time.Second)
+	f.step("a", 30*time.Second)
+	if f.machine("a").Status.DeleteRequestedAt != nil {
+		t.Fatal("a pod that was told to end a moment ago was not waited for")
+	}
+	f.life("a")
+	f.step("a", time.Minute)
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
+		t.Errorf("deleted %v, want m1", f.cloud.deleted)
 	}
 }
 
