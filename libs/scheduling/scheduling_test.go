@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -187,6 +189,17 @@ func TestAdmits(t *testing.T) {
 				t.Errorf("verdict %+v, want code %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestGroupLabelFitsIntoALabel(t *testing.T) {
+	if got := scheduling.GroupLabel("default", "web"); got != "default.web" {
+		t.Errorf("label %q", got)
+	}
+	long := strings.Repeat("a", 40)
+	one, two := scheduling.GroupLabel(long, long+"1"), scheduling.GroupLabel(long, long+"2")
+	if len(validation.IsValidLabelValue(one)) > 0 || one == two {
+		t.Errorf("labels %q and %q, want two that are valid and differ", one, two)
 	}
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,8 +29,8 @@ import (
 // fits into a label.
 const groupCharsMax = 30
 
-// carryOut writes the plan's intents and wakes the provisioner. An intent that cannot be written is
-// missing from the next snapshot as well, so the next plan makes it again.
+// carryOut writes the plan's intents and wakes the provisioner. An intent that was refused is missing
+// from the next snapshot, so the next plan makes it again.
 func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
 	for i := range plan.Launches {
 		l := &plan.Launches[i]
@@ -59,10 +60,12 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	for i, m := range l.Machines {
 		writers.Go(func() error {
 			machine := p.intent(ctx, group, id, i, m, string(l.Reason))
-			if err := p.store.Create(ctx, machine); err != nil && !apierrors.IsAlreadyExists(err) {
+			err := p.store.Create(ctx, machine)
+			if err != nil && !apierrors.IsAlreadyExists(err) && wasRefused(err) {
 				p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyNodeGroup, l.Group, telemetry.KeyError, err)
 				return nil
 			}
+			// After an unclear answer it counts as written until the cache had the time to show it.
 			machines[i] = machine
 			return nil
 		})
@@ -87,6 +90,12 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	p.recordLaunch(ctx, plan, l, id, names)
 	p.metrics.decided(decisionScaleUp, len(names))
 	p.tellLaunch(s, l, group)
+}
+
+// wasRefused tells an answer that says no from one that was lost.
+func wasRefused(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500
 }
 
 // intent is the VPSieNode of one machine.

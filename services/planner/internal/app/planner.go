@@ -29,7 +29,9 @@ const (
 	unreachedRetry = time.Second
 	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
 	rolloutOver = 5
-	planTimeout = 30 * time.Second
+	// planTimeout is shorter than a leader may be out of touch with its Lease, so that a planner that
+	// was frozen does not write beside its successor for long.
+	planTimeout = 5 * time.Second
 	writersMax  = 8
 )
 
@@ -196,7 +198,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	snapshot, again, err := p.gather(ctx, began)
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
-		p.memory = scaling.Memory{}
+		p.memory.Unneeded = nil
 		p.holdStill(ctx, err)
 		return time.Second
 	}

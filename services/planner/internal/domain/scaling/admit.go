@@ -2,8 +2,12 @@ package scaling
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -22,12 +26,14 @@ func (p *planner) admit(g *Group) Refusal {
 		return Refusal{reason.NoScaleUpGroupInvalid, fmt.Sprintf(
 			"minNodes (%d) is above maxNodes (%d), so no number of nodes would satisfy both; nothing is bought or removed for the group until this is mended; lower minNodes or raise maxNodes",
 			g.Spec.MinNodes, g.Spec.MaxNodes)}
+	case invalid(g) != "":
+		return Refusal{reason.NoScaleUpGroupInvalid, invalid(g) + "; nothing is bought or removed for the group until this is mended"}
 	case c.Health == Unauthorized:
 		return Refusal{reason.NoScaleUpUnauthorized, fmt.Sprintf(
 			"VPSie refuses the credentials (%s), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it", c.HealthMessage)}
 	case c.ClusterKnown && !c.ClusterFound:
 		return Refusal{reason.NoScaleUpClusterUnknown, fmt.Sprintf(
-			"VPSie knows no cluster %s (%s), so nothing is bought for the group; it is looked up again every minute; correct spec.cluster.identifier, or give the credentials access to that cluster",
+			"VPSie knows no cluster %s (%s), so nothing is bought for the group; it is looked up again every few seconds; correct spec.cluster.identifier, or give the credentials access to that cluster",
 			g.Spec.Cluster.Identifier, c.ClusterMessage)}
 	case c.Health == Unavailable:
 		return Refusal{reason.NoScaleUpAPIUnavailable, fmt.Sprintf(
@@ -61,6 +67,33 @@ func (p *planner) admit(g *Group) Refusal {
 			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself after a while; %s", backoff.BackoffMessage, remedy(backoff.BackoffReason))}
 	}
 	return Refusal{}
+}
+
+// invalid says what in a group's specification nothing could be done with, which the schema lets pass.
+func invalid(g *Group) string {
+	if problems := validation.IsValidLabelValue(g.Name); len(problems) > 0 {
+		return fmt.Sprintf("the group's name is no value for a label (%s); give it a name of at most 63 characters", problems[0])
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.Spec.Template.Labels)) {
+		value := g.Spec.Template.Labels[key]
+		switch problems := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...); {
+		case len(problems) > 0:
+			return fmt.Sprintf("template.labels %s=%s is no label (%s)", key, value, problems[0])
+		case key == corev1.LabelHostname:
+			return "template.labels must not contain " + key + ", which every Node has for itself"
+		}
+	}
+	for _, taint := range g.Spec.Template.Taints {
+		known := taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectPreferNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
+		if problems := append(validation.IsQualifiedName(taint.Key), validation.IsValidLabelValue(taint.Value)...); len(problems) > 0 || !known {
+			return fmt.Sprintf("template.taints %s is no taint; its effect must be NoSchedule, PreferNoSchedule or NoExecute, and its key and value those of a label", taint.ToString())
+		}
+	}
+	down := g.Spec.ScaleDown
+	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
+		return "scaleDown.unneededFor must not be negative and scaleDown.drainTimeout must be positive"
+	}
+	return ""
 }
 
 func remedy(code reason.Code) string {

@@ -7,15 +7,14 @@ import (
 	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // learn corrects the expected allocatable of each size by what nodes of it turned out to have; of
-// several the smallest counts.
-func (p *planner) learn() {
+// several the smallest counts. It is remembered when the nodes are gone: otherwise a pod that fits the
+// estimate and not the node would have machines bought and retired in turns.
+func (p *planner) learn(learned map[string]scheduling.Resources) {
 	seen := map[string]scheduling.Resources{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node := p.snapshot.Nodes[name]
@@ -31,6 +30,12 @@ func (p *planner) learn() {
 			seen[size][resource] = min(amount, node.Allocatable[resource])
 		}
 	}
+	for size, allocatable := range learned {
+		if seen[size] == nil {
+			seen[size] = allocatable
+		}
+	}
+	p.plan.Memory.Learned = seen
 	for _, g := range p.groups {
 		for i := range g.Catalogue.Offerings {
 			o := &g.Catalogue.Offerings[i]
@@ -101,21 +106,9 @@ func (p *planner) isFresh(m *v1beta1.VPSieNode) bool {
 	return m.Status.Phase != v1beta1.PhaseReady || m.Status.ReadyAt != nil && p.now.Sub(m.Status.ReadyAt.Time) < freshFor
 }
 
-// passing reports whether Kubernetes takes the taint off a new Node by itself.
-func passing(taint corev1.Taint) bool {
-	switch taint.Key {
-	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable, taintUninitialized:
-		return true
-	}
-	return false
-}
-
-// taintUninitialized is on a Node until a cloud controller has looked at it.
-const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
-
 // promise makes of a fresh Node's bin what it will be: with the labels and taints of its group, and
-// without the taints that pass. Otherwise pods would seem to fit nowhere for a moment, and another
-// machine would be bought for them.
+// without those that Kubernetes and the network's and the storage's agents take off a moment later.
+// Otherwise pods would seem to fit nowhere for a moment, and another machine would be bought for them.
 func (p *planner) promise(bin *scheduling.Bin, m *v1beta1.VPSieNode) {
 	group := p.find(groupOf(m))
 	if group == nil {
@@ -127,13 +120,7 @@ func (p *planner) promise(bin *scheduling.Bin, m *v1beta1.VPSieNode) {
 	}
 	maps.Copy(labels, scheduling.NodeLabels(group.NodeGroup, m.Spec.Offering, m.Spec.OfferingName))
 	bin.Labels = labels
-	taints := slices.DeleteFunc(slices.Clone(bin.Taints), passing)
-	for _, taint := range group.Spec.Template.Taints {
-		if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
-			taints = append(taints, taint)
-		}
-	}
-	bin.Taints = taints
+	bin.Taints = group.Spec.Template.Taints
 }
 
 // launchingBin is the node that a machine on its way will be; nil when its size is unknown.

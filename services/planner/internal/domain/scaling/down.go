@@ -263,7 +263,8 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 	name := r.group.name()
 	c := p.counts[name]
 	switch {
-	case c.machines-leaving[name] <= int(r.group.Spec.MinNodes):
+	case c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes):
+		// Machines on their way may never come, so they do not count.
 		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
 	case p.now.Sub(since) < wait:
 		p.due(since.Add(wait))

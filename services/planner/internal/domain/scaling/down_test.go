@@ -112,6 +112,15 @@ func TestScaleDown(t *testing.T) {
 			memory: long, want: []string{"n1"},
 			kept: map[string]reason.Code{"n2": reason.NoScaleDownMinSize, "n3": reason.NoScaleDownMinSize},
 		},
+		"MachinesOnTheirWayDoNotMakeTheMinimum": {
+			why: "they may never come",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				g.Spec.MinNodes = 1
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.machine(g, "m2", v1beta1.PhaseLaunching, nil)
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownMinSize},
+		},
 		"LeavingNodesCountInTheStep": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.ScaleDown.MaxNodesPerStep = new(int32(1))

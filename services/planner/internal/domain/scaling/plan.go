@@ -123,11 +123,13 @@ type Condition struct {
 	Message string
 }
 
-// Memory is what a plan hands to the next: time that was not watched does not count, so it starts
-// empty with each process and after each gap in the feed.
+// Memory is what a plan hands to the next. It starts empty with each process.
 type Memory struct {
-	// Unneeded is since when a node could have gone, by name.
+	// Unneeded is since when a node could have gone, by name. Time that was not watched does not
+	// count, so it is forgotten after each gap in the feed.
 	Unneeded map[string]time.Time
+	// Learned is the allocatable that nodes of each size turned out to have, by size id.
+	Learned map[string]scheduling.Resources
 }
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
@@ -136,7 +138,7 @@ func Propose(s Snapshot, m Memory, now time.Time) Plan {
 		Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
 		Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 	}}
-	p.look()
+	p.look(m)
 	p.scaleUp()
 	p.scaleDown(m)
 	p.report()
@@ -163,7 +165,7 @@ type planner struct {
 }
 
 // look makes the bins and finds out what each group may do.
-func (p *planner) look() {
+func (p *planner) look(m Memory) {
 	// What is learned about sizes must not reach the caller's snapshot.
 	p.snapshot.Groups = slices.Clone(p.snapshot.Groups)
 	for i := range p.snapshot.Groups {
@@ -172,7 +174,7 @@ func (p *planner) look() {
 	p.groups = p.snapshot.groups()
 	p.daemons = p.snapshot.daemons()
 	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
-	p.learn()
+	p.learn(m.Learned)
 	for _, g := range p.groups {
 		p.counts[g.name()] = p.snapshot.count(g.name())
 	}

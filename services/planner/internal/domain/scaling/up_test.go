@@ -109,6 +109,19 @@ func TestScaleUp(t *testing.T) {
 			},
 			want: map[string]int{},
 		},
+		"FreshNodeThatAnAgentHoldsClosed": {
+			why: "the network's or the storage's agent takes its taint off a moment after Ready",
+			build: func() *world {
+				g := group("a", offerings(smallID))
+				w := newWorld(g)
+				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
+				w.Nodes["n1"].Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}}
+				w.pending(w.shape("web", 900, 512), 4)
+				return w
+			},
+			want: map[string]int{},
+		},
 		"NodeThatBrokeIsNoCapacity": {
 			build: func() *world {
 				g := group("a", offerings(smallID))
@@ -239,6 +252,32 @@ func TestScaleUp(t *testing.T) {
 				return w
 			},
 			refusal: reason.NoScaleUpGroupRecommend,
+		},
+		"LabelThatIsNone": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"team": "a b"} }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
+		},
+		"TaintWithAnUnknownEffect": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) {
+					g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Effect: "NoSchedul"}}
+				}))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
+		},
+		"NegativeWait": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{Duration: -time.Second} }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
 		},
 		"MinimumAboveMaximum": {
 			why: "the schema refuses it, but an object from before the rule must not buy either",
@@ -379,6 +418,20 @@ func TestTroubleIsExplained(t *testing.T) {
 				t.Errorf("something is bought: %v", bought(plan))
 			}
 		})
+	}
+}
+
+func TestSizeIsRememberedWhenItsNodesAreGone(t *testing.T) {
+	g := group("a", offerings(smallID))
+	w := newWorld(g)
+	w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	w.Nodes["n1"].Allocatable[corev1.ResourceCPU] = 3000
+	memory := scaling.Propose(w.Snapshot, scaling.Memory{}, noon).Memory
+	w = newWorld(g)
+	w.pending(w.shape("web", 3500, 64), 1)
+	plan := scaling.Propose(w.Snapshot, memory, noon)
+	if len(plan.Launches) > 0 {
+		t.Errorf("%v is bought for a pod that fits the estimate and not the node", bought(plan))
 	}
 }
 

@@ -132,7 +132,7 @@ func countsAsOutage(err error) bool {
 		return false
 	}
 	e := app.AsCloudError(err)
-	return e.Failure == app.OutcomeUnknown || e.Failure == app.NotMade
+	return !e.Local && (e.Failure == app.OutcomeUnknown || e.Failure == app.NotMade)
 }
 
 // request is one call.
@@ -197,10 +197,10 @@ func (c *Client) authorized(ctx context.Context, r request) (*reply, error) {
 // send makes one HTTP request within the rate limit and judges the reply.
 func (c *Client) send(ctx context.Context, r request, authorize func(http.Header)) (*reply, error) {
 	notMade := func(err error) error {
-		return &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, Message: err.Error()}
+		return &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, Message: err.Error(), Local: true}
 	}
 	if wait := c.health.pause(); wait > 0 {
-		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, RetryAfter: wait,
+		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, RetryAfter: wait, Local: true,
 			Message: "VPSie asked for fewer requests; it is tried again after the time it named"}
 	}
 	if err := c.limiter.Wait(ctx); err != nil {

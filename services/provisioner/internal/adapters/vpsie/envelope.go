@@ -28,7 +28,6 @@ type reply struct {
 	Code    json.RawMessage `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"`
-	Total   json.RawMessage `json:"total"`
 
 	// Form 2 of the login carries its tokens beside the envelope's fields, form 1 in token.
 	Token       *tokenPair `json:"token"`
@@ -66,13 +65,13 @@ func parse(endpoint string, status int, header http.Header, raw []byte) (*reply,
 	case status == http.StatusTooManyRequests:
 		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: endpoint, RetryAfter: retryAfter(header),
 			Message: "HTTP 429: too many requests"}
-	case !decoded || status >= 500 || (status >= 300 && status < 400):
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return fail(app.Unauthorized, reason.NoScaleUpUnauthorized, orStatus(message, status))
+	case !decoded || status >= 500 || (status >= 300 && status < 400) || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		if message == "" {
 			message = "reply is not what VPSie's API sends"
 		}
 		return fail(app.OutcomeUnknown, "", fmt.Sprintf("HTTP %d: %s", status, message))
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fail(app.Unauthorized, reason.NoScaleUpUnauthorized, orStatus(message, status))
 	case status < 300 && !r.Error.set:
 		return &r, nil
 	}

@@ -59,12 +59,12 @@ func (c *Client) Workers(ctx context.Context, cluster string) (app.Listing, erro
 		return app.Listing{}, malformed(endpoint, err)
 	}
 	var nodes []node
-	switch {
-	case detail.Nodes != nil:
-		nodes = *detail.Nodes
-	case detail.Slaves != nil:
-		nodes = *detail.Slaves
-	default:
+	for _, list := range []*[]node{detail.Nodes, detail.Slaves} {
+		if list != nil {
+			nodes = append(nodes, *list...)
+		}
+	}
+	if detail.Nodes == nil && detail.Slaves == nil {
 		// No list at all is not an empty one.
 		return app.Listing{}, malformed(endpoint, fmt.Errorf("cluster %q comes without its nodes", cluster))
 	}
@@ -144,10 +144,12 @@ func (c *Client) Offerings(ctx context.Context, datacenter string) ([]app.Offeri
 		SSD      number `json:"ssd"`
 		Price    number `json:"price"`
 	}
-	if !isNothing(r.Data) {
-		if err := json.Unmarshal(r.Data, &rows); err != nil {
-			return nil, malformed(endpoint, err)
-		}
+	// A datacenter without offers has an empty list; no list is an accident, not an empty shop.
+	if isNothing(r.Data) {
+		return nil, malformed(endpoint, errors.New("reply has no list of sizes"))
+	}
+	if err := json.Unmarshal(r.Data, &rows); err != nil {
+		return nil, malformed(endpoint, err)
 	}
 	offerings := make([]app.Offering, 0, len(rows))
 	for _, row := range rows {
