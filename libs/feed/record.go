@@ -212,6 +212,9 @@ type Contents struct {
 	Budgets map[string]int
 	// Arriving counts pods that the scheduler has not looked at yet.
 	Arriving int
+	// Trouble says why the contents may be behind the cluster, empty while they are not. Readers do
+	// not take such contents up, so they are stale before long.
+	Trouble string
 }
 
 // records encodes the contents by key.

@@ -68,14 +68,14 @@ func (w *Writer) Write(ctx context.Context, c *Contents) error {
 	if err != nil {
 		return err
 	}
-	if err := w.write(ctx, records, c.Arriving); err != nil {
+	if err := w.write(ctx, records, c); err != nil {
 		w.kv = nil
 		return err
 	}
 	return nil
 }
 
-func (w *Writer) write(ctx context.Context, records map[string][]byte, arriving int) error {
+func (w *Writer) write(ctx context.Context, records map[string][]byte, c *Contents) error {
 	if w.kv == nil {
 		if err := w.reopen(ctx); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (w *Writer) write(ctx context.Context, records map[string][]byte, arriving 
 			delete(w.written, key)
 		}
 	}
-	return w.end(ctx, arriving)
+	return w.end(ctx, c)
 }
 
 func (w *Writer) put(ctx context.Context, key string, body []byte) error {
@@ -127,10 +127,10 @@ func (w *Writer) delete(ctx context.Context, key string) error {
 }
 
 // end writes the meta record on the condition that the previous one is still ours.
-func (w *Writer) end(ctx context.Context, arriving int) error {
+func (w *Writer) end(ctx context.Context, c *Contents) error {
 	body, err := proto.Marshal(&feedv1.Meta{
-		Revision: w.revision + 1, Epoch: w.epoch, WrittenAt: timestamppb.Now(), Healthy: true,
-		ArrivingPods: int32(min(arriving, 1<<30)),
+		Revision: w.revision + 1, Epoch: w.epoch, WrittenAt: timestamppb.Now(), Healthy: c.Trouble == "", Message: c.Trouble,
+		ArrivingPods: int32(min(c.Arriving, 1<<30)),
 	})
 	if err != nil {
 		return fmt.Errorf("encode feed meta: %w", err)

@@ -37,6 +37,14 @@ const (
 // longer means that something, such as a quota, keeps them from being made.
 const rolloutMax = 5 * time.Second
 
+// How long after a failure of a watch the ledger counts as behind. A watch that keeps failing is tried
+// again at growing intervals, each at most four times the one before.
+const (
+	troubleMin    = 3 * time.Second
+	troubleMax    = 75 * time.Second
+	troubleGrowth = 4
+)
+
 // podEntry is what is kept of a pod.
 type podEntry struct {
 	state podState
@@ -76,6 +84,9 @@ type Ledger struct {
 	traces     map[scheduling.ShapeID]string
 	rollouts   map[types.UID]rollout
 	owned      map[types.UID]int
+	trouble    string
+	troubledAt time.Time
+	behind     time.Time
 	dirty      chan struct{}
 }
 
@@ -86,6 +97,20 @@ func NewLedger() *Ledger {
 		shapes: map[scheduling.ShapeID]*shapeEntry{}, daemonSets: map[string]scheduling.ShapeID{},
 		budgets: map[string]budgetEntry{}, traces: map[scheduling.ShapeID]string{},
 		rollouts: map[types.UID]rollout{}, owned: map[types.UID]int{}, dirty: make(chan struct{}, 1),
+	}
+}
+
+// Troubled says that a watch of the cluster failed at now, so that what the ledger holds may be behind.
+func (l *Ledger) Troubled(err error, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wait := min(troubleGrowth*now.Sub(l.troubledAt), troubleMax)
+	if l.troubledAt.IsZero() || now.Sub(l.troubledAt) > troubleMax {
+		wait = 0
+	}
+	l.trouble, l.troubledAt = err.Error(), now
+	if until := now.Add(wait + troubleMin); until.After(l.behind) {
+		l.behind = until
 	}
 }
 
@@ -304,6 +329,9 @@ func (l *Ledger) Contents(now time.Time, trace func(since time.Time, pods int) s
 		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
 		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),
 		Budgets: make(map[string]int, len(l.budgets)),
+	}
+	if now.Before(l.behind) {
+		c.Trouble = l.trouble
 	}
 	for id, entry := range l.shapes {
 		c.Shapes[id] = entry.record

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -180,6 +181,24 @@ func TestStuckRolloutIsNotWaitedFor(t *testing.T) {
 	l.SetReplicaSet(replicaSet(2), noon.Add(2*time.Minute))
 	if got := l.Contents(noon.Add(2*time.Minute), silent).Arriving; got != 2 {
 		t.Errorf("%d pods arrive after a new rollout, want 2", got)
+	}
+}
+
+func TestLostWatchIsTold(t *testing.T) {
+	l := app.NewLedger()
+	l.Troubled(errors.New("pods is forbidden"), noon)
+	if got := l.Contents(noon.Add(time.Second), silent).Trouble; got != "pods is forbidden" {
+		t.Errorf("trouble %q", got)
+	}
+	if got := l.Contents(noon.Add(5*time.Second), silent).Trouble; got != "" {
+		t.Errorf("trouble %q five seconds after a single failure", got)
+	}
+	for now, wait := noon, time.Second; wait < time.Minute; wait *= 2 {
+		now = now.Add(wait)
+		if got := l.Contents(now.Add(-time.Millisecond), silent).Trouble; got == "" && wait > 4*time.Second {
+			t.Errorf("no trouble %s after the last failure of a watch that keeps failing", wait)
+		}
+		l.Troubled(errors.New("pods is forbidden"), now)
 	}
 }
 

@@ -3,12 +3,15 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -19,9 +22,17 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
 )
 
-// CacheOptions trims what the informers keep to what shapes are made of.
-func CacheOptions() *cache.Options {
-	return &cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
+// CacheOptions trims what the informers keep to what shapes are made of, and tells the ledger when
+// one of them loses the cluster.
+func CacheOptions(ledger *app.Ledger, c clock.WithTicker) *cache.Options {
+	troubled := func(ctx context.Context, r *toolscache.Reflector, err error) {
+		toolscache.DefaultWatchErrorHandler(ctx, r, err)
+		// A watch that the server ends in an orderly way is opened again at once.
+		if !errors.Is(err, io.EOF) && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+			ledger.Troubled(err, c.Now())
+		}
+	}
+	return &cache.Options{DefaultWatchErrorHandler: troubled, DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
 		&corev1.Pod{}:        {Transform: trimPod},
 		&corev1.Node{}:       {Transform: trimNode},
 		&appsv1.ReplicaSet{}: {Transform: trimReplicaSet},
