@@ -16,8 +16,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
 
-// outageSeconds is long enough for the breaker to open, to let single calls through and to open again.
-const outageSeconds = 25
+// outageSeconds is a minute: the breaker opens, lets single calls through and opens again.
+const outageSeconds = 60
 
 // TestOutageIsSatOut lets VPSie fail while pods wait: the breaker opens, the NodeGroup says so, and
 // work resumes by itself when VPSie answers again.

@@ -71,8 +71,6 @@ type CloudError struct {
 	RetryAfter time.Duration
 	// Endpoint names the call.
 	Endpoint string
-	// Local says that we kept the call back ourselves, so that it says nothing about VPSie.
-	Local bool
 }
 
 func (e *CloudError) Error() string { return "VPSie " + e.Endpoint + ": " + e.Message }

@@ -125,14 +125,14 @@ func NewClient(c Config, metrics *Metrics, log *slog.Logger) (*Client, error) {
 // Health is how the API is doing, as the calls so far saw it.
 func (c *Client) Health() app.Health { return c.health.get() }
 
-// countsAsOutage tells what the breaker counts: no answer, 5xx, 429 and replies that say that
-// VPSie itself failed. A refusal is a working API.
+// countsAsOutage tells what the breaker counts: no answer, 5xx, 429 with the calls that its Retry-After
+// keeps back, and replies that say that VPSie itself failed. A refusal is a working API.
 func countsAsOutage(err error) bool {
 	if err == nil {
 		return false
 	}
 	e := app.AsCloudError(err)
-	return !e.Local && (e.Failure == app.OutcomeUnknown || e.Failure == app.NotMade)
+	return e.Failure == app.OutcomeUnknown || e.Failure == app.NotMade
 }
 
 // request is one call.
@@ -197,10 +197,10 @@ func (c *Client) authorized(ctx context.Context, r request) (*reply, error) {
 // send makes one HTTP request within the rate limit and judges the reply.
 func (c *Client) send(ctx context.Context, r request, authorize func(http.Header)) (*reply, error) {
 	notMade := func(err error) error {
-		return &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, Message: err.Error(), Local: true}
+		return &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, Message: err.Error()}
 	}
 	if wait := c.health.pause(); wait > 0 {
-		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, RetryAfter: wait, Local: true,
+		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, RetryAfter: wait,
 			Message: "VPSie asked for fewer requests; it is tried again after the time it named"}
 	}
 	if err := c.limiter.Wait(ctx); err != nil {
