@@ -128,12 +128,13 @@ func TestClientUnderEveryForm(t *testing.T) {
 			if err := c.buy(t, offering.ID); err != nil {
 				t.Fatal(err)
 			}
+			// A machine is bought once it is listed, which happens a moment after the request.
+			listing := c.listed(t, 1)
 			truth := c.sim.Truth()
 			if truth.Counts.Bought != 1 {
 				t.Fatalf("%d machines bought, want 1", truth.Counts.Bought)
 			}
 			bought := truth.Machines[0]
-			listing := c.listed(t, 1)
 			got := listing.Workers[0]
 			if got.Identifier != bought.Identifier || got.Hostname != bought.Hostname || got.Size != offering.Size || !listing.ShowsSizes {
 				t.Errorf("listed %+v, want %+v of size %+v", listing, bought, offering.Size)
