@@ -93,6 +93,24 @@ type ScaleUpPolicy struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	MaxNodesPerStep *int32 `json:"maxNodesPerStep,omitempty"`
+	// MaxPodsPerNode bounds the waiting pods that a plan puts on one new machine, so that the loss of one
+	// machine takes no more of them down; unset means as many as fit. kube-scheduler does not know of it.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxPodsPerNode *int32 `json:"maxPodsPerNode,omitempty"`
+}
+
+// GroupLimits are ceilings for all machines of a group together, those that leave included.
+type GroupLimits struct {
+	// CPU bounds the processors of the group's machines.
+	// +optional
+	CPU *resource.Quantity `json:"cpu,omitempty"`
+	// Memory bounds the memory of the group's machines.
+	// +optional
+	Memory *resource.Quantity `json:"memory,omitempty"`
+	// MonthlyCost bounds the price of the group's machines in US dollars a month.
+	// +optional
+	MonthlyCost *resource.Quantity `json:"monthlyCost,omitempty"`
 }
 
 // ScaleDownPolicy bounds shrinking.
@@ -171,6 +189,9 @@ type NodeGroupSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	ScaleDown ScaleDownPolicy `json:"scaleDown,omitempty"`
+	// Limits are ceilings for the group's machines together, besides maxNodes.
+	// +optional
+	Limits GroupLimits `json:"limits,omitempty,omitzero"`
 }
 
 // DecisionSummary is the short form of a decision record kept on the NodeGroup.

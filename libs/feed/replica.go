@@ -40,20 +40,21 @@ type State struct {
 	Pending    map[scheduling.ShapeID]*Pending
 	DaemonSets map[string]scheduling.ShapeID
 	Budgets    map[string]int
+	Namespaces map[string]map[string]string
 	Arriving   int
 }
 
 func newState() *State {
 	return &State{
 		Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*Node{}, Pending: map[scheduling.ShapeID]*Pending{},
-		DaemonSets: map[string]scheduling.ShapeID{}, Budgets: map[string]int{},
+		DaemonSets: map[string]scheduling.ShapeID{}, Budgets: map[string]int{}, Namespaces: map[string]map[string]string{},
 	}
 }
 
 func (s *State) clone() *State {
 	c := *s
 	c.Items, c.Nodes, c.Pending = maps.Clone(s.Items), maps.Clone(s.Nodes), maps.Clone(s.Pending)
-	c.DaemonSets, c.Budgets = maps.Clone(s.DaemonSets), maps.Clone(s.Budgets)
+	c.DaemonSets, c.Budgets, c.Namespaces = maps.Clone(s.DaemonSets), maps.Clone(s.Budgets), maps.Clone(s.Namespaces)
 	return &c
 }
 
@@ -243,17 +244,23 @@ func (s *State) apply(key string, body []byte, deleted bool) error {
 	var err error
 	switch kind + "." {
 	case prefixShape:
-		err = put(s.Items, scheduling.ShapeID(name), body, deleted, func(m *feedv1.Shape) *scheduling.Item {
-			return scheduling.NewItem(scheduling.ShapeID(name), decodeShape(m))
+		err = put(s.Items, scheduling.ShapeID(name), body, deleted, func(m *feedv1.Shape) (*scheduling.Item, error) {
+			shape, err := decodeShape(m)
+			if err != nil {
+				return nil, err
+			}
+			return scheduling.NewItem(scheduling.ShapeID(name), shape), nil
 		})
 	case prefixNode:
-		err = put(s.Nodes, name, body, deleted, decodeNode)
+		err = put(s.Nodes, name, body, deleted, sure(decodeNode))
 	case prefixPending:
-		err = put(s.Pending, scheduling.ShapeID(name), body, deleted, decodePending)
+		err = put(s.Pending, scheduling.ShapeID(name), body, deleted, sure(decodePending))
 	case prefixDaemonSet:
-		err = put(s.DaemonSets, name, body, deleted, func(m *feedv1.DaemonSet) scheduling.ShapeID { return scheduling.ShapeID(m.GetShape()) })
+		err = put(s.DaemonSets, name, body, deleted, sure(func(m *feedv1.DaemonSet) scheduling.ShapeID { return scheduling.ShapeID(m.GetShape()) }))
 	case prefixBudget:
-		err = put(s.Budgets, name, body, deleted, func(m *feedv1.Budget) int { return int(m.GetDisruptionsAllowed()) })
+		err = put(s.Budgets, name, body, deleted, sure(func(m *feedv1.Budget) int { return int(m.GetDisruptionsAllowed()) }))
+	case prefixNamespace:
+		err = put(s.Namespaces, name, body, deleted, sure((*feedv1.Namespace).GetLabels))
 	}
 	if err != nil {
 		return fmt.Errorf("decode feed record %s: %w", key, err)
@@ -267,7 +274,7 @@ type message[M any] interface {
 	proto.Message
 }
 
-func put[K comparable, V any, M any, P message[M]](into map[K]V, key K, body []byte, deleted bool, decode func(P) V) error {
+func put[K comparable, V any, M any, P message[M]](into map[K]V, key K, body []byte, deleted bool, decode func(P) (V, error)) error {
 	if deleted {
 		delete(into, key)
 		return nil
@@ -276,6 +283,15 @@ func put[K comparable, V any, M any, P message[M]](into map[K]V, key K, body []b
 	if err := proto.Unmarshal(body, m); err != nil {
 		return err
 	}
-	into[key] = decode(m)
+	value, err := decode(m)
+	if err != nil {
+		return err
+	}
+	into[key] = value
 	return nil
+}
+
+// sure makes a decoder of one that cannot fail.
+func sure[P, V any](decode func(P) V) func(P) (V, error) {
+	return func(m P) (V, error) { return decode(m), nil }
 }

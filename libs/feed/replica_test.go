@@ -25,10 +25,10 @@ func TestPodsAreNeitherDoubledNorLost(t *testing.T) {
 	id, record := encode(t, shape(100))
 	c := &feed.Contents{
 		Shapes: map[scheduling.ShapeID]*feedv1.Shape{id: record}, Nodes: map[string]*feed.Node{},
-		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: pods, Oldest: noon}},
+		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: pods}},
 	}
 	place := func(node string, count int) {
-		c.Nodes[node] = &feed.Node{Name: node, Pods: map[scheduling.ShapeID]int{id: count}, CreatedAt: noon}
+		c.Nodes[node] = &feed.Node{Name: node, Pods: map[scheduling.ShapeID]int{id: count}}
 	}
 	for i := range nodeCount {
 		place(fmt.Sprintf("node-%d", i), 0)
@@ -64,7 +64,7 @@ func TestPodsAreNeitherDoubledNorLost(t *testing.T) {
 		}
 		delete(c.Pending, id)
 		if waiting > 0 {
-			c.Pending[id] = &feed.Pending{Count: waiting, Oldest: noon}
+			c.Pending[id] = &feed.Pending{Count: waiting}
 		}
 		c.Arriving = batch + 1 // the revision of this batch
 		write(t, writer, c)

@@ -23,10 +23,7 @@ import (
 // patience is how long a condition may take on a slow machine.
 const patience = time.Minute
 
-var (
-	discard = slog.New(slog.DiscardHandler)
-	noon    = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-)
+var discard = slog.New(slog.DiscardHandler)
 
 // startServer starts a server that has the feed's bucket.
 func startServer(t *testing.T) (*bustest.Server, jetstream.JetStream) {

@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 )
@@ -48,7 +46,17 @@ type Writer struct {
 	sequence uint64
 	// metaSequence is that of our last meta record; the bucket has no other as long as it is ours.
 	metaSequence uint64
-	written      map[string][]byte
+	// written is what the bucket holds, or will when the batch has ended.
+	written map[string]*writtenRecord
+	// batch numbers the calls of Write, so that records which are no longer there are found.
+	batch uint64
+}
+
+// writtenRecord is one record as it was written last. A nil body is one that somebody else wrote.
+type writtenRecord struct {
+	source any
+	body   []byte
+	batch  uint64
 }
 
 // NewWriter returns a writer to the bucket that open finds.
@@ -61,48 +69,75 @@ func OpenBucket(js jetstream.JetStream, bucket string) func(ctx context.Context)
 	return func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, bucket) }
 }
 
-// Write brings the bucket to the contents and ends the batch. Only differences are written; after
-// an error or a wipe everything is, under a new epoch.
+// Write brings the bucket to the contents and ends the batch. Only differences are encoded and
+// written; after an error or a wipe everything is, under a new epoch.
 func (w *Writer) Write(ctx context.Context, c *Contents) error {
-	records, err := c.records()
-	if err != nil {
-		return err
-	}
-	if err := w.write(ctx, records, c); err != nil {
+	if err := w.write(ctx, c); err != nil {
 		w.kv = nil
 		return err
 	}
 	return nil
 }
 
-func (w *Writer) write(ctx context.Context, records map[string][]byte, c *Contents) error {
+func (w *Writer) write(ctx context.Context, c *Contents) error {
 	if w.kv == nil {
 		if err := w.reopen(ctx); err != nil {
 			return err
 		}
 	}
-	changed := make([]string, 0, 16)
-	for key, body := range records {
-		if old := w.written[key]; old == nil || !bytes.Equal(old, body) {
+	changed, gone, err := w.compare(c)
+	if err != nil {
+		return err
+	}
+	for _, key := range changed {
+		if err := w.put(ctx, key, w.written[key].body); err != nil {
+			return fmt.Errorf("write feed record %s: %w", key, err)
+		}
+	}
+	for _, key := range gone {
+		if err := w.delete(ctx, key); err != nil {
+			return fmt.Errorf("delete feed record %s: %w", key, err)
+		}
+		delete(w.written, key)
+	}
+	return w.end(ctx, c)
+}
+
+// compare notes the contents as written and returns, in order, the keys for which that is not so yet.
+func (w *Writer) compare(c *Contents) (changed, gone []string, err error) {
+	w.batch++
+	err = c.visit(func(key string, source any, encode func() proto.Message) error {
+		record := w.written[key]
+		if record == nil {
+			record = &writtenRecord{}
+			w.written[key] = record
+		}
+		record.batch = w.batch
+		if source != nil && source == record.source {
+			return nil
+		}
+		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(encode())
+		if err != nil {
+			return fmt.Errorf("encode feed record %s: %w", key, err)
+		}
+		if record.body == nil || !bytes.Equal(record.body, body) {
 			changed = append(changed, key)
+			record.body = body
+		}
+		record.source = source
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for key, record := range w.written {
+		if record.batch != w.batch {
+			gone = append(gone, key)
 		}
 	}
 	slices.Sort(changed)
-	for _, key := range changed {
-		if err := w.put(ctx, key, records[key]); err != nil {
-			return fmt.Errorf("write feed record %s: %w", key, err)
-		}
-		w.written[key] = records[key]
-	}
-	for _, key := range slices.Sorted(maps.Keys(w.written)) {
-		if _, ok := records[key]; !ok {
-			if err := w.delete(ctx, key); err != nil {
-				return fmt.Errorf("delete feed record %s: %w", key, err)
-			}
-			delete(w.written, key)
-		}
-	}
-	return w.end(ctx, c)
+	slices.Sort(gone)
+	return changed, gone, nil
 }
 
 func (w *Writer) put(ctx context.Context, key string, body []byte) error {
@@ -129,8 +164,7 @@ func (w *Writer) delete(ctx context.Context, key string) error {
 // end writes the meta record on the condition that the previous one is still ours.
 func (w *Writer) end(ctx context.Context, c *Contents) error {
 	body, err := proto.Marshal(&feedv1.Meta{
-		Revision: w.revision + 1, Epoch: w.epoch, WrittenAt: timestamppb.Now(), Healthy: c.Trouble == "", Message: c.Trouble,
-		ArrivingPods: int32(min(c.Arriving, 1<<30)),
+		Revision: w.revision + 1, Epoch: w.epoch, Healthy: c.Trouble == "", Message: c.Trouble, ArrivingPods: bounded(c.Arriving),
 	})
 	if err != nil {
 		return fmt.Errorf("encode feed meta: %w", err)
@@ -169,7 +203,7 @@ func (w *Writer) reopen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open feed bucket: %w", err)
 	}
-	w.epoch, w.written, w.metaSequence = ulid.Make().String(), map[string][]byte{}, 0
+	w.epoch, w.written, w.metaSequence = ulid.Make().String(), map[string]*writtenRecord{}, 0
 	// The number comes first, so that what is written during the listing is noticed.
 	if w.sequence, err = lastSequence(ctx, kv); err != nil {
 		return err
@@ -225,7 +259,7 @@ func (w *Writer) list(ctx context.Context, kv jetstream.KeyValue) error {
 			case entry.Key() == keyMeta:
 				w.metaSequence = entry.Revision()
 			default:
-				w.written[entry.Key()] = nil
+				w.written[entry.Key()] = &writtenRecord{}
 			}
 		}
 	}

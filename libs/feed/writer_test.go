@@ -19,7 +19,7 @@ import (
 func nodes(cores map[string]int64) *feed.Contents {
 	c := &feed.Contents{Nodes: map[string]*feed.Node{}}
 	for name, n := range cores {
-		c.Nodes[name] = &feed.Node{Name: name, Allocatable: scheduling.Resources{corev1.ResourceCPU: 1000 * n}, CreatedAt: noon}
+		c.Nodes[name] = &feed.Node{Name: name, Allocatable: scheduling.Resources{corev1.ResourceCPU: 1000 * n}}
 	}
 	return c
 }

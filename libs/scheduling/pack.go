@@ -2,12 +2,11 @@ package scheduling
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 )
 
@@ -26,20 +25,71 @@ type Option struct {
 	// Weight ranks groups before price; higher first.
 	Weight       int32
 	MonthlyPrice money.Micros
-	// Empty is the node that buying one would bring.
-	Empty *Bin
+	// MilliCPU and MemoryBytes are the machine's size, which limits count.
+	MilliCPU, MemoryBytes int64
+	// Empty is the node that buying one would bring; its name is the stem of theirs.
+	Empty *Node
 }
+
+// Limit bounds what one plan buys for a group. A negative field does not bound.
+type Limit struct {
+	Nodes        int
+	MilliCPU     int64
+	MemoryBytes  int64
+	MonthlyPrice money.Micros
+}
+
+// Unlimited bounds nothing.
+var Unlimited = Limit{Nodes: -1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}
+
+// Problem is what Pack solves.
+type Problem struct {
+	// State holds the nodes that are there; pods can go to those of Existing.
+	State    *State
+	Existing []int
+	// Launching are the nodes on their way. kube-scheduler does not know of them yet, so they join the state once
+	// the existing nodes have taken what they can.
+	Launching []*Node
+	Demands   []Demand
+	Options   []*Option
+	// Limits are the bounds of each group; a group without an entry buys nothing.
+	Limits map[string]Limit
+	// SoftShare is how much more, in percent, a plan may cost for granting what pods only prefer.
+	SoftShare int
+	// Effort bounds the search for a cheaper plan, in steps of some 20 ns; zero means EffortDefault. It is
+	// no time, so that the same input always gives the same plan.
+	Effort int
+}
+
+// EffortDefault is the search that a plan is worth: about a fifth of a second.
+const EffortDefault = 7_000_000
+
+// SoftShareDefault is how much more a plan may cost for preferences, in percent.
+const SoftShareDefault = 5
 
 // Purchase is one machine to buy and what it is for.
 type Purchase struct {
 	Option *Option
-	Bin    *Bin
+	// Node is the machine's index in the state.
+	Node int
+	// Pods counts the pods, by shape, that the plan puts on it.
+	Pods map[ShapeID]int
+}
+
+// Placement puts pods on a node. Placements are in an order in which kube-scheduler could bind the pods.
+type Placement struct {
+	Item  *Item
+	Node  int
+	Count int
+	// After is how many of the purchases are there when it is made.
+	After int
 }
 
 // Packing is the answer to a batch of demands.
 type Packing struct {
-	// Purchases are the machines to buy, in the order in which they were chosen.
-	Purchases []Purchase
+	// Purchases are the machines to buy.
+	Purchases  []Purchase
+	Placements []Placement
 	// OnExisting and OnLaunching count pods, by shape, that nodes already there or on their way serve.
 	OnExisting, OnLaunching map[ShapeID]int
 	// Served counts pods, by shape, that the purchases serve.
@@ -48,206 +98,316 @@ type Packing struct {
 	Left map[ShapeID]int
 }
 
-// Pack finds room for every demand: on existing nodes first, then on those being launched, then
-// on the cheapest machines to buy within limits, which bound the purchases of each group. Existing
-// and launching bins are changed; options are not.
+// MonthlyPrice is the price of all purchases together.
+func (p *Packing) MonthlyPrice() money.Micros {
+	sum := money.Micros(0)
+	for i := range p.Purchases {
+		sum += p.Purchases[i].Option.MonthlyPrice
+	}
+	return sum
+}
+
+// Pack finds room for every demand: on existing nodes first, then on those being launched, then on the
+// cheapest machines to buy within limits. The state is left as it is once all of that has happened.
 //
-// Purchases are chosen greedily: of all options of the highest weight that serve anything, the one
-// with the lowest price for the share of it that first-fit-decreasing fills; a choice is repeated
-// while the demand for the same pattern lasts. Each machine is then exchanged for the cheapest one
-// that holds the same pods.
-func Pack(demands []Demand, existing, launching []*Bin, options []*Option, limits map[string]int) Packing {
-	p := packer{options: options, limits: map[string]int{}, result: Packing{
+// Groups of a higher weight are bought from first. Purchases are planned for the whole batch at once: pods
+// that are alike for machines are packed as counts by column generation (see cover), topology domains being
+// chosen before; every placement is then made by kube-scheduler's rules, and what those refuse is packed
+// machine by machine. The result depends on the arguments alone, not on the order of demands or options.
+func Pack(p Problem) Packing {
+	k := packer{Problem: p, state: p.State, limits: maps.Clone(p.Limits), result: Packing{
 		OnExisting: map[ShapeID]int{}, OnLaunching: map[ShapeID]int{}, Served: map[ShapeID]int{}, Left: map[ShapeID]int{},
 	}}
-	for group, limit := range limits {
-		p.limits[group] = limit
+	if k.Effort == 0 {
+		k.Effort = EffortDefault
 	}
-	p.demands = slices.Clone(demands)
-	slices.SortStableFunc(p.demands, byDecreasingSize)
-	p.fill(existing, p.result.OnExisting)
-	p.fill(launching, p.result.OnLaunching)
-	p.buy()
-	for _, d := range p.demands {
+	for _, d := range p.Demands {
 		if d.Count > 0 {
-			p.result.Left[d.Item.ID] += d.Count
+			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.know(d.Item), count: d.Count})
 		}
 	}
-	return p.result
+	slices.SortStableFunc(k.demands, func(a, b *demand) int { return byDecreasingSize(a.item, b.item) })
+	k.servePlanned(p.Existing, k.result.OnExisting)
+	k.serve(p.Existing, k.result.OnExisting)
+	for _, n := range p.Launching {
+		k.launching = append(k.launching, p.State.AddNode(n))
+	}
+	k.servePlanned(k.launching, k.result.OnLaunching)
+	k.serve(k.launching, k.result.OnLaunching)
+	var plan *draft
+	for _, tier := range tiers(p.Options) {
+		plan = k.buy(tier, plan)
+	}
+	if plan != nil {
+		k.commit(plan)
+	}
+	for _, d := range k.demands {
+		if d.count > 0 {
+			k.result.Left[d.item.ID] += d.count
+		}
+	}
+	return k.result
 }
 
-// byDecreasingSize orders by priority, then by size at a price ratio of four GiB to one core,
-// then by id so that the order is total.
-func byDecreasingSize(a, b Demand) int {
-	return cmp.Or(
-		cmp.Compare(b.Item.Shape.Priority, a.Item.Shape.Priority),
-		cmp.Compare(weigh(b.Item.Shape.Requests), weigh(a.Item.Shape.Requests)),
-		cmp.Compare(a.Item.ID, b.Item.ID),
-	)
-}
-
-// weigh is the size of a set of resources in thousandths of a core, a GiB of memory counting for
-// a third of one: the ratio at which VPSie's sizes are priced.
-func weigh(r Resources) int64 {
-	return r[corev1.ResourceCPU] + r[corev1.ResourceMemory]*1000/(3<<30)
+// demand is pods of one item that still wait.
+type demand struct {
+	item  *Item
+	is    *itemState
+	count int
 }
 
 type packer struct {
-	demands []Demand
-	options []*Option
-	limits  map[string]int
-	result  Packing
+	Problem
+	state     *State
+	launching []int
+	demands   []*demand
+	limits    map[string]Limit
+	result    Packing
 }
 
-func (p *packer) fill(bins []*Bin, placed map[ShapeID]int) {
-	for i := range p.demands {
-		d := &p.demands[i]
-		for _, bin := range bins {
-			if d.Count == 0 {
+// tiers are the options by weight, the highest first, each in the order of their price.
+func tiers(options []*Option) [][]*Option {
+	sorted := slices.Clone(options)
+	slices.SortStableFunc(sorted, func(a, b *Option) int {
+		return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice),
+			cmp.Compare(a.Group, b.Group), cmp.Compare(a.Offering, b.Offering), cmp.Compare(a.Empty.Name, b.Empty.Name))
+	})
+	var out [][]*Option
+	for i, o := range sorted {
+		if i == 0 || o.Weight != sorted[i-1].Weight {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], o)
+	}
+	return out
+}
+
+// serve places demands on nodes, where their wishes are granted first and on the rest then.
+func (k *packer) serve(nodes []int, placed map[ShapeID]int) {
+	if len(nodes) == 0 {
+		return
+	}
+	for again := true; again; {
+		again = false
+		for _, d := range k.demands {
+			before := d.count
+			if wishful := d.item.insist(^wishSet(0)); wishful != d.item {
+				k.serveOne(d, k.state.know(wishful), nodes, placed)
+			}
+			k.serveOne(d, d.is, nodes, placed)
+			// Where one pod of an affinity is, others may follow.
+			again = again || d.count < before && k.hasAffine()
+		}
+	}
+}
+
+func (k *packer) hasAffine() bool {
+	return slices.ContainsFunc(k.demands, func(d *demand) bool { return d.count > 0 && len(d.item.affine) > 0 })
+}
+
+// servePlanned places pods on the nodes that were bought for them, in as many passes as their rules ask for.
+// Without it a plan that is carried out would not be found again, and more would be bought.
+func (k *packer) servePlanned(nodes []int, placed map[ShapeID]int) {
+	left := map[int]map[ShapeID]int{}
+	var planned []int
+	for _, node := range nodes {
+		if p := k.state.nodes[node].Planned; len(p) > 0 {
+			left[node] = maps.Clone(p)
+			for id := range p {
+				left[node][id] -= k.state.podsOf(id, node)
+			}
+			planned = append(planned, node)
+		}
+	}
+	for progress := true; progress; {
+		progress = false
+		for _, d := range k.demands {
+			for _, node := range planned {
+				n := min(left[node][d.item.ID], d.count)
+				if n <= 0 {
+					continue
+				}
+				put := k.state.fill(d.is, node, n)
+				if put == 0 {
+					continue
+				}
+				k.result.Placements = append(k.result.Placements, Placement{Item: d.item, Node: node, Count: put})
+				placed[d.item.ID] += put
+				left[node][d.item.ID] -= put
+				d.count -= put
+				progress = true
+			}
+		}
+	}
+}
+
+// serveOne places a demand by the rules of a variant of its item.
+func (k *packer) serveOne(d *demand, variant *itemState, nodes []int, placed map[ShapeID]int) {
+	var found []Placement
+	k.state.Try(func() bool {
+		found = k.state.spreadOut(variant, nodes, d.count)
+		return variant == d.is
+	})
+	for _, p := range found {
+		if variant != d.is {
+			k.state.put(d.is, p.Node, int32(p.Count))
+		}
+		p.Item = d.item
+		k.result.Placements = append(k.result.Placements, p)
+		placed[d.item.ID] += p.Count
+		d.count -= p.Count
+	}
+}
+
+// spreadOut places up to n pods of an item on nodes, in passes, since a pod in one topology domain can
+// make room for one in another.
+func (s *State) spreadOut(is *itemState, nodes []int, n int) []Placement {
+	var out []Placement
+	for progress := true; progress && n > 0; {
+		progress = false
+		for _, node := range nodes {
+			if n == 0 {
 				break
 			}
-			if bin.Room(d.Item.Shape) == 0 || !bin.Admits(d.Item).OK() {
-				continue
-			}
-			n := bin.Place(d.Item, d.Count)
-			d.Count -= n
-			placed[d.Item.ID] += n
-		}
-	}
-}
-
-func (p *packer) buy() {
-	tiers := map[int32][]*Option{}
-	var weights []int32
-	for _, option := range p.options {
-		if len(tiers[option.Weight]) == 0 {
-			weights = append(weights, option.Weight)
-		}
-		tiers[option.Weight] = append(tiers[option.Weight], option)
-	}
-	slices.SortFunc(weights, func(a, b int32) int { return cmp.Compare(b, a) })
-	for _, weight := range weights {
-		tier := tiers[weight]
-		slices.SortFunc(tier, func(a, b *Option) int {
-			return cmp.Or(cmp.Compare(a.MonthlyPrice, b.MonthlyPrice), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Offering, b.Offering))
-		})
-		for p.buyPattern(tier) {
-		}
-	}
-}
-
-// buyPattern buys the best machine of a tier as often as the demand for its pattern lasts. It
-// reports whether anything was bought, so every call but the last lowers the demand.
-func (p *packer) buyPattern(tier []*Option) bool {
-	var best *Option
-	var bestBin *Bin
-	var bestScore float64
-	for _, option := range tier {
-		if p.limits[option.Group] <= 0 {
-			continue
-		}
-		bin := p.pattern(option)
-		if len(bin.Placed) == 0 {
-			continue
-		}
-		var value int64
-		for _, d := range p.demands {
-			if n := bin.Placed[d.Item.ID]; n > 0 {
-				value += int64(n) * max(weigh(d.Item.Shape.Requests), 1)
+			if put := s.fill(is, node, n); put > 0 {
+				out = append(out, Placement{Item: is.Item, Node: node, Count: put})
+				n -= put
+				progress = !is.isFree()
 			}
 		}
-		score := float64(option.MonthlyPrice) / float64(value)
-		if best == nil || score < bestScore {
-			best, bestBin, bestScore = option, bin, score
-		}
 	}
+	return out
+}
+
+// buy plans the purchases of one tier on top of what earlier tiers buy, without wishes and then with as many as its
+// price allows.
+func (k *packer) buy(options []*Option, prior *draft) *draft {
+	if k.waiting(prior) == 0 {
+		return prior
+	}
+	best := k.draft(options, 0, prior)
 	if best == nil {
-		return false
+		return prior
 	}
-	times := p.limits[best.Group]
-	for _, d := range p.demands {
-		if n := bestBin.Placed[d.Item.ID]; n > 0 {
-			times = min(times, d.Count/n)
-		}
-	}
-	for range times {
-		option, bin := p.cheapestFor(tier, best, bestBin)
-		p.result.Purchases = append(p.result.Purchases, Purchase{Option: option, Bin: bin})
-		p.limits[option.Group]--
-	}
-	for i := range p.demands {
-		d := &p.demands[i]
-		if n := bestBin.Placed[d.Item.ID] * times; n > 0 {
-			d.Count -= n
-			p.result.Served[d.Item.ID] += n
-		}
-	}
-	return times > 0
-}
-
-// pattern fills one new machine by first-fit-decreasing.
-func (p *packer) pattern(option *Option) *Bin {
-	bin := option.Empty.Clone()
-	for _, d := range p.demands {
-		if d.Count > 0 && bin.Room(d.Item.Shape) > 0 && bin.Admits(d.Item).OK() {
-			bin.Place(d.Item, d.Count)
-		}
-	}
-	return bin
-}
-
-// cheapestFor returns the cheapest option that holds the pods of bin. tier is ordered by price.
-func (p *packer) cheapestFor(tier []*Option, chosen *Option, bin *Bin) (*Option, *Bin) {
-	for _, option := range tier {
-		if option.MonthlyPrice >= chosen.MonthlyPrice {
-			break
-		}
-		if p.limits[option.Group] <= 0 {
+	most := best.cost + best.cost/100*float64(k.SoftShare)
+	granted := wishSet(0)
+	for kind := range wishCount {
+		set := granted | 1<<kind
+		if !k.isWished(kind, options) || k.isTooDear(set, options, most) {
 			continue
 		}
-		smaller := option.Empty.Clone()
-		fits := true
-		for _, d := range p.demands {
-			if n := bin.Placed[d.Item.ID]; n > 0 && (!smaller.Admits(d.Item).OK() || smaller.Place(d.Item, n) < n) {
-				fits = false
-				break
-			}
-		}
-		if fits {
-			return option, smaller
-		}
-	}
-	return chosen, bin.Clone()
-}
-
-// Judge says why an empty machine of an option does not take one pod of a shape. The zero
-// Verdict means that it does.
-func Judge(item *Item, option *Option) Verdict {
-	if item.Shape.Unjudged != "" {
-		return Verdict{item.Shape.Unjudged, "the pod has a constraint that is not evaluated yet, so no machine is bought on a guess"}
-	}
-	if v := option.Empty.Admits(item); !v.OK() {
-		return v
-	}
-	if v := option.Empty.Missing(item.Shape); !v.OK() {
-		v.Message = fmt.Sprintf("a new %s is %s", option.OfferingName, v.Message)
-		return v
-	}
-	return Verdict{}
-}
-
-// mismatches are the refusals by which a machine would not take the pod, the nearest to success
-// first. Every other refusal is nearer: the machine would do, and something else forbids it.
-var mismatches = []reason.Code{reason.NoScaleUpResources, reason.NoScaleUpSelector, reason.NoScaleUpTaint}
-
-// Nearest returns the refusal that is nearest to success, so that the most helpful one of many can
-// be shown; of equals the first.
-func Nearest(verdicts []Verdict) Verdict {
-	best, bestRank := Verdict{}, len(mismatches)
-	for _, v := range verdicts {
-		if rank := slices.Index(mismatches, v.Code); rank < bestRank {
-			best, bestRank = v, rank
+		if d := k.draft(options, set, prior); d != nil && d.served >= best.served && d.cost <= most*(1+epsilon) {
+			best, granted = d, set
 		}
 	}
 	return best
+}
+
+// waiting counts the pods that a draft leaves.
+func (k *packer) waiting(d *draft) int {
+	n := 0
+	for _, d := range k.demands {
+		n += d.count
+	}
+	if d != nil {
+		n -= d.served
+	}
+	return n
+}
+
+func (k *packer) isWished(kind wish, options []*Option) bool {
+	if kind == wishTaint {
+		some, all := false, true
+		for _, o := range options {
+			soft := slices.ContainsFunc(o.Empty.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
+			some, all = some || soft, all && soft
+		}
+		return some && !all
+	}
+	return slices.ContainsFunc(k.demands, func(d *demand) bool { return d.count > 0 && slices.Contains(d.item.wishes, kind) })
+}
+
+// isTooDear reports whether granting wishes costs more than most for certain: so many machines at the lowest
+// price would be needed for pods that want a machine of their own.
+func (k *packer) isTooDear(set wishSet, options []*Option, most float64) bool {
+	for _, d := range k.demands {
+		variant := d.item.insist(set)
+		if d.count == 0 || variant == d.item {
+			continue
+		}
+		perNode := perNodeMax(variant)
+		nodes := (d.count + perNode - 1) / perNode
+		if float64(nodes-k.state.Len())*float64(options[0].MonthlyPrice) > most {
+			return true
+		}
+	}
+	return false
+}
+
+// perNodeMax is how many pods of an item its own rules allow on a new node at most.
+func perNodeMax(item *Item) int {
+	most := 1 << 30
+	for i := range item.spread {
+		if t := &item.spread[i]; t.TopologyKey == corev1.LabelHostname && t.matches(item, item.Shape.Namespace) {
+			most = min(most, int(t.MaxSkew))
+		}
+	}
+	for i := range item.repels {
+		if t := &item.repels[i]; t.key == corev1.LabelHostname && t.matches(item, nil) {
+			most = 1
+		}
+	}
+	return most
+}
+
+// commit makes a draft's purchases and placements for good.
+func (k *packer) commit(d *draft) {
+	first := k.state.Len()
+	for _, m := range d.machines {
+		node := k.state.AddNode(m.node)
+		k.result.Purchases = append(k.result.Purchases, Purchase{Option: m.option, Node: node, Pods: map[ShapeID]int{}})
+		k.limits[m.option.Group] = k.limits[m.option.Group].Less(m.option)
+	}
+	of := make(map[int]int, len(d.machines))
+	for i, m := range d.machines {
+		of[m.index] = first + i
+	}
+	base := len(k.result.Purchases) - len(d.machines)
+	for _, p := range d.placements {
+		node, bought := of[p.node]
+		if !bought {
+			node = p.node
+		}
+		k.state.put(p.demand.is, node, int32(p.count))
+		k.result.Placements = append(k.result.Placements, Placement{p.demand.item, node, p.count, len(k.result.Purchases)})
+		p.demand.count -= p.count
+		if bought {
+			k.result.Purchases[base+node-first].Pods[p.demand.item.ID] += p.count
+			k.result.Served[p.demand.item.ID] += p.count
+		} else {
+			k.result.OnExisting[p.demand.item.ID] += p.count
+		}
+	}
+}
+
+// Allows reports whether one more machine of an option keeps within the limit.
+func (l Limit) Allows(o *Option) bool {
+	return l.Nodes != 0 && fitsBound(l.MilliCPU, o.MilliCPU) && fitsBound(l.MemoryBytes, o.MemoryBytes) &&
+		fitsBound(int64(l.MonthlyPrice), int64(o.MonthlyPrice))
+}
+
+func fitsBound(bound, amount int64) bool { return bound < 0 || amount <= bound }
+
+// Less is what remains of the limit after one machine of an option.
+func (l Limit) Less(o *Option) Limit {
+	take := func(bound, amount int64) int64 {
+		if bound < 0 {
+			return bound
+		}
+		return max(bound-amount, 0)
+	}
+	return Limit{
+		Nodes: int(take(int64(l.Nodes), 1)), MilliCPU: take(l.MilliCPU, o.MilliCPU), MemoryBytes: take(l.MemoryBytes, o.MemoryBytes),
+		MonthlyPrice: money.Micros(take(int64(l.MonthlyPrice), int64(o.MonthlyPrice))),
+	}
 }

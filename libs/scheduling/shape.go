@@ -67,23 +67,61 @@ func Utilization(requests, allocatable Resources) int64 {
 type ShapeID string
 
 // Shape is everything about a pod that matters for scheduling and disruption. Pods of one shape
-// are interchangeable.
+// are interchangeable. It is not changed once made.
 type Shape struct {
+	Namespace string
+	// Labels are those of the pod's labels that a selector somewhere may refer to.
+	Labels map[string]string
 	// Requests include one unit of the pods resource.
 	Requests     Resources
 	NodeSelector map[string]string
-	// Affinity is the required node affinity; nil does not restrict.
-	Affinity    *corev1.NodeSelector
+	// Affinity is all of the pod's affinity, required and preferred, to nodes and to pods; nil when it
+	// has none. The matchLabelKeys of its terms are part of their selectors.
+	Affinity    *corev1.Affinity
 	Tolerations []corev1.Toleration
-	Priority    int32
+	// Spread are the topology spread constraints, the cluster's defaults where the pod has none. Their
+	// matchLabelKeys are part of their selectors.
+	Spread []corev1.TopologySpreadConstraint
+	// SpreadByDefault says that Spread are the cluster's defaults, which nobody asked for by name.
+	SpreadByDefault bool
+	// HostPorts are the ports of the node that the pod takes.
+	HostPorts []HostPort
+	// Volumes are those that say something about the node, one entry a claim.
+	Volumes  []Volume
+	Priority int32
 	// OwnerKind is the kind of the controller, empty for a bare pod.
 	OwnerKind string
 	// Protection forbids eviction, empty where eviction is allowed.
 	Protection reason.Code
+	// Terminating pods still take their room, but topology spread does not count them.
+	Terminating bool
 	// Unjudged says why the engine cannot judge such a pod, empty where it can.
 	Unjudged reason.Code
 	// Budgets are the PodDisruptionBudgets, as namespace/name in order, that cover such a pod.
 	Budgets []string
+}
+
+// HostPort is a port of the node that a pod takes. IP is empty for every address of the node.
+type HostPort struct {
+	IP       string
+	Protocol corev1.Protocol
+	Port     int32
+}
+
+// Volume is what a persistent volume claim of a pod says about the node.
+type Volume struct {
+	// Driver is the CSI driver that attaches the volume, empty where none counts attachments.
+	Driver string
+	// Handle names a volume that more than one pod uses, so that a node attaches it once for all of
+	// them; empty for a volume that one pod alone uses.
+	Handle string
+	// Exclusive says that the access mode lets only one pod in the cluster use the volume named by Handle.
+	Exclusive bool
+	// Waits says that the volume named by Handle is made where the first pod that uses it runs.
+	Waits bool
+	// Topology is where the volume can be used or made: the bound volume's node affinity, or the
+	// topologies that the storage class allows. Nil does not restrict.
+	Topology *corev1.NodeSelector
 }
 
 // Owner kinds that get special treatment.
@@ -94,19 +132,33 @@ const (
 
 // Keys by which users of other autoscalers protect pods; the most protective reading wins.
 const (
-	annotationSafeToEvict             = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-	annotationDoNotDisrupt            = "karpenter.sh/do-not-disrupt"
-	annotationScaleDownDisabled       = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
-	annotationSafeLocalVolumes        = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
-	namespaceSystem                   = "kube-system"
-	valueTrue                         = "true"
-	valueFalse                        = "false"
-	priorityCutOff              int32 = -10
+	annotationSafeToEvict       = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+	annotationDoNotDisrupt      = "karpenter.sh/do-not-disrupt"
+	annotationScaleDownDisabled = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+	annotationSafeLocalVolumes  = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+	namespaceSystem             = "kube-system"
+	valueTrue                   = "true"
+	valueFalse                  = "false"
 )
 
-// ShapeOf returns the shape of a pod that the given budgets cover.
-func ShapeOf(pod *corev1.Pod, budgets []string) Shape {
-	requests := ResourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+// PodContext is what a pod's shape depends on besides the pod. The zero value keeps every label.
+type PodContext struct {
+	// Budgets are the PodDisruptionBudgets, as namespace/name in order, that cover the pod.
+	Budgets []string
+	// KeepLabel says whether a selector somewhere may refer to a label; nil means all.
+	KeepLabel func(key string) bool
+	// Volumes are what VolumesOf found, and VolumesProblem why it could not tell.
+	Volumes        []Volume
+	VolumesProblem reason.Code
+	// DefaultSpread are the constraints that kube-scheduler gives a pod without any of its own; their
+	// selectors are filled in by whoever knows what the pod belongs to.
+	DefaultSpread []corev1.TopologySpreadConstraint
+}
+
+// ShapeOf returns the shape of a pod.
+func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
+	// A running pod that is being resized takes the larger of what it has and what it asks for.
+	requests := ResourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}))
 	for name, amount := range requests {
 		if amount == 0 {
 			delete(requests, name)
@@ -114,30 +166,39 @@ func ShapeOf(pod *corev1.Pod, budgets []string) Shape {
 	}
 	requests[corev1.ResourcePods] = 1
 	shape := Shape{
-		Requests:     requests,
-		NodeSelector: pod.Spec.NodeSelector,
-		Tolerations:  pod.Spec.Tolerations,
-		Priority:     corev1helpers.PodPriority(pod),
-		OwnerKind:    ownerKind(pod),
-		Budgets:      budgets,
-		Unjudged:     unjudged(pod),
+		Namespace:       pod.Namespace,
+		Requests:        requests,
+		NodeSelector:    pod.Spec.NodeSelector,
+		Affinity:        affinityOf(pod),
+		Tolerations:     pod.Spec.Tolerations,
+		Spread:          spreadOf(pod, c.DefaultSpread),
+		SpreadByDefault: len(pod.Spec.TopologySpreadConstraints) == 0 && len(c.DefaultSpread) > 0,
+		HostPorts:       hostPortsOf(pod),
+		Volumes:         c.Volumes,
+		Priority:        corev1helpers.PodPriority(pod),
+		OwnerKind:       ownerKind(pod),
+		Budgets:         c.Budgets,
+		Terminating:     pod.DeletionTimestamp != nil,
+		Unjudged:        unjudged(pod, c.VolumesProblem),
 	}
-	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
-		shape.Affinity = a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	for key, value := range pod.Labels {
+		if c.KeepLabel == nil || c.KeepLabel(key) {
+			if shape.Labels == nil {
+				shape.Labels = map[string]string{}
+			}
+			shape.Labels[key] = value
+		}
 	}
 	if shape.IsDaemon() {
 		shape.Affinity = withoutNodeName(shape.Affinity)
 	} else {
-		shape.Protection = protection(pod, budgets)
+		shape.Protection = protection(pod, c.Budgets)
 	}
 	return shape
 }
 
 // IsDaemon reports whether such pods belong to their node and leave with it.
 func (s *Shape) IsDaemon() bool { return s.OwnerKind == ownerDaemonSet || s.OwnerKind == ownerNode }
-
-// IsExpendable reports whether such pods neither cause purchases nor protect a node.
-func (s *Shape) IsExpendable() bool { return s.Priority < priorityCutOff }
 
 func ownerKind(pod *corev1.Pod) string {
 	for _, owner := range pod.OwnerReferences {
@@ -150,20 +211,23 @@ func ownerKind(pod *corev1.Pod) string {
 
 // withoutNodeName drops the terms by which the DaemonSet controller ties each of its pods to
 // one node, so that all pods of a DaemonSet share a shape.
-func withoutNodeName(selector *corev1.NodeSelector) *corev1.NodeSelector {
-	if selector == nil {
-		return nil
+func withoutNodeName(affinity *corev1.Affinity) *corev1.Affinity {
+	if affinity == nil || affinity.NodeAffinity == nil || affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return affinity
 	}
 	var kept []corev1.NodeSelectorTerm
-	for _, term := range selector.NodeSelectorTerms {
+	for _, term := range affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
 		if len(term.MatchExpressions) > 0 {
 			kept = append(kept, corev1.NodeSelectorTerm{MatchExpressions: term.MatchExpressions})
 		}
 	}
-	if len(kept) == 0 {
-		return nil
+	out := affinity.DeepCopy()
+	if out.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = nil; len(kept) > 0 {
+		out.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: kept}
+	} else if len(out.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) == 0 {
+		out.NodeAffinity = nil
 	}
-	return &corev1.NodeSelector{NodeSelectorTerms: kept}
+	return out
 }
 
 // protection says why a pod that the given budgets cover must not be evicted for scale-down. The
@@ -214,41 +278,17 @@ func isLocal(v corev1.Volume) bool {
 
 // unjudged names the first constraint of the pod that the engine does not evaluate. Such pods
 // are refused with that reason, never guessed at.
-func unjudged(pod *corev1.Pod) reason.Code {
+func unjudged(pod *corev1.Pod, volumes reason.Code) reason.Code {
 	spec := &pod.Spec
-	if ownerKind(pod) == ownerDaemonSet {
+	switch {
+	case ownerKind(pod) == ownerDaemonSet:
 		return ""
-	}
-	if spec.SchedulerName != "" && spec.SchedulerName != corev1.DefaultSchedulerName {
+	case spec.SchedulerName != "" && spec.SchedulerName != corev1.DefaultSchedulerName:
 		return reason.NoScaleUpForeignScheduler
-	}
-	if len(spec.ResourceClaims) > 0 {
+	case len(spec.ResourceClaims) > 0:
 		return reason.NoScaleUpResourceClaim
 	}
-	for _, constraint := range spec.TopologySpreadConstraints {
-		if constraint.WhenUnsatisfiable == corev1.DoNotSchedule {
-			return reason.NoScaleUpTopologySpread
-		}
-	}
-	if a := spec.Affinity; a != nil {
-		if a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 ||
-			a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
-			return reason.NoScaleUpPodAffinity
-		}
-	}
-	for _, volume := range spec.Volumes {
-		if volume.PersistentVolumeClaim != nil || volume.Ephemeral != nil {
-			return reason.NoScaleUpVolume
-		}
-	}
-	for _, container := range append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...) {
-		for _, port := range container.Ports {
-			if port.HostPort != 0 {
-				return reason.NoScaleUpHostPort
-			}
-		}
-	}
-	return ""
+	return volumes
 }
 
 // NodeProtection says why a Node's annotations or labels forbid its removal.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -88,23 +89,32 @@ func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) m
 	return labels
 }
 
-// NewBin is the node that buying the offering for the group would bring, before any pod but the
-// DaemonSets' runs on it.
-func NewBin(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Bin {
+// NewNode is the node that buying the offering for the group would bring, with the room that the pods of
+// the DaemonSets which run on it will take held back.
+func NewNode(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Node {
 	labels := NodeLabels(group, offering.ID, offering.Name)
 	labels[labelHostname], labels[labelOS], labels[labelArch] = name, valueLinux, valueAMD64
-	bin := &Bin{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Free: offering.Expected()}
-	for _, daemon := range daemons {
-		if bin.admitsDaemon(daemon) {
-			bin.Free.Add(daemon.Shape.Requests, -1)
-		}
-	}
-	return bin
+	n := &Node{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Allocatable: offering.Expected()}
+	n.Reserve(daemons)
+	return n
 }
 
-// admitsDaemon judges a DaemonSet's pod, which tolerates being unschedulable and not ready.
-func (b *Bin) admitsDaemon(daemon *Item) bool {
-	open := *b
-	open.Unschedulable = false
-	return open.Admits(daemon).OK()
+// Reserve holds back room for those of the DaemonSets' pods that belong on the node and are not there yet.
+func (n *Node) Reserve(daemons []*Item) {
+	n.Reserved = Resources{}
+	for _, daemon := range daemons {
+		if n.Pods[daemon.ID] == 0 && n.wants(daemon) {
+			n.Reserved.Add(daemon.Shape.Requests, 1)
+		}
+	}
+}
+
+// wants reports whether a DaemonSet's pod runs on the node. Such pods tolerate that it is unschedulable or
+// not ready, and the DaemonSet controller asks for no more than labels and taints.
+func (n *Node) wants(daemon *Item) bool {
+	if _, found := untolerated(n.Taints, daemon.Shape.Tolerations); found {
+		return false
+	}
+	match, err := daemon.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels}})
+	return err == nil && match
 }

@@ -25,6 +25,7 @@ type Config struct {
 
 	Service servicefx.Config `embed:""`
 	Bus     bus.Config       `embed:"" prefix:"bus-"`
+	App     app.Config       `embed:""`
 }
 
 // Validate reports every problem at once.

@@ -8,35 +8,81 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// stateOf tells what a pod means for capacity.
-func stateOf(pod *corev1.Pod) podState {
+// podState is what a pod means for capacity.
+type podState int
+
+const (
+	// podIgnored neither takes room nor asks for any.
+	podIgnored podState = iota
+	// podBound takes room on a node.
+	podBound
+	// podPending found no room.
+	podPending
+	// podArriving was not looked at by the scheduler yet.
+	podArriving
+	// podTemplate is no pod, but what those of a DaemonSet look like.
+	podTemplate
+)
+
+// Keys by which users of Cluster Autoscaler tell it what to make of a waiting pod.
+const (
+	// annotationDelay says how long after its creation a pod may cause a purchase, such as "600s".
+	annotationDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
+	// keyDaemonPod, as an annotation or a label, makes a pod one of a DaemonSet.
+	keyDaemonPod  = "cluster-autoscaler.kubernetes.io/daemonset-pod"
+	valueTrue     = "true"
+	kindDaemonSet = "DaemonSet"
+)
+
+// stateOf tells what a pod means for capacity, and on which node it takes room.
+func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
 	switch {
 	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
-		return podIgnored
+		return podIgnored, ""
 	case pod.Spec.NodeName != "":
-		return podBound
-	case pod.DeletionTimestamp != nil, isDaemonPod(pod), pod.Status.NominatedNodeName != "":
-		// A DaemonSet's pod waits for its own node; a nominated one waits for a preemption.
-		return podIgnored
+		return podBound, pod.Spec.NodeName
+	case pod.DeletionTimestamp != nil:
+		return podIgnored, ""
+	case l.isNode(pod.Status.NominatedNodeName):
+		// It waits for a preemption there, and what that frees is nobody else's.
+		return podBound, pod.Status.NominatedNodeName
+	case isDaemonPod(pod):
+		return podIgnored, "" // it waits for its own node
 	}
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type != corev1.PodScheduled || condition.Status != corev1.ConditionFalse {
 			continue
 		}
 		if condition.Reason == corev1.PodReasonUnschedulable {
-			return podPending
+			return podPending, ""
 		}
-		return podIgnored
+		return podIgnored, ""
 	}
-	return podArriving
+	return podArriving, ""
 }
 
-// pendingSince is when the scheduler first found no place, or when the pod was made.
-func pendingSince(pod *corev1.Pod) time.Time { return pod.CreationTimestamp.Time }
+// delayedUntil is when a pod may cause a purchase; a delay that cannot be read is none.
+func delayedUntil(pod *corev1.Pod) time.Time {
+	delay, err := time.ParseDuration(pod.Annotations[annotationDelay])
+	if err != nil {
+		return time.Time{}
+	}
+	return pod.CreationTimestamp.Add(delay)
+}
 
 func isDaemonPod(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOf(pod)
-	return owner != nil && owner.Kind == "DaemonSet"
+	owner := metav1.GetControllerOfNoCopy(pod)
+	return owner != nil && owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
+}
+
+// asDaemonPod gives a pod that is only called a DaemonSet's the owner that shapes tell such pods by.
+func asDaemonPod(pod *corev1.Pod) *corev1.Pod {
+	if owner := metav1.GetControllerOfNoCopy(pod); !isDaemonPod(pod) || owner != nil && owner.Kind == kindDaemonSet {
+		return pod
+	}
+	daemon := *pod
+	daemon.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
+	return &daemon
 }
 
 func isReady(node *corev1.Node) bool {
@@ -50,11 +96,11 @@ func isReady(node *corev1.Node) bool {
 
 // daemonPod is the pod that the DaemonSet controller makes, with the tolerations it adds.
 func daemonPod(set *appsv1.DaemonSet) *corev1.Pod {
-	controller := true
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: set.Namespace, Labels: set.Spec.Template.Labels, Annotations: set.Spec.Template.Annotations,
-			OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Name: set.Name, Controller: &controller}},
+			Namespace: set.Namespace, Name: set.Name, UID: set.UID,
+			Labels: set.Spec.Template.Labels, Annotations: set.Spec.Template.Annotations,
+			OwnerReferences: []metav1.OwnerReference{{Kind: kindDaemonSet, Name: set.Name, UID: set.UID, Controller: new(true)}},
 		},
 		Spec: *set.Spec.Template.Spec.DeepCopy(),
 	}

@@ -10,16 +10,27 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
+// arrivingMax is how long a pod that the scheduler has not looked at counts as arriving; longer
+// means that its scheduler does not run, and nobody should wait for it.
+const arrivingMax = 30 * time.Second
+
+// Tracer returns the trace context of the story of so many pods that wait since a time.
+type Tracer func(since time.Time, pods int) string
+
 // Contents returns the ledger as the feed's contents. trace is called once for each shape that
-// started to wait since the last call, with the time since which it does, and returns the trace
-// context of its story.
-func (l *Ledger) Contents(now time.Time, trace func(since time.Time, pods int) string) *feed.Contents {
+// started to wait since the last call. What time alone changes, such as the end of a pod's delay,
+// shows in the first call after it, which is the next heartbeat at the latest.
+func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if expired := l.keys.expire(now); len(expired) > 0 {
+		l.outdateCarriers(expired)
+		_ = l.settle() // a label less cannot make a shape fail
+	}
 	c := &feed.Contents{
 		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
 		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),
-		Budgets: make(map[string]int, len(l.budgets)),
+		Budgets: map[string]int{}, Namespaces: make(map[string]map[string]string, len(l.namespaces)),
 	}
 	if now.Before(l.behind) {
 		c.Trouble = l.trouble
@@ -27,31 +38,36 @@ func (l *Ledger) Contents(now time.Time, trace func(since time.Time, pods int) s
 	for id, entry := range l.shapes {
 		c.Shapes[id] = entry.record
 	}
-	for name, node := range l.nodes {
-		copied := *node
-		copied.Pods = make(map[scheduling.ShapeID]int, len(l.onNode[name]))
-		for id, count := range l.onNode[name] {
-			copied.Pods[id] = count
+	for name, entry := range l.nodes {
+		if entry.node != nil {
+			c.Nodes[name] = entry.contents(l.attachLimits[name])
 		}
-		c.Nodes[name] = &copied
 	}
-	for name, id := range l.daemonSets {
-		c.DaemonSets[name] = id
+	for name, uid := range l.daemonSets {
+		if template := l.pods[uid]; template != nil {
+			c.DaemonSets[name] = template.shape
+		}
 	}
-	for name, budget := range l.budgets {
-		c.Budgets[name] = budget.allowed
+	for namespace, budgets := range l.budgets {
+		for name, budget := range budgets {
+			c.Budgets[namespace+"/"+name] = budget.allowed
+		}
+	}
+	for name, labels := range l.namespaces {
+		c.Namespaces[name] = labels
 	}
 	l.pressure(c, now, trace)
 	return c
 }
 
-func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time.Time, pods int) string) {
-	waiting, arriving := map[scheduling.ShapeID][]podEntry{}, map[scheduling.ShapeID][]podEntry{}
-	for _, entry := range l.pods {
-		switch entry.state {
-		case podPending:
+func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
+	waiting, arriving := map[scheduling.ShapeID][]*podEntry{}, map[scheduling.ShapeID][]*podEntry{}
+	for entry := range l.queue {
+		switch {
+		case now.Before(delayedUntil(entry.pod)):
+		case entry.state == podPending:
 			waiting[entry.shape] = append(waiting[entry.shape], entry)
-		case podArriving:
+		default:
 			arriving[entry.shape] = append(arriving[entry.shape], entry)
 		}
 	}
@@ -63,14 +79,14 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time
 			continue
 		}
 		for _, entry := range entries {
-			if now.Sub(entry.since) < arrivingMax {
+			if now.Sub(entry.pod.CreationTimestamp.Time) < arrivingMax {
 				c.Arriving++
 			}
 		}
 	}
 	for uid, r := range l.rollouts {
 		if now.Sub(r.since) < rolloutMax {
-			c.Arriving += max(r.replicas-l.owned[uid], 0)
+			c.Arriving += max(r.replicas-len(l.owned[uid]), 0)
 		}
 	}
 	for id := range l.traces {
@@ -79,16 +95,24 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace func(since time
 		}
 	}
 	for id, entries := range waiting {
-		slices.SortFunc(entries, func(a, b podEntry) int {
-			return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.ref.Namespace, b.ref.Namespace), cmp.Compare(a.ref.Name, b.ref.Name))
-		})
-		if l.traces[id] == "" {
-			l.traces[id] = trace(entries[0].since, len(entries))
-		}
-		pending := &feed.Pending{Count: len(entries), Oldest: entries[0].since, Traceparent: l.traces[id]}
-		for _, entry := range entries[:min(len(entries), feed.SampleMax)] {
-			pending.Sample = append(pending.Sample, entry.ref)
-		}
-		c.Pending[id] = pending
+		c.Pending[id] = l.pending(id, entries, trace)
 	}
+}
+
+// pending is what the feed says about the pods of a shape that wait, the oldest first.
+func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *feed.Pending {
+	slices.SortFunc(entries, func(a, b *podEntry) int {
+		return cmp.Or(
+			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp.Time),
+			cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name),
+		)
+	})
+	if l.traces[id] == "" {
+		l.traces[id] = trace(entries[0].pod.CreationTimestamp.Time, len(entries))
+	}
+	pending := &feed.Pending{Count: len(entries), Traceparent: l.traces[id]}
+	for _, entry := range entries[:min(len(entries), feed.SampleMax)] {
+		pending.Sample = append(pending.Sample, feed.PodReference{Namespace: entry.pod.Namespace, Name: entry.pod.Name, UID: string(entry.pod.UID)})
+	}
+	return pending
 }

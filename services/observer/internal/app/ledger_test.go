@@ -9,81 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/vpsie/vpsie-autoscaler/libs/feed"
-	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
 )
-
-var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-
-func pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "default", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
-			Labels:          map[string]string{"app": "web", "pod-template-hash": name},
-			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "rs", UID: "rs", Controller: new(true)}},
-		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
-		}}}},
-	}
-	for _, c := range change {
-		c(p)
-	}
-	return p
-}
-
-func unschedulable(p *corev1.Pod) {
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
-}
-
-func gated(p *corev1.Pod) {
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated}}
-}
-
-func bound(node string) func(*corev1.Pod) {
-	return func(p *corev1.Pod) { p.Spec.NodeName = node }
-}
-
-func asks(cpu string) func(*corev1.Pod) {
-	return func(p *corev1.Pod) {
-		p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse(cpu)
-	}
-}
-
-func replicaSet(replicas int32) *appsv1.ReplicaSet {
-	return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{UID: "rs"}, Spec: appsv1.ReplicaSetSpec{Replicas: &replicas}}
-}
-
-func silent(time.Time, int) string { return "" }
-
-// sum is what the tests compare: pods waiting, pods bound by node, and pods that are yet to come.
-type sum struct {
-	Pending  int
-	Bound    map[string]int
-	Arriving int
-	Shapes   int
-}
-
-func sumUp(c *feed.Contents) sum {
-	s := sum{Arriving: c.Arriving, Shapes: len(c.Shapes)}
-	for _, p := range c.Pending {
-		s.Pending += p.Count
-	}
-	for name, n := range c.Nodes {
-		for _, count := range n.Pods {
-			if s.Bound == nil {
-				s.Bound = map[string]int{}
-			}
-			s.Bound[name] += count
-		}
-	}
-	return s
-}
 
 func TestPressure(t *testing.T) {
 	tests := map[string]struct {
@@ -106,14 +33,30 @@ func TestPressure(t *testing.T) {
 		"GatedPodsDoNotWait": {
 			why: "they must not be scheduled yet", pods: []*corev1.Pod{pod("a", gated)}, want: sum{},
 		},
-		"NominatedPodsWaitForAPreemption": {
-			pods: []*corev1.Pod{pod("a", unschedulable, func(p *corev1.Pod) { p.Status.NominatedNodeName = "n1" })}, want: sum{},
+		"NominatedPodsTakeTheirRoom": {
+			why:  "a preemption is making room for it, which is nobody else's",
+			pods: []*corev1.Pod{pod("a", unschedulable, nominated("n1"))}, want: sum{Bound: map[string]int{"n1": 1}, Shapes: 1},
+		},
+		"PodsNominatedForANodeThatIsGoneWait": {
+			pods: []*corev1.Pod{pod("a", unschedulable, nominated("gone"))}, want: sum{Pending: 1, Shapes: 1},
+		},
+		"NominatedPodsBeingDeletedDoNotWait": {
+			pods: []*corev1.Pod{pod("a", unschedulable, nominated("n1"), func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon)) })},
+			want: sum{},
 		},
 		"PodsBeingDeletedDoNotWait": {
 			pods: []*corev1.Pod{pod("a", unschedulable, func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(noon)) })}, want: sum{},
 		},
 		"DaemonPodsWaitForTheirOwnNode": {
 			pods: []*corev1.Pod{pod("a", unschedulable, func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "DaemonSet" })}, want: sum{},
+		},
+		"PodsCalledADaemonSetsWaitForTheirOwnNode": {
+			pods: []*corev1.Pod{
+				pod("a", unschedulable, annotated("cluster-autoscaler.kubernetes.io/daemonset-pod", "true")),
+				pod("b", unschedulable, labelled("cluster-autoscaler.kubernetes.io/daemonset-pod", "true")),
+				pod("c", unschedulable, annotated("cluster-autoscaler.kubernetes.io/daemonset-pod", "false")),
+			},
+			want: sum{Pending: 1, Shapes: 1},
 		},
 		"FinishedPodsTakeNoRoom": {
 			pods: []*corev1.Pod{pod("a", bound("n1"), func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded })}, want: sum{},
@@ -133,23 +76,17 @@ func TestPressure(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			l := app.NewLedger()
-			l.SetNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
-			for _, p := range tc.pods {
-				if err := l.SetPod(p); err != nil {
-					t.Fatal(err)
-				}
-			}
+			l := ledgerOf(t, tc.pods...)
 			if tc.set != nil {
-				l.SetReplicaSet(tc.set, noon)
+				must(t, l.SetReplicaSet(tc.set, noon))
 			}
 			if diff := cmp.Diff(tc.want, sumUp(l.Contents(noon, silent))); diff != "" {
 				t.Errorf("pressure (-want +got):\n%s%s", diff, tc.why)
 			}
 			for _, p := range tc.pods {
-				l.DeletePod(p.UID)
+				must(t, l.DeletePod(p.UID))
 			}
-			l.DeleteReplicaSet("rs")
+			must(t, l.DeleteReplicaSet("rs"))
 			if diff := cmp.Diff(sum{}, sumUp(l.Contents(noon, silent))); diff != "" {
 				t.Errorf("after every pod is deleted (-want +got):\n%s", diff)
 			}
@@ -158,34 +95,28 @@ func TestPressure(t *testing.T) {
 }
 
 func TestPodMovesFromWaitingToItsNode(t *testing.T) {
-	l := app.NewLedger()
-	l.SetNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
-	for _, p := range []*corev1.Pod{pod("a"), pod("a", unschedulable), pod("a", bound("n1")), pod("a", bound("n1"))} {
-		if err := l.SetPod(p); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l := ledgerOf(t, pod("a"), pod("a", unschedulable), pod("a", unschedulable, nominated("n1")), pod("a", bound("n1")), pod("a", bound("n1")))
 	if diff := cmp.Diff(sum{Bound: map[string]int{"n1": 1}, Shapes: 1}, sumUp(l.Contents(noon, silent))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestStuckRolloutIsNotWaitedFor(t *testing.T) {
-	l := app.NewLedger()
-	l.SetReplicaSet(replicaSet(5), noon)
-	l.SetReplicaSet(replicaSet(5), noon.Add(time.Minute))
+	l := newLedger()
+	must(t, l.SetReplicaSet(replicaSet(5), noon))
+	must(t, l.SetReplicaSet(replicaSet(5), noon.Add(time.Minute)))
 	if got := l.Contents(noon.Add(time.Minute), silent).Arriving; got != 0 {
 		t.Errorf("%d pods arrive a minute after a quota kept them from being made", got)
 	}
-	l.SetReplicaSet(replicaSet(0), noon.Add(time.Minute))
-	l.SetReplicaSet(replicaSet(2), noon.Add(2*time.Minute))
+	must(t, l.SetReplicaSet(replicaSet(0), noon.Add(time.Minute)))
+	must(t, l.SetReplicaSet(replicaSet(2), noon.Add(2*time.Minute)))
 	if got := l.Contents(noon.Add(2*time.Minute), silent).Arriving; got != 2 {
 		t.Errorf("%d pods arrive after a new rollout, want 2", got)
 	}
 }
 
 func TestLostWatchIsTold(t *testing.T) {
-	l := app.NewLedger()
+	l := newLedger()
 	l.Troubled(errors.New("pods is forbidden"), noon)
 	if got := l.Contents(noon.Add(time.Second), silent).Trouble; got != "pods is forbidden" {
 		t.Errorf("trouble %q", got)
@@ -202,52 +133,9 @@ func TestLostWatchIsTold(t *testing.T) {
 	}
 }
 
-func TestBudgetsArePartOfTheShape(t *testing.T) {
-	l := app.NewLedger()
-	l.SetNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
-	p := pod("a", bound("n1"))
-	if err := l.SetPod(p); err != nil {
-		t.Fatal(err)
-	}
-	pdb := &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
-		Spec:       policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
-		Status:     policyv1.PodDisruptionBudgetStatus{DisruptionsAllowed: 1},
-	}
-	again, err := l.SetBudget(pdb)
-	if err != nil || !again {
-		t.Fatalf("a new budget asks for the pods again: %v, error %v", again, err)
-	}
-	if err := l.SetPod(p); err != nil {
-		t.Fatal(err)
-	}
-	c := l.Contents(noon, silent)
-	if len(c.Shapes) != 1 {
-		t.Fatalf("%d shapes, want one", len(c.Shapes))
-	}
-	for _, s := range c.Shapes {
-		if diff := cmp.Diff([]string{"default/web"}, s.GetBudgets()); diff != "" {
-			t.Errorf("budgets (-want +got):\n%s", diff)
-		}
-	}
-	if c.Budgets["default/web"] != 1 {
-		t.Errorf("budget allows %d disruptions, want 1", c.Budgets["default/web"])
-	}
-	if again, err := l.SetBudget(pdb); err != nil || again {
-		t.Errorf("an unchanged budget asks for the pods again: %v, error %v", again, err)
-	}
-}
-
 func TestDaemonSetsShareAShapeWithTheirPods(t *testing.T) {
-	l := app.NewLedger()
-	l.SetNode(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})
-	template := pod("d").Spec
-	if err := l.SetDaemonSet(&appsv1.DaemonSet{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "agent", UID: "ds"},
-		Spec:       appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: template}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	l := ledgerOf(t)
+	must(t, l.SetDaemonSet(daemonSet("agent")))
 	// What the DaemonSet controller makes of the template for one node.
 	tolerations := []corev1.Toleration{
 		{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
@@ -258,16 +146,14 @@ func TestDaemonSetsShareAShapeWithTheirPods(t *testing.T) {
 		{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
 	}
 	for i := range 3 {
-		if err := l.SetPod(pod(fmt.Sprintf("d%d", i), bound("n1"), func(p *corev1.Pod) {
+		must(t, l.SetPod(pod(fmt.Sprintf("d%d", i), bound("n1"), func(p *corev1.Pod) {
 			p.OwnerReferences[0].Kind, p.Spec.Tolerations = "DaemonSet", tolerations
 			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
 				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{
 					{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{fmt.Sprintf("n%d", i)}},
 				}}},
 			}}}
-		})); err != nil {
-			t.Fatal(err)
-		}
+		})))
 	}
 	if c := l.Contents(noon, silent); len(c.Shapes) != 1 {
 		t.Errorf("%d shapes, want one for the DaemonSet and all of its pods", len(c.Shapes))
@@ -275,27 +161,21 @@ func TestDaemonSetsShareAShapeWithTheirPods(t *testing.T) {
 }
 
 func TestStoryOfAShapeIsTracedOnce(t *testing.T) {
-	l := app.NewLedger()
+	l := newLedger()
 	stories := 0
 	trace := func(time.Time, int) string { stories++; return fmt.Sprintf("story-%d", stories) }
-	if err := l.SetPod(pod("a", unschedulable)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, l.SetPod(pod("a", unschedulable)))
 	l.Contents(noon, trace)
-	if err := l.SetPod(pod("b", unschedulable)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, l.SetPod(pod("b", unschedulable)))
 	for _, p := range l.Contents(noon, trace).Pending {
 		if p.Traceparent != "story-1" || p.Count != 2 {
 			t.Errorf("pending %+v, want two pods in the first story", p)
 		}
 	}
-	l.DeletePod("a")
-	l.DeletePod("b")
+	must(t, l.DeletePod("a"))
+	must(t, l.DeletePod("b"))
 	l.Contents(noon, trace)
-	if err := l.SetPod(pod("c", unschedulable)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, l.SetPod(pod("c", unschedulable)))
 	for _, p := range l.Contents(noon, trace).Pending {
 		if p.Traceparent != "story-2" {
 			t.Errorf("pending %+v, want a story of its own", p)

@@ -95,13 +95,13 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scalin
 
 func translate(state *feed.State) scaling.Snapshot {
 	s := scaling.Snapshot{
-		Revision: state.Revision, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets,
+		Revision: state.Revision, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets, Namespaces: state.Namespaces,
 		Nodes: make(map[string]*scaling.Node, len(state.Nodes)), Pending: make(map[scheduling.ShapeID]*scaling.Pending, len(state.Pending)),
 	}
 	for name, n := range state.Nodes {
 		s.Nodes[name] = &scaling.Node{
 			Name: n.Name, Labels: n.Labels, Taints: n.Taints, Allocatable: n.Allocatable, Unschedulable: n.Unschedulable,
-			Ready: n.Ready, Pods: n.Pods, Protection: n.Protection,
+			AttachLimits: n.AttachLimits, Ready: n.Ready, Pods: n.Pods, Protection: n.Protection,
 		}
 	}
 	for id, pending := range state.Pending {

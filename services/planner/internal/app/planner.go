@@ -40,6 +40,8 @@ type Config struct {
 	BatchIdle      time.Duration `help:"How long nothing may change before waiting pods are planned for." default:"100ms"`
 	BatchMax       time.Duration `help:"How long waiting pods are gathered at most." default:"1s"`
 	LaunchDeadline time.Duration `help:"How long a machine may take from its purchase to a Ready Node." default:"15m"`
+	SoftCost       int           `help:"How much more, in percent, a plan may cost for granting what pods only prefer." default:"5"`
+	PriorityCutoff int32         `help:"Priority below which pods neither cause purchases nor keep a node." default:"-10"`
 }
 
 // Validate reports every problem at once.
@@ -47,6 +49,9 @@ func (c Config) Validate() error {
 	var problems []error
 	if c.BatchIdle < 0 || c.BatchMax < c.BatchIdle {
 		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
+	}
+	if c.SoftCost < 0 {
+		problems = append(problems, errors.New("soft-cost must not be negative"))
 	}
 	if c.LaunchDeadline <= 0 {
 		problems = append(problems, errors.New("launch-deadline must be positive"))
@@ -212,7 +217,8 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	case p.blindSince.IsZero():
 		p.blindSince = began
 	}
-	plan := scaling.Propose(snapshot, p.memory, began)
+	policy := scaling.Policy{SoftShare: p.config.SoftCost, PriorityCutoff: p.config.PriorityCutoff}
+	plan := scaling.Propose(snapshot, policy, p.memory, began)
 	p.metrics.planned(p.clock.Now().Sub(began))
 	p.memory = plan.Memory
 	p.carryOut(ctx, snapshot, plan)

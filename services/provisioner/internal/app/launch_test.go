@@ -8,6 +8,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
@@ -120,6 +122,7 @@ func TestPurchasesStayWithinTheGroup(t *testing.T) {
 		failed int
 	}{
 		"MaxNodes":      {group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 2 }), 2, 2},
+		"MonthlyCost":   {group(func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("121")) }), 3, 1},
 		"Paused":        {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), 0, 0},
 		"ScaleUpOff":    {group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }), 0, 0},
 		"OnlyRecommend": {group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }), 0, 0},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -80,7 +81,8 @@ func (c *Clusters) due(ctx context.Context, v *view) ([]launch.Candidate, error)
 			c.fail(ctx, n, reason.LaunchExpired, "the machine could not be asked for within the launch deadline, and what it was for may be gone; the planner decides anew")
 			continue
 		}
-		candidates = append(candidates, launch.Candidate{Intent: keyOf(n), Group: groupOf(n), Offering: n.Spec.Offering})
+		size, known := c.amountsOf(n)
+		candidates = append(candidates, launch.Candidate{Intent: keyOf(n), Group: groupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
 	}
 	return candidates, nil
 }
@@ -103,15 +105,43 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 			return nil, fmt.Errorf("read NodeGroup %s: %w", candidate.Group, err)
 		}
 		enabled := group.Spec.ScaleUp.Enabled == nil || *group.Spec.ScaleUp.Enabled
-		g := launch.Group{MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != ""}
+		g := launch.Group{
+			MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != "",
+			Ceilings: ceilings(group.Spec.Limits), HasKnown: true,
+		}
 		for _, other := range v.all {
 			if groupOf(other) == candidate.Group && mayBeMachine(other) {
-				g.Machines++
+				size, known := c.amountsOf(other)
+				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
 			}
 		}
 		groups[candidate.Group] = g
 	}
 	return groups, nil
+}
+
+func ceilings(l v1beta1.GroupLimits) launch.Ceilings {
+	var c launch.Ceilings
+	if l.CPU != nil {
+		c.MilliCPU = new(l.CPU.MilliValue())
+	}
+	if l.Memory != nil {
+		c.MemoryMiB = new(l.Memory.Value() >> 20)
+	}
+	if l.MonthlyCost != nil {
+		c.MonthlyPrice = new(money.FromQuantity(l.MonthlyCost))
+	}
+	return c
+}
+
+// amountsOf is what a machine has and costs; false while VPSie has not said what its size is.
+func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (launch.Amounts, bool) {
+	o, known := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
+	a := launch.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryMiB: o.Size.MemoryMiB, MonthlyPrice: o.MonthlyPrice}
+	if n.Status.MonthlyPrice != nil {
+		a.MonthlyPrice = money.FromQuantity(n.Status.MonthlyPrice)
+	}
+	return a, known
 }
 
 // vpsieGroups finds the VPSie group of each size, and makes those that are missing. VPSie allows one

@@ -155,7 +155,7 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 		"GroupWasPaused":          {group: group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), want: reason.NoScaleDownGroupPaused},
 		"ScaleDownWasSwitchedOff": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) }), want: reason.NoScaleDownDisabled},
 		"UnjudgedPodCameMeanwhile": {group: group(), pod: pod("p", "host-1", func(p *corev1.Pod) {
-			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}}}
+			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 		}), want: reason.NoScaleDownPodUnjudged},
 		"MinimumWasRaised": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
 		"GroupIsGone":      {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownDisabled},

@@ -11,7 +11,6 @@ package feedv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -23,120 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// Requirement is one expression of a node selector term.
-type Requirement struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Operator      string                 `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"`
-	Values        []string               `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Requirement) Reset() {
-	*x = Requirement{}
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Requirement) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Requirement) ProtoMessage() {}
-
-func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
-func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Requirement) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *Requirement) GetOperator() string {
-	if x != nil {
-		return x.Operator
-	}
-	return ""
-}
-
-func (x *Requirement) GetValues() []string {
-	if x != nil {
-		return x.Values
-	}
-	return nil
-}
-
-// NodeSelectorTerm is met when all of its expressions and fields are.
-type NodeSelectorTerm struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Expressions   []*Requirement         `protobuf:"bytes,1,rep,name=expressions,proto3" json:"expressions,omitempty"`
-	Fields        []*Requirement         `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *NodeSelectorTerm) Reset() {
-	*x = NodeSelectorTerm{}
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *NodeSelectorTerm) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*NodeSelectorTerm) ProtoMessage() {}
-
-func (x *NodeSelectorTerm) ProtoReflect() protoreflect.Message {
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use NodeSelectorTerm.ProtoReflect.Descriptor instead.
-func (*NodeSelectorTerm) Descriptor() ([]byte, []int) {
-	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *NodeSelectorTerm) GetExpressions() []*Requirement {
-	if x != nil {
-		return x.Expressions
-	}
-	return nil
-}
-
-func (x *NodeSelectorTerm) GetFields() []*Requirement {
-	if x != nil {
-		return x.Fields
-	}
-	return nil
-}
 
 // Toleration is a pod's toleration.
 type Toleration struct {
@@ -151,7 +36,7 @@ type Toleration struct {
 
 func (x *Toleration) Reset() {
 	*x = Toleration{}
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[2]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -163,7 +48,7 @@ func (x *Toleration) String() string {
 func (*Toleration) ProtoMessage() {}
 
 func (x *Toleration) ProtoReflect() protoreflect.Message {
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[2]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -176,7 +61,7 @@ func (x *Toleration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Toleration.ProtoReflect.Descriptor instead.
 func (*Toleration) Descriptor() ([]byte, []int) {
-	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{2}
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Toleration) GetKey() string {
@@ -219,7 +104,7 @@ type Taint struct {
 
 func (x *Taint) Reset() {
 	*x = Taint{}
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[3]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +116,7 @@ func (x *Taint) String() string {
 func (*Taint) ProtoMessage() {}
 
 func (x *Taint) ProtoReflect() protoreflect.Message {
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[3]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +129,7 @@ func (x *Taint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Taint.ProtoReflect.Descriptor instead.
 func (*Taint) Descriptor() ([]byte, []int) {
-	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{3}
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Taint) GetKey() string {
@@ -268,17 +153,159 @@ func (x *Taint) GetEffect() string {
 	return ""
 }
 
+// HostPort is a port of the node that a pod takes.
+type HostPort struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for every address of the node.
+	Ip            string `protobuf:"bytes,1,opt,name=ip,proto3" json:"ip,omitempty"`
+	Protocol      string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Port          int32  `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPort) Reset() {
+	*x = HostPort{}
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPort) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPort) ProtoMessage() {}
+
+func (x *HostPort) ProtoReflect() protoreflect.Message {
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPort.ProtoReflect.Descriptor instead.
+func (*HostPort) Descriptor() ([]byte, []int) {
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HostPort) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *HostPort) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *HostPort) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// Volume is what a persistent volume claim of a pod says about the node.
+type Volume struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// CSI driver that attaches the volume, empty where none counts attachments.
+	Driver string `protobuf:"bytes,1,opt,name=driver,proto3" json:"driver,omitempty"`
+	// Names a volume that more than one pod uses, empty for a volume that one pod alone uses.
+	Handle string `protobuf:"bytes,2,opt,name=handle,proto3" json:"handle,omitempty"`
+	// Whether only one pod in the cluster may use the volume that handle names.
+	Exclusive bool `protobuf:"varint,3,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	// Where the volume can be used or made: a k8s.io.api.core.v1.NodeSelector in its own protobuf
+	// encoding. Absent does not restrict; present and empty admits no node.
+	Topology []byte `protobuf:"bytes,4,opt,name=topology,proto3,oneof" json:"topology,omitempty"`
+	// Whether the volume that handle names is made where the first pod that uses it runs.
+	Waits         bool `protobuf:"varint,5,opt,name=waits,proto3" json:"waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volume) Reset() {
+	*x = Volume{}
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volume) ProtoMessage() {}
+
+func (x *Volume) ProtoReflect() protoreflect.Message {
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volume.ProtoReflect.Descriptor instead.
+func (*Volume) Descriptor() ([]byte, []int) {
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Volume) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Volume) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+func (x *Volume) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
+}
+
+func (x *Volume) GetTopology() []byte {
+	if x != nil {
+		return x.Topology
+	}
+	return nil
+}
+
+func (x *Volume) GetWaits() bool {
+	if x != nil {
+		return x.Waits
+	}
+	return false
+}
+
 // Shape is everything about a pod that matters for scheduling and disruption.
 type Shape struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Requests: cpu in millicores, every other resource in its own unit.
 	Requests     map[string]int64  `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	NodeSelector map[string]string `protobuf:"bytes,2,rep,name=node_selector,json=nodeSelector,proto3" json:"node_selector,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Required node affinity; a node must meet one of the terms. Absent means no restriction.
-	Affinity    []*NodeSelectorTerm `protobuf:"bytes,3,rep,name=affinity,proto3" json:"affinity,omitempty"`
-	HasAffinity bool                `protobuf:"varint,4,opt,name=has_affinity,json=hasAffinity,proto3" json:"has_affinity,omitempty"`
-	Tolerations []*Toleration       `protobuf:"bytes,5,rep,name=tolerations,proto3" json:"tolerations,omitempty"`
-	Priority    int32               `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
+	Tolerations  []*Toleration     `protobuf:"bytes,5,rep,name=tolerations,proto3" json:"tolerations,omitempty"`
+	Priority     int32             `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Kind of the controller, empty for a bare pod.
 	OwnerKind string `protobuf:"bytes,7,opt,name=owner_kind,json=ownerKind,proto3" json:"owner_kind,omitempty"`
 	// Reason code that forbids eviction, empty where eviction is allowed.
@@ -286,7 +313,24 @@ type Shape struct {
 	// Reason code for why the engine cannot judge such a pod, empty where it can.
 	Unjudged string `protobuf:"bytes,9,opt,name=unjudged,proto3" json:"unjudged,omitempty"`
 	// PodDisruptionBudgets, as namespace/name, that cover such a pod.
-	Budgets       []string `protobuf:"bytes,10,rep,name=budgets,proto3" json:"budgets,omitempty"`
+	Budgets   []string `protobuf:"bytes,10,rep,name=budgets,proto3" json:"budgets,omitempty"`
+	Namespace string   `protobuf:"bytes,11,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Those of the pod's labels that a selector somewhere may refer to.
+	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Required and preferred affinity to nodes and to pods: a k8s.io.api.core.v1.Affinity in its own
+	// protobuf encoding, with the matchLabelKeys of its terms in their selectors. Empty where there is none.
+	Affinity []byte `protobuf:"bytes,13,opt,name=affinity,proto3" json:"affinity,omitempty"`
+	// Topology spread constraints, the cluster's defaults where the pod has none: each a
+	// k8s.io.api.core.v1.TopologySpreadConstraint in its own protobuf encoding, with its matchLabelKeys
+	// in its selector.
+	Spread    [][]byte    `protobuf:"bytes,14,rep,name=spread,proto3" json:"spread,omitempty"`
+	HostPorts []*HostPort `protobuf:"bytes,15,rep,name=host_ports,json=hostPorts,proto3" json:"host_ports,omitempty"`
+	// One entry a claim.
+	Volumes []*Volume `protobuf:"bytes,16,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	// Whether spread is the cluster's defaults.
+	SpreadByDefault bool `protobuf:"varint,17,opt,name=spread_by_default,json=spreadByDefault,proto3" json:"spread_by_default,omitempty"`
+	// Whether the pods are being deleted.
+	Terminating   bool `protobuf:"varint,18,opt,name=terminating,proto3" json:"terminating,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,20 +379,6 @@ func (x *Shape) GetNodeSelector() map[string]string {
 	return nil
 }
 
-func (x *Shape) GetAffinity() []*NodeSelectorTerm {
-	if x != nil {
-		return x.Affinity
-	}
-	return nil
-}
-
-func (x *Shape) GetHasAffinity() bool {
-	if x != nil {
-		return x.HasAffinity
-	}
-	return false
-}
-
 func (x *Shape) GetTolerations() []*Toleration {
 	if x != nil {
 		return x.Tolerations
@@ -391,6 +421,62 @@ func (x *Shape) GetBudgets() []string {
 	return nil
 }
 
+func (x *Shape) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Shape) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Shape) GetAffinity() []byte {
+	if x != nil {
+		return x.Affinity
+	}
+	return nil
+}
+
+func (x *Shape) GetSpread() [][]byte {
+	if x != nil {
+		return x.Spread
+	}
+	return nil
+}
+
+func (x *Shape) GetHostPorts() []*HostPort {
+	if x != nil {
+		return x.HostPorts
+	}
+	return nil
+}
+
+func (x *Shape) GetVolumes() []*Volume {
+	if x != nil {
+		return x.Volumes
+	}
+	return nil
+}
+
+func (x *Shape) GetSpreadByDefault() bool {
+	if x != nil {
+		return x.SpreadByDefault
+	}
+	return false
+}
+
+func (x *Shape) GetTerminating() bool {
+	if x != nil {
+		return x.Terminating
+	}
+	return false
+}
+
 // Node is a Kubernetes Node and what runs on it.
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -400,13 +486,12 @@ type Node struct {
 	Allocatable   map[string]int64       `protobuf:"bytes,4,rep,name=allocatable,proto3" json:"allocatable,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	Unschedulable bool                   `protobuf:"varint,5,opt,name=unschedulable,proto3" json:"unschedulable,omitempty"`
 	Ready         bool                   `protobuf:"varint,6,opt,name=ready,proto3" json:"ready,omitempty"`
-	// Pods bound to the node that are not finished, by shape.
+	// Pods that take room on the node, by shape: bound and not finished, or waiting for a preemption there.
 	Pods map[string]int32 `protobuf:"bytes,7,rep,name=pods,proto3" json:"pods,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Reason code of an annotation that forbids scale-down, empty where none does.
-	Protection string                 `protobuf:"bytes,8,opt,name=protection,proto3" json:"protection,omitempty"`
-	CreatedAt  *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Whether the autoscaler may be using the node: it is cordoned by us.
-	CordonedByUs  bool `protobuf:"varint,10,opt,name=cordoned_by_us,json=cordonedByUs,proto3" json:"cordoned_by_us,omitempty"`
+	Protection string `protobuf:"bytes,8,opt,name=protection,proto3" json:"protection,omitempty"`
+	// Volumes that the node can attach, by CSI driver; a driver without an entry attaches any number.
+	AttachLimits  map[string]int64 `protobuf:"bytes,11,rep,name=attach_limits,json=attachLimits,proto3" json:"attach_limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -497,18 +582,11 @@ func (x *Node) GetProtection() string {
 	return ""
 }
 
-func (x *Node) GetCreatedAt() *timestamppb.Timestamp {
+func (x *Node) GetAttachLimits() map[string]int64 {
 	if x != nil {
-		return x.CreatedAt
+		return x.AttachLimits
 	}
 	return nil
-}
-
-func (x *Node) GetCordonedByUs() bool {
-	if x != nil {
-		return x.CordonedByUs
-	}
-	return false
 }
 
 // PodReference names one pod.
@@ -574,9 +652,8 @@ func (x *PodReference) GetUid() string {
 
 // Pending is the pods of one shape that the scheduler could not place.
 type Pending struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Count  int32                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	Oldest *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count int32                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
 	// Some of the pods, oldest first.
 	Sample []*PodReference `protobuf:"bytes,3,rep,name=sample,proto3" json:"sample,omitempty"`
 	// W3C trace context of the observation that first saw the shape waiting.
@@ -620,13 +697,6 @@ func (x *Pending) GetCount() int32 {
 		return x.Count
 	}
 	return 0
-}
-
-func (x *Pending) GetOldest() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Oldest
-	}
-	return nil
 }
 
 func (x *Pending) GetSample() []*PodReference {
@@ -733,14 +803,58 @@ func (x *Budget) GetDisruptionsAllowed() int32 {
 	return 0
 }
 
+// Namespace is what selectors of namespaces look at.
+type Namespace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Labels        map[string]string      `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Namespace) Reset() {
+	*x = Namespace{}
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Namespace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Namespace) ProtoMessage() {}
+
+func (x *Namespace) ProtoReflect() protoreflect.Message {
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
+func (*Namespace) Descriptor() ([]byte, []int) {
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Namespace) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
 // Meta ends a batch. Readers plan on the state as of a Meta record only.
 type Meta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Counts batches within an epoch.
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Names one life of one writer; a new writer writes everything again under a new epoch.
-	Epoch     string                 `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	WrittenAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
+	Epoch string `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Whether the writer's own view of the cluster is complete and current.
 	Healthy bool `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	// Why it is not.
@@ -753,7 +867,7 @@ type Meta struct {
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[10]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +879,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[10]
+	mi := &file_vpsie_feed_v1_feed_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +892,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{10}
+	return file_vpsie_feed_v1_feed_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Meta) GetRevision() uint64 {
@@ -793,13 +907,6 @@ func (x *Meta) GetEpoch() string {
 		return x.Epoch
 	}
 	return ""
-}
-
-func (x *Meta) GetWrittenAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.WrittenAt
-	}
-	return nil
 }
 
 func (x *Meta) GetHealthy() bool {
@@ -827,14 +934,7 @@ var File_vpsie_feed_v1_feed_proto protoreflect.FileDescriptor
 
 const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x18vpsie/feed/v1/feed.proto\x12\rvpsie.feed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n" +
-	"\vRequirement\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
-	"\boperator\x18\x02 \x01(\tR\boperator\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values\"\x84\x01\n" +
-	"\x10NodeSelectorTerm\x12<\n" +
-	"\vexpressions\x18\x01 \x03(\v2\x1a.vpsie.feed.v1.RequirementR\vexpressions\x122\n" +
-	"\x06fields\x18\x02 \x03(\v2\x1a.vpsie.feed.v1.RequirementR\x06fields\"h\n" +
+	"\x18vpsie/feed/v1/feed.proto\x12\rvpsie.feed.v1\"h\n" +
 	"\n" +
 	"Toleration\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
@@ -844,12 +944,21 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\x05Taint\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
-	"\x06effect\x18\x03 \x01(\tR\x06effect\"\xc0\x04\n" +
+	"\x06effect\x18\x03 \x01(\tR\x06effect\"J\n" +
+	"\bHostPort\x12\x0e\n" +
+	"\x02ip\x18\x01 \x01(\tR\x02ip\x12\x1a\n" +
+	"\bprotocol\x18\x02 \x01(\tR\bprotocol\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\x05R\x04port\"\x9a\x01\n" +
+	"\x06Volume\x12\x16\n" +
+	"\x06driver\x18\x01 \x01(\tR\x06driver\x12\x16\n" +
+	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x1c\n" +
+	"\texclusive\x18\x03 \x01(\bR\texclusive\x12\x1f\n" +
+	"\btopology\x18\x04 \x01(\fH\x00R\btopology\x88\x01\x01\x12\x14\n" +
+	"\x05waits\x18\x05 \x01(\bR\x05waitsB\v\n" +
+	"\t_topology\"\xea\x06\n" +
 	"\x05Shape\x12>\n" +
 	"\brequests\x18\x01 \x03(\v2\".vpsie.feed.v1.Shape.RequestsEntryR\brequests\x12K\n" +
 	"\rnode_selector\x18\x02 \x03(\v2&.vpsie.feed.v1.Shape.NodeSelectorEntryR\fnodeSelector\x12;\n" +
-	"\baffinity\x18\x03 \x03(\v2\x1f.vpsie.feed.v1.NodeSelectorTermR\baffinity\x12!\n" +
-	"\fhas_affinity\x18\x04 \x01(\bR\vhasAffinity\x12;\n" +
 	"\vtolerations\x18\x05 \x03(\v2\x19.vpsie.feed.v1.TolerationR\vtolerations\x12\x1a\n" +
 	"\bpriority\x18\x06 \x01(\x05R\bpriority\x12\x1d\n" +
 	"\n" +
@@ -859,13 +968,25 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"protection\x12\x1a\n" +
 	"\bunjudged\x18\t \x01(\tR\bunjudged\x12\x18\n" +
 	"\abudgets\x18\n" +
-	" \x03(\tR\abudgets\x1a;\n" +
+	" \x03(\tR\abudgets\x12\x1c\n" +
+	"\tnamespace\x18\v \x01(\tR\tnamespace\x128\n" +
+	"\x06labels\x18\f \x03(\v2 .vpsie.feed.v1.Shape.LabelsEntryR\x06labels\x12\x1a\n" +
+	"\baffinity\x18\r \x01(\fR\baffinity\x12\x16\n" +
+	"\x06spread\x18\x0e \x03(\fR\x06spread\x126\n" +
+	"\n" +
+	"host_ports\x18\x0f \x03(\v2\x17.vpsie.feed.v1.HostPortR\thostPorts\x12/\n" +
+	"\avolumes\x18\x10 \x03(\v2\x15.vpsie.feed.v1.VolumeR\avolumes\x12*\n" +
+	"\x11spread_by_default\x18\x11 \x01(\bR\x0fspreadByDefault\x12 \n" +
+	"\vterminating\x18\x12 \x01(\bR\vterminating\x1a;\n" +
 	"\rRequestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a?\n" +
 	"\x11NodeSelectorEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05\"\xa5\x05\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
 	"\x06labels\x18\x02 \x03(\v2\x1f.vpsie.feed.v1.Node.LabelsEntryR\x06labels\x12,\n" +
@@ -876,11 +997,8 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\x04pods\x18\a \x03(\v2\x1d.vpsie.feed.v1.Node.PodsEntryR\x04pods\x12\x1e\n" +
 	"\n" +
 	"protection\x18\b \x01(\tR\n" +
-	"protection\x129\n" +
-	"\n" +
-	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12$\n" +
-	"\x0ecordoned_by_us\x18\n" +
-	" \x01(\bR\fcordonedByUs\x1a9\n" +
+	"protection\x12J\n" +
+	"\rattach_limits\x18\v \x03(\v2%.vpsie.feed.v1.Node.AttachLimitsEntryR\fattachLimits\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
@@ -889,28 +1007,35 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a7\n" +
 	"\tPodsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"R\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\x1a?\n" +
+	"\x11AttachLimitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01J\x04\b\t\x10\n" +
+	"J\x04\b\n" +
+	"\x10\v\"R\n" +
 	"\fPodReference\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
-	"\x03uid\x18\x03 \x01(\tR\x03uid\"\xaa\x01\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\"|\n" +
 	"\aPending\x12\x14\n" +
-	"\x05count\x18\x01 \x01(\x05R\x05count\x122\n" +
-	"\x06oldest\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06oldest\x123\n" +
+	"\x05count\x18\x01 \x01(\x05R\x05count\x123\n" +
 	"\x06sample\x18\x03 \x03(\v2\x1b.vpsie.feed.v1.PodReferenceR\x06sample\x12 \n" +
-	"\vtraceparent\x18\x04 \x01(\tR\vtraceparent\"!\n" +
+	"\vtraceparent\x18\x04 \x01(\tR\vtraceparentJ\x04\b\x02\x10\x03\"!\n" +
 	"\tDaemonSet\x12\x14\n" +
 	"\x05shape\x18\x01 \x01(\tR\x05shape\"9\n" +
 	"\x06Budget\x12/\n" +
-	"\x13disruptions_allowed\x18\x01 \x01(\x05R\x12disruptionsAllowed\"\xcc\x01\n" +
+	"\x13disruptions_allowed\x18\x01 \x01(\x05R\x12disruptionsAllowed\"\x84\x01\n" +
+	"\tNamespace\x12<\n" +
+	"\x06labels\x18\x01 \x03(\v2$.vpsie.feed.v1.Namespace.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
 	"\x04Meta\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x129\n" +
-	"\n" +
-	"written_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x18\n" +
+	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\bR\ahealthy\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12#\n" +
-	"\rarriving_pods\x18\x06 \x01(\x05R\farrivingPodsB@Z>github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1;feedv1b\x06proto3"
+	"\rarriving_pods\x18\x06 \x01(\x05R\farrivingPodsJ\x04\b\x03\x10\x04B@Z>github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1;feedv1b\x06proto3"
 
 var (
 	file_vpsie_feed_v1_feed_proto_rawDescOnce sync.Once
@@ -924,46 +1049,48 @@ func file_vpsie_feed_v1_feed_proto_rawDescGZIP() []byte {
 	return file_vpsie_feed_v1_feed_proto_rawDescData
 }
 
-var file_vpsie_feed_v1_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_vpsie_feed_v1_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_vpsie_feed_v1_feed_proto_goTypes = []any{
-	(*Requirement)(nil),           // 0: vpsie.feed.v1.Requirement
-	(*NodeSelectorTerm)(nil),      // 1: vpsie.feed.v1.NodeSelectorTerm
-	(*Toleration)(nil),            // 2: vpsie.feed.v1.Toleration
-	(*Taint)(nil),                 // 3: vpsie.feed.v1.Taint
-	(*Shape)(nil),                 // 4: vpsie.feed.v1.Shape
-	(*Node)(nil),                  // 5: vpsie.feed.v1.Node
-	(*PodReference)(nil),          // 6: vpsie.feed.v1.PodReference
-	(*Pending)(nil),               // 7: vpsie.feed.v1.Pending
-	(*DaemonSet)(nil),             // 8: vpsie.feed.v1.DaemonSet
-	(*Budget)(nil),                // 9: vpsie.feed.v1.Budget
-	(*Meta)(nil),                  // 10: vpsie.feed.v1.Meta
-	nil,                           // 11: vpsie.feed.v1.Shape.RequestsEntry
-	nil,                           // 12: vpsie.feed.v1.Shape.NodeSelectorEntry
-	nil,                           // 13: vpsie.feed.v1.Node.LabelsEntry
-	nil,                           // 14: vpsie.feed.v1.Node.AllocatableEntry
-	nil,                           // 15: vpsie.feed.v1.Node.PodsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*Toleration)(nil),   // 0: vpsie.feed.v1.Toleration
+	(*Taint)(nil),        // 1: vpsie.feed.v1.Taint
+	(*HostPort)(nil),     // 2: vpsie.feed.v1.HostPort
+	(*Volume)(nil),       // 3: vpsie.feed.v1.Volume
+	(*Shape)(nil),        // 4: vpsie.feed.v1.Shape
+	(*Node)(nil),         // 5: vpsie.feed.v1.Node
+	(*PodReference)(nil), // 6: vpsie.feed.v1.PodReference
+	(*Pending)(nil),      // 7: vpsie.feed.v1.Pending
+	(*DaemonSet)(nil),    // 8: vpsie.feed.v1.DaemonSet
+	(*Budget)(nil),       // 9: vpsie.feed.v1.Budget
+	(*Namespace)(nil),    // 10: vpsie.feed.v1.Namespace
+	(*Meta)(nil),         // 11: vpsie.feed.v1.Meta
+	nil,                  // 12: vpsie.feed.v1.Shape.RequestsEntry
+	nil,                  // 13: vpsie.feed.v1.Shape.NodeSelectorEntry
+	nil,                  // 14: vpsie.feed.v1.Shape.LabelsEntry
+	nil,                  // 15: vpsie.feed.v1.Node.LabelsEntry
+	nil,                  // 16: vpsie.feed.v1.Node.AllocatableEntry
+	nil,                  // 17: vpsie.feed.v1.Node.PodsEntry
+	nil,                  // 18: vpsie.feed.v1.Node.AttachLimitsEntry
+	nil,                  // 19: vpsie.feed.v1.Namespace.LabelsEntry
 }
 var file_vpsie_feed_v1_feed_proto_depIdxs = []int32{
-	0,  // 0: vpsie.feed.v1.NodeSelectorTerm.expressions:type_name -> vpsie.feed.v1.Requirement
-	0,  // 1: vpsie.feed.v1.NodeSelectorTerm.fields:type_name -> vpsie.feed.v1.Requirement
-	11, // 2: vpsie.feed.v1.Shape.requests:type_name -> vpsie.feed.v1.Shape.RequestsEntry
-	12, // 3: vpsie.feed.v1.Shape.node_selector:type_name -> vpsie.feed.v1.Shape.NodeSelectorEntry
-	1,  // 4: vpsie.feed.v1.Shape.affinity:type_name -> vpsie.feed.v1.NodeSelectorTerm
-	2,  // 5: vpsie.feed.v1.Shape.tolerations:type_name -> vpsie.feed.v1.Toleration
-	13, // 6: vpsie.feed.v1.Node.labels:type_name -> vpsie.feed.v1.Node.LabelsEntry
-	3,  // 7: vpsie.feed.v1.Node.taints:type_name -> vpsie.feed.v1.Taint
-	14, // 8: vpsie.feed.v1.Node.allocatable:type_name -> vpsie.feed.v1.Node.AllocatableEntry
-	15, // 9: vpsie.feed.v1.Node.pods:type_name -> vpsie.feed.v1.Node.PodsEntry
-	16, // 10: vpsie.feed.v1.Node.created_at:type_name -> google.protobuf.Timestamp
-	16, // 11: vpsie.feed.v1.Pending.oldest:type_name -> google.protobuf.Timestamp
-	6,  // 12: vpsie.feed.v1.Pending.sample:type_name -> vpsie.feed.v1.PodReference
-	16, // 13: vpsie.feed.v1.Meta.written_at:type_name -> google.protobuf.Timestamp
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 0: vpsie.feed.v1.Shape.requests:type_name -> vpsie.feed.v1.Shape.RequestsEntry
+	13, // 1: vpsie.feed.v1.Shape.node_selector:type_name -> vpsie.feed.v1.Shape.NodeSelectorEntry
+	0,  // 2: vpsie.feed.v1.Shape.tolerations:type_name -> vpsie.feed.v1.Toleration
+	14, // 3: vpsie.feed.v1.Shape.labels:type_name -> vpsie.feed.v1.Shape.LabelsEntry
+	2,  // 4: vpsie.feed.v1.Shape.host_ports:type_name -> vpsie.feed.v1.HostPort
+	3,  // 5: vpsie.feed.v1.Shape.volumes:type_name -> vpsie.feed.v1.Volume
+	15, // 6: vpsie.feed.v1.Node.labels:type_name -> vpsie.feed.v1.Node.LabelsEntry
+	1,  // 7: vpsie.feed.v1.Node.taints:type_name -> vpsie.feed.v1.Taint
+	16, // 8: vpsie.feed.v1.Node.allocatable:type_name -> vpsie.feed.v1.Node.AllocatableEntry
+	17, // 9: vpsie.feed.v1.Node.pods:type_name -> vpsie.feed.v1.Node.PodsEntry
+	18, // 10: vpsie.feed.v1.Node.attach_limits:type_name -> vpsie.feed.v1.Node.AttachLimitsEntry
+	6,  // 11: vpsie.feed.v1.Pending.sample:type_name -> vpsie.feed.v1.PodReference
+	19, // 12: vpsie.feed.v1.Namespace.labels:type_name -> vpsie.feed.v1.Namespace.LabelsEntry
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_vpsie_feed_v1_feed_proto_init() }
@@ -971,13 +1098,14 @@ func file_vpsie_feed_v1_feed_proto_init() {
 	if File_vpsie_feed_v1_feed_proto != nil {
 		return
 	}
+	file_vpsie_feed_v1_feed_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vpsie_feed_v1_feed_proto_rawDesc), len(file_vpsie_feed_v1_feed_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -38,17 +38,14 @@ type removal struct {
 // that has been so for long enough. A node that can go is taken out of the simulation before the
 // next is looked at, so nodes that could replace only each other do not both go.
 func (p *planner) scaleDown(m Memory) {
-	targets := make(map[string]*scheduling.Bin, len(p.existing))
-	for _, bin := range p.existing {
-		targets[bin.Name] = bin
-	}
+	evacuation := scheduling.NewEvacuation(p.state, p.existing)
 	budgets := maps.Clone(p.snapshot.Budgets)
 	leaving := map[string]int{}
 	for _, g := range p.groups {
 		leaving[g.name()] = p.counts[g.name()].leaving
 	}
 	for _, r := range p.removals(m) {
-		refusal := p.keep(r, targets, budgets)
+		refusal := p.keep(r, evacuation, budgets)
 		if refusal.Code != "" {
 			p.plan.Kept[r.node.Name] = refusal
 			continue
@@ -116,12 +113,12 @@ func bySince(a, b time.Time) int {
 
 // keep says why a node cannot go. When it can, its pods are placed on other nodes and it leaves the
 // simulation.
-func (p *planner) keep(r removal, targets map[string]*scheduling.Bin, budgets map[string]int) Refusal {
+func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets map[string]int) Refusal {
 	threshold := thresholdDefault
 	if t := r.group.Spec.ScaleDown.UtilizationThreshold; t != nil {
 		threshold = int(*t)
 	}
-	bin := targets[r.node.Name]
+	index, simulated := p.nodeIndex[r.node.Name]
 	switch {
 	case p.closedForGood(r.group):
 		return p.closed[r.group.name()]
@@ -131,11 +128,11 @@ func (p *planner) keep(r removal, targets map[string]*scheduling.Bin, budgets ma
 		return Refusal{reason.NoScaleDownDisabled, "scale-down is switched off for the group (scaleDown.enabled)"}
 	case r.node.Protection != "":
 		return Refusal{r.node.Protection, "an annotation or label of the node forbids its removal"}
-	case !r.node.Ready || bin == nil:
+	case !r.node.Ready || !simulated:
 		return Refusal{reason.NoScaleDownNodeNotReady, "the node is not Ready, so what runs on it is not known for certain"}
 	case r.pods > 0 && int(r.utilization) >= threshold:
 		return Refusal{reason.NoScaleDownUtilization, fmt.Sprintf("pods request %d%% of the node, and the threshold is %d%%", r.utilization, threshold)}
-	case len(bin.Placed) > 0:
+	case p.awaited[index]:
 		return Refusal{reason.NoScaleDownPendingPods, "pods are waiting that this node will take"}
 	}
 	if failed, at := drainFailed(r.machine); failed && p.now.Sub(at) < drainFailedCooldown {
@@ -145,7 +142,7 @@ func (p *planner) keep(r removal, targets map[string]*scheduling.Bin, budgets ma
 	if refusal := p.protected(r.node, budgets); refusal.Code != "" {
 		return refusal
 	}
-	return p.move(r.node, targets, budgets)
+	return p.move(r.node, index, evacuation, budgets)
 }
 
 // closedForGood reports whether the group is in a state in which nothing may be removed either.
@@ -175,7 +172,7 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
 		}
 		shape := item.Shape
-		if shape.IsDaemon() || shape.IsExpendable() {
+		if shape.IsDaemon() || p.isExpendable(item) {
 			continue
 		}
 		if shape.Protection != "" {
@@ -193,42 +190,19 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 	return Refusal{}
 }
 
-// move places the node's pods on other nodes, or says which do not fit.
-func (p *planner) move(node *Node, targets map[string]*scheduling.Bin, budgets map[string]int) Refusal {
-	placed := map[string]*scheduling.Bin{}
-	names := slices.Sorted(maps.Keys(targets))
-	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
-		item, left := p.snapshot.Items[id], node.Pods[id]
-		if item.Shape.IsDaemon() || item.Shape.IsExpendable() {
-			continue
+// move takes the node out of the simulation and places its pods on others, or says which do not fit.
+func (p *planner) move(node *Node, index int, evacuation *scheduling.Evacuation, budgets map[string]int) Refusal {
+	stuck, ok := evacuation.Remove(index, func(item *scheduling.Item) bool {
+		return !item.Shape.IsDaemon() && !p.isExpendable(item)
+	})
+	if !ok {
+		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
+		if p.gone > 0 {
+			message += fmt.Sprintf("; %d other nodes that can go were taken to be gone", p.gone)
 		}
-		for _, name := range names {
-			if name == node.Name || left == 0 {
-				continue
-			}
-			bin := placed[name]
-			if bin == nil {
-				bin = targets[name]
-			}
-			if bin.Room(item.Shape) == 0 || !bin.Admits(item).OK() {
-				continue
-			}
-			if placed[name] == nil {
-				bin = bin.Clone()
-				// What is moved here by the simulation is not a waiting pod.
-				bin.Placed = maps.Clone(targets[name].Placed)
-				placed[name] = bin
-			}
-			moved := min(left, bin.Room(item.Shape))
-			bin.Free.Add(item.Shape.Requests, int64(-moved))
-			left -= moved
-		}
-		if left > 0 {
-			return Refusal{reason.NoScaleDownPodNoPlace, fmt.Sprintf("%d of its pods (%s) fit on no other node", left, describeShape(item.Shape))}
-		}
+		return Refusal{reason.NoScaleDownPodNoPlace, message}
 	}
-	maps.Copy(targets, placed)
-	delete(targets, node.Name)
+	p.gone++
 	for id, n := range node.Pods {
 		for _, budget := range p.snapshot.Items[id].Shape.Budgets {
 			budgets[budget] -= n

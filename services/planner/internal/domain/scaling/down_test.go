@@ -172,7 +172,7 @@ func TestScaleDown(t *testing.T) {
 			g := group("a", offerings(smallID))
 			w := newWorld(g)
 			tc.build(w, g)
-			plan := scaling.Propose(w.Snapshot, tc.memory, noon)
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
 			if diff := cmp.Diff(tc.want, retired(plan)); diff != "" {
 				t.Errorf("retired (-want +got):\n%s%s", diff, tc.why)
 			}
@@ -196,18 +196,18 @@ func TestUnneededTimeIsRemembered(t *testing.T) {
 	g := group("a", offerings(smallID))
 	w := newWorld(g)
 	w.machine(g, "n1", v1beta1.PhaseReady, nil)
-	first := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+	first := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	if !first.Next.Equal(noon.Add(time.Minute)) {
 		t.Errorf("next plan at %s, want when the node's time is over", first.Next)
 	}
-	again := scaling.Propose(w.Snapshot, first.Memory, noon.Add(time.Minute))
+	again := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(time.Minute))
 	if diff := cmp.Diff([]string{"n1"}, retired(again)); diff != "" {
 		t.Errorf("after its time (-want +got):\n%s", diff)
 	}
 	w.pending(w.shape("web", 3000, 64), 1)
-	needed := scaling.Propose(w.Snapshot, first.Memory, noon.Add(30*time.Second))
+	needed := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(30*time.Second))
 	delete(w.Pending, "web")
-	if got := retired(scaling.Propose(w.Snapshot, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
+	if got := retired(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
 		t.Errorf("retired %v though the node was needed in between", got)
 	}
 }

@@ -52,6 +52,8 @@ type Machine struct {
 	Offering     int64
 	OfferingName string
 	MonthlyPrice money.Micros
+	// Pods are those that it is for, by shape.
+	Pods map[scheduling.ShapeID]int
 }
 
 // Candidate is a size that was weighed for a decision.
@@ -132,9 +134,20 @@ type Memory struct {
 	Learned map[string]scheduling.Resources
 }
 
+// Policy is what the operator decides for all groups together. The zero value is not useful; see DefaultPolicy.
+type Policy struct {
+	// SoftShare is how much more, in percent, a plan may cost for granting what pods only prefer.
+	SoftShare int
+	// PriorityCutoff is the priority below which pods neither cause purchases nor keep a node.
+	PriorityCutoff int32
+}
+
+// DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
+var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10}
+
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
-func Propose(s Snapshot, m Memory, now time.Time) Plan {
-	p := planner{snapshot: &s, now: now, plan: Plan{
+func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
+	p := planner{snapshot: &s, policy: policy, now: now, plan: Plan{
 		Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
 		Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 	}}
@@ -148,6 +161,7 @@ func Propose(s Snapshot, m Memory, now time.Time) Plan {
 // planner is the work on one plan.
 type planner struct {
 	snapshot *Snapshot
+	policy   Policy
 	now      time.Time
 	plan     Plan
 
@@ -158,13 +172,23 @@ type planner struct {
 	counts map[string]counts
 	// offerings are the sizes that each group may buy, by name, those in backoff left out.
 	offerings map[string][]*Offering
-	existing  []*scheduling.Bin
-	launching []*scheduling.Bin
+	// state is the simulation, existing the nodes in it that pods can go to, and nodeIndex finds a Node in it;
+	// launching are those on their way.
+	state     *scheduling.State
+	existing  []int
+	launching []*scheduling.Node
+	nodeIndex map[string]int
+	packing   scheduling.Packing
+	// awaited are the nodes that waiting pods will go to.
+	awaited map[int]bool
+	limits  map[string]scheduling.Limit
+	// gone counts the nodes that were found able to go.
+	gone int
 	// blind says of a group that machines are on their way whose size is unknown.
 	blind map[string]bool
 }
 
-// look makes the bins and finds out what each group may do.
+// look starts the simulation and finds out what each group may do.
 func (p *planner) look(m Memory) {
 	// What is learned about sizes must not reach the caller's snapshot.
 	p.snapshot.Groups = slices.Clone(p.snapshot.Groups)
@@ -178,12 +202,18 @@ func (p *planner) look(m Memory) {
 	for _, g := range p.groups {
 		p.counts[g.name()] = p.snapshot.count(g.name())
 	}
-	p.makeBins()
+	p.makeState()
 	for _, g := range p.groups {
 		if refusal := p.admit(g); refusal.Code != "" {
 			p.closed[g.name()] = refusal
 		}
 	}
+	p.limits = p.limitsOf()
+}
+
+// isExpendable reports whether pods of an item neither cause purchases nor keep a node.
+func (p *planner) isExpendable(item *scheduling.Item) bool {
+	return item.Shape.Priority < p.policy.PriorityCutoff
 }
 
 func (p *planner) due(at time.Time) {

@@ -26,6 +26,8 @@ type Snapshot struct {
 	Daemons map[string]scheduling.ShapeID
 	// Budgets are the disruptions that each PodDisruptionBudget allows, by namespace/name.
 	Budgets map[string]int
+	// Namespaces are the labels of each namespace.
+	Namespaces map[string]map[string]string
 	// Groups are the NodeGroups with what can be bought for each.
 	Groups []Group
 	// Machines are the VPSieNodes, those included that were made a moment ago.
@@ -38,6 +40,7 @@ type Node struct {
 	Labels        map[string]string
 	Taints        []corev1.Taint
 	Allocatable   scheduling.Resources
+	AttachLimits  map[string]int64
 	Unschedulable bool
 	Ready         bool
 	// Pods counts the unfinished pods bound to the node, by shape.

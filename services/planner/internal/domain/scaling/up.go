@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -16,18 +18,21 @@ import (
 // machines to buy; then it fills groups up to their minimum.
 func (p *planner) scaleUp() {
 	demands := p.demands()
-	acting, advising := p.options(false), p.options(true)
-	packing := scheduling.Pack(demands, p.existing, p.launching, acting, p.limits())
-	p.buy(packing.Purchases, false)
-	advice := scheduling.Packing{}
-	if left := remaining(demands, packing.Left); len(left) > 0 && len(advising) > 0 {
-		advice = scheduling.Pack(left, nil, nil, advising, p.limits())
-		p.buy(advice.Purchases, true)
+	problem := p.problem(demands, p.options(false))
+	problem.Existing, problem.Launching = p.existing, p.launching
+	p.packing = scheduling.Pack(problem)
+	p.awaited = map[int]bool{}
+	for _, placed := range p.packing.Placements {
+		p.awaited[placed.Node] = true
+	}
+	p.buy(p.packing.Purchases, false)
+	if left := remaining(demands, p.packing.Left); len(left) > 0 {
+		p.advise(left)
 	}
 	for _, d := range demands {
 		id := d.Item.ID
 		p.plan.Shapes[id] = Fate{
-			Pods: d.Count, OnExisting: packing.OnExisting[id], OnLaunching: packing.OnLaunching[id], OnNew: packing.Served[id], Left: packing.Left[id],
+			Pods: d.Count, OnExisting: p.packing.OnExisting[id], OnLaunching: p.packing.OnLaunching[id], OnNew: p.packing.Served[id], Left: p.packing.Left[id],
 		}
 	}
 	p.fillMinimum()
@@ -37,6 +42,26 @@ func (p *planner) scaleUp() {
 	for i := range p.plan.Launches {
 		p.describe(&p.plan.Launches[i])
 	}
+}
+
+func (p *planner) problem(demands []scheduling.Demand, options []*scheduling.Option) scheduling.Problem {
+	return scheduling.Problem{
+		State: p.state, Demands: demands, Options: options, Limits: p.limits, SoftShare: p.policy.SoftShare,
+	}
+}
+
+// advise plans for groups that only recommend what is left, and leaves no trace of it in the simulation.
+func (p *planner) advise(left []scheduling.Demand) {
+	options := p.options(true)
+	if len(options) == 0 {
+		return
+	}
+	var advice scheduling.Packing
+	p.state.Try(func() bool {
+		advice = scheduling.Pack(p.problem(left, options))
+		return false
+	})
+	p.buy(advice.Purchases, true)
 }
 
 // demands are the waiting pods that the engine can judge; the fate of the others is settled here.
@@ -50,9 +75,9 @@ func (p *planner) demands() []scheduling.Demand {
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				item.Shape.Unjudged, "the pod has a constraint that is not evaluated (" + string(item.Shape.Unjudged) + "), so no machine is bought on a guess; add a node by raising minNodes, or drop the constraint"}}
-		case item.Shape.IsExpendable():
+		case p.isExpendable(item):
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				reason.NoScaleUpLowPriority, "the pod's priority is below the cut-off of -10, so no machine is bought for it; raise its priority"}}
+				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
 		default:
 			demands = append(demands, scheduling.Demand{Item: item, Count: pending.Count})
 		}
@@ -85,30 +110,21 @@ func (p *planner) options(advising bool) []*scheduling.Option {
 }
 
 func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
+	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, p.daemons)
+	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
+		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
+	}
 	return &scheduling.Option{
 		Group: g.name(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
-		Empty: scheduling.NewBin("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, p.daemons),
+		MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, Empty: empty,
 	}
-}
-
-// limits are the machines that each group may still buy with this plan.
-func (p *planner) limits() map[string]int {
-	limits := map[string]int{}
-	for _, g := range p.groups {
-		room := int(g.Spec.MaxNodes) - p.counts[g.name()].machines
-		if step := g.Spec.ScaleUp.MaxNodesPerStep; step != nil {
-			room = min(room, int(*step))
-		}
-		limits[g.name()] = max(room, 0)
-	}
-	return limits
 }
 
 func (p *planner) buy(purchases []scheduling.Purchase, recommended bool) {
 	for _, purchase := range purchases {
 		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)
-		l.add(purchase.Option)
-		for id, n := range purchase.Bin.Placed {
+		l.add(purchase.Option, purchase.Pods)
+		for id, n := range purchase.Pods {
 			l.Pods[id] += n
 		}
 	}
@@ -127,8 +143,8 @@ func (p *planner) launch(group string, recommended bool, code reason.Code) *Laun
 	return &p.plan.Launches[len(p.plan.Launches)-1]
 }
 
-func (l *Launch) add(o *scheduling.Option) {
-	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice})
+func (l *Launch) add(o *scheduling.Option, pods map[scheduling.ShapeID]int) {
+	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice, Pods: pods})
 	l.MonthlyPrice += o.MonthlyPrice
 }
 
@@ -138,18 +154,35 @@ func (p *planner) fillMinimum() {
 		if _, shut := p.closed[g.name()]; shut {
 			continue
 		}
-		c, bought := p.counts[g.name()], 0
+		limit := p.limits[g.name()]
+		bought := 0
 		for _, l := range p.plan.Launches {
 			if l.Group == g.name() {
 				bought = len(l.Machines)
+				for i := range l.Machines {
+					limit = limit.Less(p.optionOf(g, l.Machines[i].Offering))
+				}
 			}
 		}
-		missing := min(int(g.Spec.MinNodes)-c.staying()-bought, p.limits()[g.name()]-bought)
-		for range missing {
-			l := p.launch(g.name(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes)
-			l.add(p.option(g, p.offerings[g.name()][0]))
+		cheapest := p.option(g, p.offerings[g.name()][0])
+		for range int(g.Spec.MinNodes) - p.counts[g.name()].staying() - bought {
+			if !limit.Allows(cheapest) {
+				break
+			}
+			limit = limit.Less(cheapest)
+			p.launch(g.name(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes).add(cheapest, nil)
 		}
 	}
+}
+
+// optionOf is the option for one of the group's sizes.
+func (p *planner) optionOf(g *Group, offering int64) *scheduling.Option {
+	for _, o := range p.offerings[g.name()] {
+		if o.ID == offering {
+			return p.option(g, o)
+		}
+	}
+	return &scheduling.Option{}
 }
 
 // explain says of a shape which group buys for it, and why the others do not.
@@ -188,17 +221,22 @@ func (p *planner) refuse(g *Group, item *scheduling.Item) Refusal {
 	}
 	var verdicts []scheduling.Verdict
 	for _, o := range p.offerings[g.name()] {
-		verdict := scheduling.Judge(item, p.option(g, o))
+		verdict := p.state.CheckNew(item, p.option(g, o).Empty)
 		if verdict.OK() {
 			return p.refuseFitting(g)
 		}
+		verdict.Message = "a new " + o.Name + ": " + verdict.Message
 		verdicts = append(verdicts, verdict)
 	}
 	nearest := scheduling.Nearest(verdicts)
 	advice := map[reason.Code]string{
-		reason.NoScaleUpResources: "lower the pod's requests or allow larger sizes in the group",
-		reason.NoScaleUpSelector:  "add the labels to spec.template.labels or change the pod's selector",
-		reason.NoScaleUpTaint:     "add the toleration to the pod or take the taint off the group",
+		reason.NoScaleUpResources:      "lower the pod's requests or allow larger sizes in the group",
+		reason.NoScaleUpSelector:       "add the labels to spec.template.labels or change the pod's selector",
+		reason.NoScaleUpTaint:          "add the toleration to the pod or take the taint off the group",
+		reason.NoScaleUpTopologySpread: "allow a group in another topology domain, or relax the pod's topology spread",
+		reason.NoScaleUpPodAffinity:    "relax the pod's affinity, or start the pods that it wants to be near",
+		reason.NoScaleUpVolume:         "add a group where the pod's volumes are, or make volumes where a group is",
+		reason.NoScaleUpAttachLimit:    "use fewer volumes in the pod",
 	}[nearest.Code]
 	message := nearest.Message + "; nothing is bought, since a new node would not take the pod"
 	if advice != "" {
@@ -215,8 +253,10 @@ func (p *planner) refuseFitting(g *Group) Refusal {
 		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
 	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
 		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its %d nodes (maxNodes), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+	case p.isAtStep(g):
+		return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
 	}
-	return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
+	return p.refuseByLimit(g)
 }
 
 func (p *planner) bought(group string) int {

@@ -363,7 +363,7 @@ func TestScaleUp(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := tc.build()
-			plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			want := tc.want
 			if want == nil {
 				want = map[string]int{}
@@ -404,7 +404,7 @@ func TestTroubleIsExplained(t *testing.T) {
 			w := newWorld(group("a"))
 			tc.change(&w.Groups[0])
 			w.pending(w.shape("web", 8000, 64), 1)
-			plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			c := condition(plan, "default/a", tc.condition)
 			if c.Status != scaling.False {
 				t.Fatalf("condition %s = %+v, want it False", tc.condition, c)
@@ -426,10 +426,10 @@ func TestSizeIsRememberedWhenItsNodesAreGone(t *testing.T) {
 	w := newWorld(g)
 	w.machine(g, "n1", v1beta1.PhaseReady, nil)
 	w.Nodes["n1"].Allocatable[corev1.ResourceCPU] = 3000
-	memory := scaling.Propose(w.Snapshot, scaling.Memory{}, noon).Memory
+	memory := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Memory
 	w = newWorld(g)
 	w.pending(w.shape("web", 3500, 64), 1)
-	plan := scaling.Propose(w.Snapshot, memory, noon)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
 	if len(plan.Launches) > 0 {
 		t.Errorf("%v is bought for a pod that fits the estimate and not the node", bought(plan))
 	}
@@ -441,7 +441,7 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 	})
 	w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 0 }), tainted)
 	w.pending(w.shape("web", 100, 64), 3)
-	plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	for name, want := range map[string]scaling.Truth{"default/a": scaling.False, "default/gpu": scaling.True} {
 		if c := condition(plan, name, v1beta1.ConditionCapacityAvailable); c.Status != want {
 			t.Errorf("%s: condition %+v, want status %d", name, c, want)
@@ -479,7 +479,7 @@ func FuzzPropose(f *testing.F) {
 			phase := []v1beta1.Phase{v1beta1.PhaseReady, v1beta1.PhaseLaunching, v1beta1.PhaseDraining}[random.IntN(3)]
 			w.machine(g, fmt.Sprintf("n%d", i), phase, nil)
 		}
-		plan := scaling.Propose(w.Snapshot, scaling.Memory{}, noon)
+		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 		have := map[string]int{}
 		for _, m := range w.Machines {
 			have[m.Namespace+"/"+m.Spec.NodeGroup]++
@@ -503,7 +503,7 @@ func FuzzPropose(f *testing.F) {
 		reordered.Groups, reordered.Machines = slices.Clone(w.Groups), slices.Clone(w.Machines)
 		slices.Reverse(reordered.Groups)
 		slices.Reverse(reordered.Machines)
-		if diff := cmp.Diff(plan, scaling.Propose(reordered, scaling.Memory{}, noon)); diff != "" {
+		if diff := cmp.Diff(plan, scaling.Propose(reordered, scaling.DefaultPolicy, scaling.Memory{}, noon)); diff != "" {
 			t.Errorf("seed %d: the plan depends on the order of its input:\n%s", seed, diff)
 		}
 		for _, l := range plan.Launches {
@@ -511,9 +511,10 @@ func FuzzPropose(f *testing.F) {
 			for i, m := range l.Machines {
 				intent := w.machine(g, fmt.Sprintf("new-%s-%d", g.Name, i), v1beta1.PhaseLaunching, nil)
 				intent.Spec.Offering, intent.Spec.OfferingName = m.Offering, m.OfferingName
+				intent.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Pods)}
 			}
 		}
-		if again := bought(scaling.Propose(w.Snapshot, scaling.Memory{}, noon)); len(again) > 0 {
+		if again := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(again) > 0 {
 			t.Errorf("seed %d: planning again after %v buys %v more", seed, bought(plan), again)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 )
 
 // BatchMax bounds the machines asked for between two listings, so that a large scale-up does not
@@ -18,6 +19,33 @@ type Candidate struct {
 	Intent   string
 	Group    string
 	Offering int64
+	// Size is what the machine adds to its group; SizeKnown is false while VPSie has not said.
+	Size      Amounts
+	SizeKnown bool
+}
+
+// Amounts are what machines have together, and what they cost a month.
+type Amounts struct {
+	MilliCPU, MemoryMiB int64
+	MonthlyPrice        money.Micros
+}
+
+// Ceilings bound the amounts of a group; nil bounds nothing.
+type Ceilings struct {
+	MilliCPU, MemoryMiB *int64
+	MonthlyPrice        *money.Micros
+}
+
+func (c Ceilings) any() bool { return c.MilliCPU != nil || c.MemoryMiB != nil || c.MonthlyPrice != nil }
+
+func (c Ceilings) hold(a Amounts) bool {
+	return (c.MilliCPU == nil || a.MilliCPU <= *c.MilliCPU) && (c.MemoryMiB == nil || a.MemoryMiB <= *c.MemoryMiB) &&
+		(c.MonthlyPrice == nil || a.MonthlyPrice <= *c.MonthlyPrice)
+}
+
+// Add returns both together.
+func (a Amounts) Add(b Amounts) Amounts {
+	return Amounts{a.MilliCPU + b.MilliCPU, a.MemoryMiB + b.MemoryMiB, a.MonthlyPrice + b.MonthlyPrice}
 }
 
 // Group is what limits the launches of a NodeGroup.
@@ -30,6 +58,11 @@ type Group struct {
 	MaxNodes int
 	// Machines counts those that exist or may exist, without the candidates.
 	Machines int
+	// Ceilings bound what the machines have and cost together.
+	Ceilings Ceilings
+	// Has is what Machines have and cost; HasKnown is false while the size of some of them is not known.
+	Has      Amounts
+	HasKnown bool
 }
 
 // Refusal says why an intent must not be launched.
@@ -55,9 +88,9 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 	order := slices.Clone(candidates)
 	slices.SortFunc(order, func(a, b Candidate) int { return cmp.Compare(a.Intent, b.Intent) })
 	batch := Batch{Refused: map[string]Refusal{}}
-	room := map[string]int{}
+	room, has := map[string]int{}, map[string]Amounts{}
 	for name, g := range groups {
-		room[name] = g.MaxNodes - g.Machines
+		room[name], has[name] = g.MaxNodes-g.Machines, g.Has
 	}
 	only := waitingOffering
 	for _, c := range order {
@@ -72,6 +105,13 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupMaxSize,
 				fmt.Sprintf("NodeGroup %s has %d machines of at most %d, so no further one is bought; raise maxNodes for more", c.Group, g.Machines, g.MaxNodes)}
 			continue
+		case !g.Ceilings.any():
+		case !g.HasKnown || !c.SizeKnown:
+			continue // unknown is not zero: it waits until VPSie says what it sells
+		case !g.Ceilings.hold(has[c.Group].Add(c.Size)):
+			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupLimit,
+				fmt.Sprintf("NodeGroup %s would go above its limits with this machine, so it is not bought; raise spec.limits for more", c.Group)}
+			continue
 		}
 		if !mixed && only != 0 && c.Offering != only {
 			batch.More = true
@@ -83,6 +123,7 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 		}
 		only = c.Offering
 		room[c.Group]--
+		has[c.Group] = has[c.Group].Add(c.Size)
 		batch.Launch = append(batch.Launch, c)
 	}
 	return batch

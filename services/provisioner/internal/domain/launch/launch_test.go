@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -139,6 +140,13 @@ func TestChoose(t *testing.T) {
 		}
 		return out
 	}
+	sized := func(n int, size launch.Amounts) []launch.Candidate {
+		out := candidates(n, "g", 1)
+		for i := range out {
+			out[i].Size, out[i].SizeKnown = size, true
+		}
+		return out
+	}
 	tests := map[string]struct {
 		why        string
 		candidates []launch.Candidate
@@ -157,6 +165,17 @@ func TestChoose(t *testing.T) {
 			why:        "the actor checks again what the planner promised",
 			candidates: candidates(10, "g", 1), groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 7}}, mixed: true,
 			launched: 3, refused: 7, code: reason.NoScaleUpGroupMaxSize,
+		},
+		"NeverAboveCeilings": {
+			candidates: sized(4, launch.Amounts{MilliCPU: 4000, MemoryMiB: 8192, MonthlyPrice: 40_000_000}), mixed: true,
+			groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 1, HasKnown: true, Has: launch.Amounts{MonthlyPrice: 40_000_000},
+				Ceilings: launch.Ceilings{MonthlyPrice: new(money.Micros(130_000_000))}}},
+			launched: 2, refused: 2, code: reason.NoScaleUpGroupLimit,
+		},
+		"CeilingsWaitForSizes": {
+			why:        "the size of a machine that is there is not known, and unknown is not zero",
+			candidates: sized(1, launch.Amounts{MilliCPU: 4000}), mixed: true,
+			groups: map[string]launch.Group{"g": {MaxNodes: 10, Ceilings: launch.Ceilings{MilliCPU: new(int64(100_000))}}},
 		},
 		"NothingForAGroupThatIsGone": {
 			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Missing: true}}, mixed: true, refused: 2, code: reason.NoScaleUpNoGroup,

@@ -1,0 +1,420 @@
+package scheduling
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// draft is a plan for purchases that was tried out in the state and taken back.
+type draft struct {
+	machines   []draftMachine
+	placements []draftPlacement
+	// cost is a month's, in millionths of a dollar.
+	cost   float64
+	served int
+}
+
+type draftMachine struct {
+	option *Option
+	node   *Node
+	// index is the machine's node while the draft was tried out.
+	index int
+	pods  int
+}
+
+type draftPlacement struct {
+	demand *demand
+	node   int
+	count  int
+}
+
+// target is what a draft still has to place of a demand, by the rules of a variant of its item.
+type target struct {
+	*demand
+	variant *itemState
+	left    int
+	// sites is how many pods go to each site; nil means any.
+	sites []int
+	// apart says that the pods cannot be packed as counts: they want to be with others on one node.
+	apart bool
+}
+
+// drafting is the work on one draft.
+type drafting struct {
+	*packer
+	options []*Option
+	// empties are the options' nodes as the state sees them, and site the site of each.
+	empties []*nodeState
+	site    []int
+	targets []*target
+	// limits are what the machines of the present pass leave over.
+	limits map[string]Limit
+	old    []int
+	// prior is what tiers of higher weight buy.
+	prior  *draft
+	draft  draft
+	bought map[int]int
+}
+
+// draft plans what waits on the options, on top of what a prior draft buys, with a set of wishes made into
+// requirements. It returns nil when no option may be bought.
+func (k *packer) draft(options []*Option, set wishSet, prior *draft) *draft {
+	d := &drafting{packer: k, prior: prior}
+	d.begin()
+	if prior != nil {
+		for _, m := range prior.machines {
+			d.limits[m.option.Group] = d.limits[m.option.Group].Less(m.option)
+		}
+	}
+	for _, o := range options {
+		avoided := set.has(wishTaint) && slices.ContainsFunc(o.Empty.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
+		if limit, open := d.limits[o.Group]; open && limit.Allows(o) && !avoided {
+			d.options = append(d.options, o)
+		}
+	}
+	if len(d.options) == 0 {
+		return nil
+	}
+	for _, dem := range k.demands {
+		if dem.count > 0 {
+			variant := k.state.know(dem.item.insist(set))
+			d.targets = append(d.targets, &target{demand: dem, variant: variant, left: dem.count, apart: slices.ContainsFunc(variant.affine, isHostTerm)})
+		}
+	}
+	for _, o := range d.options {
+		d.empties = append(d.empties, k.state.empty(o.Empty))
+	}
+	d.old = slices.Concat(k.Existing, k.launching)
+	d.run()
+	return &d.draft
+}
+
+func isHostTerm(t podTerm) bool { return t.key == corev1.LabelHostname }
+
+// empty is a node as the state would see it, without its being there.
+func (s *State) empty(n *Node) *nodeState {
+	node := &nodeState{Node: n, free: make([]int64, len(s.resources))}
+	for name, i := range s.resources {
+		node.free[i] = node.capacity(name)
+	}
+	node.class = s.classOf(node)
+	return node
+}
+
+// settleMax bounds the passes in which a draft is tried out again with all of its machines there from the start.
+const settleMax = 4
+
+// run plans machines for counts of pods and then tries them out. A machine that had to be added for what was left
+// changes what rules about topology allow, so the whole is tried again with it there from the start.
+func (d *drafting) run() {
+	options, shares := d.plan()
+	for pass := range settleMax {
+		d.begin()
+		opened := false
+		d.state.Try(func() bool {
+			for _, o := range options {
+				d.add(o)
+			}
+			d.placeShares(shares)
+			d.placeLeft()
+			opened = d.open() && pass < settleMax-1
+			return false
+		})
+		d.collect()
+		if !opened {
+			return
+		}
+		options, shares = d.replay(&d.draft)
+	}
+}
+
+// plan finds machines for what waits, besides those of the prior draft, which come first.
+func (d *drafting) plan() ([]*Option, []*share) {
+	if d.prior == nil {
+		d.assignSites()
+		return d.packCounts()
+	}
+	options, shares := d.replay(d.prior)
+	var more []*Option
+	var added []*share
+	d.state.Try(func() bool {
+		d.begin()
+		for _, o := range options {
+			d.add(o)
+		}
+		d.placeShares(shares)
+		d.placeLeft()
+		d.assignSites()
+		more, added = d.packCounts()
+		return false
+	})
+	_, shares = d.replay(d.prior) // placing uses shares up
+	for _, s := range added {
+		for i := range s.parts {
+			s.parts[i].machine += len(options)
+		}
+	}
+	return append(options, more...), append(shares, added...)
+}
+
+// begin forgets an earlier pass.
+func (d *drafting) begin() {
+	d.draft, d.bought, d.limits = draft{}, map[int]int{}, maps.Clone(d.packer.limits)
+	for _, t := range d.targets {
+		t.left = t.count
+	}
+}
+
+// collect drops the machines that got no pod.
+func (d *drafting) collect() {
+	machines := d.draft.machines[:0]
+	for _, m := range d.draft.machines {
+		if m.pods > 0 {
+			machines = append(machines, m)
+			d.draft.cost += float64(m.option.MonthlyPrice)
+		}
+	}
+	d.draft.machines = machines
+}
+
+// replay is what a draft did, for another pass to do with all of its machines.
+func (d *drafting) replay(done *draft) ([]*Option, []*share) {
+	var options []*Option
+	number := map[int]int{}
+	for _, m := range done.machines {
+		number[m.index] = len(options)
+		options = append(options, m.option)
+	}
+	shares := make([]*share, len(d.targets))
+	of := map[*demand]*share{}
+	for i, t := range d.targets {
+		shares[i] = &share{target: t}
+		of[t.demand] = shares[i]
+	}
+	for _, p := range done.placements {
+		if machine, bought := number[p.node]; bought {
+			of[p.demand].parts = append(of[p.demand].parts, part{machine, p.count})
+		}
+	}
+	return options, shares
+}
+
+// add puts a machine of an option into the state.
+func (d *drafting) add(o *Option) int {
+	n := *o.Empty
+	n.Name = fmt.Sprintf("%s-%d", o.Empty.Name, d.state.Len())
+	n.Labels = maps.Clone(o.Empty.Labels)
+	if _, found := n.Labels[corev1.LabelHostname]; found {
+		n.Labels[corev1.LabelHostname] = n.Name
+	}
+	index := d.state.AddNode(&n)
+	d.bought[index] = len(d.draft.machines)
+	d.draft.machines = append(d.draft.machines, draftMachine{option: o, node: &n, index: index})
+	d.limits[o.Group] = d.limits[o.Group].Less(o)
+	return index
+}
+
+// fill puts up to n pods of a target on a node.
+func (d *drafting) fill(t *target, node, n int) int {
+	put := d.state.fill(t.variant, node, min(n, t.left))
+	if put > 0 {
+		d.note(t, node, put)
+	}
+	return put
+}
+
+func (d *drafting) note(t *target, node, put int) {
+	t.left -= put
+	d.draft.served += put
+	d.draft.placements = append(d.draft.placements, draftPlacement{t.demand, node, put})
+	if i, bought := d.bought[node]; bought {
+		d.draft.machines[i].pods += put
+	}
+}
+
+// placeLeft puts what the packing of counts did not place wherever there is room by now.
+func (d *drafting) placeLeft() bool {
+	placed := false
+	nodes := slices.Clone(d.old)
+	for _, m := range d.draft.machines {
+		nodes = append(nodes, m.index)
+	}
+	for again := true; again; {
+		again = false
+		for _, t := range d.targets {
+			if t.left == 0 {
+				continue
+			}
+			for _, p := range d.state.spreadOut(t.variant, nodes, t.left) {
+				d.note(t, p.Node, p.Count)
+				placed, again = true, again || d.hasAffine()
+			}
+		}
+	}
+	return placed
+}
+
+// open buys machines one at a time for what is left: first for pods that want to be on one node, then the one
+// whose price is lowest for what it takes. It reports whether it bought any.
+func (d *drafting) open() bool {
+	before := len(d.draft.machines)
+	for _, t := range d.targets {
+		if t.apart && t.left > 0 {
+			d.buyAndFill(d.roomiest(t))
+		}
+	}
+	for d.buyAndFill(d.bestValue()) {
+	}
+	return len(d.draft.machines) > before
+}
+
+// buyAndFill adds a machine of an option and gives it what is left; it reports false for no option.
+func (d *drafting) buyAndFill(option int) bool {
+	if option < 0 {
+		return false
+	}
+	node := d.add(d.options[option])
+	for _, t := range d.targets {
+		if t.left > 0 {
+			d.fill(t, node, t.left)
+		}
+	}
+	if slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 && !t.variant.isFree() }) {
+		d.placeLeft()
+	}
+	return true
+}
+
+// bestValue is the option whose price is lowest for what one machine of it takes of what is left.
+func (d *drafting) bestValue() int {
+	best, bestScore := -1, 0.0
+	for i, o := range d.options {
+		if !d.limits[o.Group].Allows(o) || !d.mayTake(i) {
+			continue
+		}
+		value := d.valueOf(o)
+		if score := float64(o.MonthlyPrice) / float64(value); value > 0 && (best < 0 || score < bestScore) {
+			best, bestScore = i, score
+		}
+	}
+	return best
+}
+
+// roomiest is the cheapest option that takes all that is left of a target, or else the one that takes most.
+func (d *drafting) roomiest(t *target) int {
+	best, most := -1, 0
+	for i, o := range d.options {
+		if !d.limits[o.Group].Allows(o) || !d.takes(i, t) {
+			continue
+		}
+		taken := 0
+		d.state.Try(func() bool {
+			n := *o.Empty
+			taken = d.state.fill(t.variant, d.state.AddNode(&n), t.left)
+			return false
+		})
+		if taken > most {
+			best, most = i, taken
+		}
+		if most == t.left {
+			break
+		}
+	}
+	return best
+}
+
+// mayTake reports whether an option's node takes one pod of anything that is left, as far as the node says.
+func (d *drafting) mayTake(option int) bool {
+	return slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 && d.takes(option, t) })
+}
+
+// takes reports whether an empty machine takes one pod of a target, as far as the machine says.
+func (d *drafting) takes(option int, t *target) bool {
+	n := d.empties[option]
+	for _, need := range t.variant.needs {
+		if need.amount > n.free[need.resource] {
+			return false
+		}
+	}
+	return t.variant.problem.Code == "" && d.state.admits(t.variant, n) == ruleNone
+}
+
+// valueOf is the size of what one more machine of an option would take of what is left.
+func (d *drafting) valueOf(o *Option) int64 {
+	value := int64(0)
+	d.state.Try(func() bool {
+		n := *o.Empty
+		node := d.state.AddNode(&n)
+		for _, t := range d.targets {
+			if t.left > 0 {
+				value += int64(d.state.fill(t.variant, node, t.left)) * max(weigh(t.item.Shape.Requests), 1)
+			}
+		}
+		return false
+	})
+	return value
+}
+
+// packCounts finds machines for pods that are alike, whole patterns at a time, and says which pods go to which.
+// Without shares what the limits leave room for goes by priority.
+func (d *drafting) packCounts() ([]*Option, []*share) {
+	b := newClassBook(d)
+	if len(b.cover.classes) == 0 {
+		return nil, nil
+	}
+	patterns, within := d.solveWithin(b)
+	options := make([]*Option, len(patterns))
+	sites := make([]int, len(patterns))
+	for i, p := range patterns {
+		options[i], sites[i] = d.options[p.option], d.site[p.option]
+	}
+	if !within {
+		return options, nil
+	}
+	return options, b.share(patterns, sites)
+}
+
+// placeShares places pods on the machines that were planned for them, each by the rules.
+func (d *drafting) placeShares(shares []*share) {
+	for order := range ordersCount {
+		for progress := true; progress; {
+			progress = false
+			for _, share := range shares {
+				if share.target.order() == order {
+					progress = d.placeShare(share) || progress
+				}
+			}
+		}
+	}
+}
+
+func (d *drafting) placeShare(s *share) bool {
+	placed := false
+	for i := range s.parts {
+		part := &s.parts[i]
+		if part.count > 0 {
+			put := d.fill(s.target, d.draft.machines[part.machine].index, part.count)
+			part.count -= put
+			placed = placed || put > 0
+		}
+	}
+	return placed
+}
+
+// ordersCount is the number of answers that order gives.
+const ordersCount = 3
+
+// order puts pods first whose rules count others that have no such rules and can wait: a rule about one node is
+// the easiest to break, then one about a larger topology.
+func (t *target) order() int {
+	switch {
+	case t.variant.isFree():
+		return 2
+	case len(t.variant.topologyKeys()) > 0:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,139 @@
+package scheduling
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+)
+
+// Check judges one more pod of an item on a node. The zero Verdict means that it fits.
+func (s *State) Check(item *Item, node int) Verdict {
+	is := s.know(item)
+	return s.explain(is, node, s.judge(is, node))
+}
+
+// CheckNew judges one pod of an item on a node that is not there yet.
+func (s *State) CheckNew(item *Item, n *Node) Verdict {
+	var v Verdict
+	s.Try(func() bool {
+		v = s.Check(item, s.AddNode(n))
+		return false
+	})
+	return v
+}
+
+// explain puts a rule's refusal into words.
+func (s *State) explain(is *itemState, node int, r rule) Verdict {
+	n := s.nodes[node]
+	switch r {
+	case ruleNone:
+		return Verdict{}
+	case ruleProblem:
+		return is.problem
+	case ruleGone:
+		return Verdict{reason.NoScaleUpResources, "the node is gone"}
+	case ruleUnschedulable:
+		return Verdict{reason.NoScaleUpTaint, "node is unschedulable"}
+	case ruleTaint:
+		taint, _ := untolerated(n.Taints, is.Shape.Tolerations)
+		return Verdict{reason.NoScaleUpTaint, "pod does not tolerate taint " + taint.ToString()}
+	case ruleNodeAffinity:
+		return Verdict{reason.NoScaleUpSelector, "node labels do not match the pod's node selector or required node affinity"}
+	case ruleVolumeTopology:
+		return Verdict{reason.NoScaleUpVolume, "a volume of the pod cannot be used or made where the node is"}
+	case ruleHostPort:
+		return Verdict{reason.NoScaleUpHostPort, "a port that the pod takes of its node is taken"}
+	case ruleResources:
+		return s.missing(is, n)
+	case ruleAttachLimit:
+		return Verdict{reason.NoScaleUpAttachLimit, "the node can attach no more volumes for the pod"}
+	case ruleExclusiveVolume:
+		return Verdict{reason.NoScaleUpVolume, "a volume that one pod alone may use is in use"}
+	case ruleTopologySpread:
+		return Verdict{reason.NoScaleUpTopologySpread, s.explainSpread(is, node)}
+	case rulePodAffinity:
+		return Verdict{reason.NoScaleUpPodAffinity, "no pod that the pod's affinity asks for is in the node's topology domain"}
+	case ruleAntiAffinity:
+		return Verdict{reason.NoScaleUpPodAffinity, "a pod that the pod's anti-affinity keeps away from is in the node's topology domain"}
+	case ruleRepelled:
+		return Verdict{reason.NoScaleUpPodAffinity, "a pod whose anti-affinity keeps the pod away is in the node's topology domain"}
+	}
+	panic(fmt.Sprintf("scheduling: rule %d has no explanation", r))
+}
+
+// missing names what the node lacks for one pod, in a stable order.
+func (s *State) missing(is *itemState, n *nodeState) Verdict {
+	names := make([]corev1.ResourceName, len(s.resources))
+	for name, i := range s.resources {
+		names[i] = name
+	}
+	var lacks []string
+	code := reason.NoScaleUpAttachLimit
+	for _, need := range is.needs {
+		if need.amount <= n.free[need.resource] {
+			continue
+		}
+		name, free := names[need.resource], max(n.free[need.resource], 0)
+		driver, attaches := strings.CutPrefix(string(name), attachPrefix)
+		if attaches {
+			lacks = append(lacks, fmt.Sprintf("%d of %d volumes of %s requested", free, need.amount, driver))
+			continue
+		}
+		code = reason.NoScaleUpResources
+		lacks = append(lacks, fmt.Sprintf("%s %s of %s requested", name, FormatAmount(name, free), FormatAmount(name, need.amount)))
+	}
+	slices.Sort(lacks)
+	return Verdict{code, "too small for the pod: free " + strings.Join(lacks, ", ")}
+}
+
+func (s *State) explainSpread(is *itemState, node int) string {
+	for i, c := range is.spreads {
+		t, domain := &is.spread[i], c.topology.of[node]
+		if domain == absent {
+			return "node has no label " + t.TopologyKey + ", over which the pod is spread"
+		}
+		skew := c.at(domain) - c.spread.minimum(t.MinDomains)
+		if is.selfSpread[i] {
+			skew++
+		}
+		if skew > t.MaxSkew {
+			return fmt.Sprintf("one more pod there would make the spread over %s uneven by %d, and %d is allowed", t.TopologyKey, skew, t.MaxSkew)
+		}
+	}
+	return "the pod's topology spread does not allow it"
+}
+
+// mismatches are the refusals by which a machine would not take the pod, the nearest to success
+// first. Every other refusal is nearer: the machine would do, and something else forbids it.
+var mismatches = []reason.Code{
+	reason.NoScaleUpTopologySpread, reason.NoScaleUpPodAffinity, reason.NoScaleUpHostPort, reason.NoScaleUpAttachLimit,
+	reason.NoScaleUpResources, reason.NoScaleUpVolume, reason.NoScaleUpSelector, reason.NoScaleUpTaint,
+}
+
+// Nearest returns the refusal that is nearest to success, so that the most helpful one of many can
+// be shown; of equals the first.
+func Nearest(verdicts []Verdict) Verdict {
+	best, bestRank := Verdict{}, len(mismatches)
+	for _, v := range verdicts {
+		if rank := slices.Index(mismatches, v.Code); rank < bestRank {
+			best, bestRank = v, rank
+		}
+	}
+	return best
+}
+
+// FormatAmount renders an amount of a resource for people.
+func FormatAmount(name corev1.ResourceName, amount int64) string {
+	switch name {
+	case corev1.ResourceCPU:
+		return fmt.Sprintf("%dm", amount)
+	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		return fmt.Sprintf("%dMi", amount>>20)
+	default:
+		return itoa(amount)
+	}
+}

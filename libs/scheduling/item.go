@@ -1,0 +1,248 @@
+package scheduling
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+)
+
+// Item is a shape made ready for judging. It is immutable once made and may be shared between
+// goroutines.
+type Item struct {
+	ID    ShapeID
+	Shape *Shape
+
+	affinity nodeaffinity.RequiredNodeAffinity
+	// nodeKey spells everything about the shape that a node's labels and taints must meet.
+	nodeKey string
+	// nodeLabels are the label keys that nodeKey looks at; byName says that it looks at a node's name.
+	nodeLabels []string
+	byName     bool
+	topologies []*nodeaffinity.NodeSelector
+	affine     []podTerm
+	repels     []podTerm
+	spread     []spreadTerm
+	wishes     []wish
+	// problem says which constraint could not be understood; such a shape fits nowhere.
+	problem Verdict
+}
+
+// podTerm is a required term of affinity or anti-affinity to pods.
+type podTerm struct {
+	key        string
+	namespaces []string
+	selector   labels.Selector
+	// of selects further namespaces by their labels; nil selects none.
+	of labels.Selector
+	// id spells the term, so that equal ones are counted once.
+	id string
+}
+
+// spreadTerm is a topology spread constraint.
+type spreadTerm struct {
+	corev1.TopologySpreadConstraint
+	selector labels.Selector
+	id       string
+}
+
+// NewItem prepares a shape.
+func NewItem(id ShapeID, shape *Shape) *Item {
+	item := &Item{ID: id, Shape: shape}
+	var required *corev1.NodeSelector
+	if a := shape.Affinity; a != nil {
+		if a.NodeAffinity != nil {
+			required = a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+		}
+		if a.PodAffinity != nil {
+			item.affine = item.podTerms(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+		}
+		if a.PodAntiAffinity != nil {
+			item.repels = item.podTerms(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+		}
+	}
+	affinity := &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: required}}
+	item.affinity = nodeaffinity.NewRequiredNodeAffinity(shape.NodeSelector, affinity)
+	for _, v := range shape.Volumes {
+		if v.Topology == nil {
+			continue
+		}
+		selector, err := nodeaffinity.NewNodeSelector(v.Topology)
+		if err != nil {
+			item.problem = Verdict{reason.NoScaleUpVolume, "a volume's topology cannot be understood: " + err.Error()}
+			continue
+		}
+		item.topologies = append(item.topologies, selector)
+	}
+	item.describeNodes(required)
+	for _, c := range shape.Spread {
+		if c.WhenUnsatisfiable == corev1.DoNotSchedule {
+			item.spread = append(item.spread, item.spreadTerm(c))
+		}
+	}
+	item.wishes = item.wishesOf()
+	return item
+}
+
+func (i *Item) podTerms(terms []corev1.PodAffinityTerm) []podTerm {
+	out := make([]podTerm, 0, len(terms))
+	for j := range terms {
+		out = append(out, i.podTerm(&terms[j]))
+	}
+	return out
+}
+
+func (i *Item) podTerm(t *corev1.PodAffinityTerm) podTerm {
+	out := podTerm{key: t.TopologyKey, namespaces: slices.Sorted(slices.Values(t.Namespaces)), selector: i.selector(t.LabelSelector)}
+	if t.NamespaceSelector != nil {
+		out.of = i.selector(t.NamespaceSelector)
+	} else if len(out.namespaces) == 0 {
+		out.namespaces = []string{i.Shape.Namespace}
+	}
+	out.id = out.key + "|" + strings.Join(out.namespaces, ",") + "|" + out.selector.String()
+	if out.of != nil {
+		out.id += "|" + out.of.String() + "|of"
+	}
+	if _, all := out.selector.Requirements(); !all {
+		out.id += "|nothing"
+	}
+	return out
+}
+
+func (i *Item) selector(s *metav1.LabelSelector) labels.Selector {
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		i.problem = Verdict{reason.NoScaleUpSelector, "a label selector of the pod cannot be understood: " + err.Error()}
+		return labels.Nothing()
+	}
+	return selector
+}
+
+// matches reports whether pods of an item in a namespace with these labels are meant by the term.
+func (t *podTerm) matches(item *Item, namespaceLabels map[string]string) bool {
+	if !slices.Contains(t.namespaces, item.Shape.Namespace) && (t.of == nil || !t.of.Matches(labels.Set(namespaceLabels))) {
+		return false
+	}
+	return t.selector.Matches(labels.Set(item.Shape.Labels))
+}
+
+func (i *Item) spreadTerm(c corev1.TopologySpreadConstraint) spreadTerm {
+	t := spreadTerm{TopologySpreadConstraint: c, selector: i.selector(c.LabelSelector)}
+	t.id = c.TopologyKey + "|" + i.Shape.Namespace + "|" + t.selector.String()
+	if _, all := t.selector.Requirements(); !all {
+		t.id += "|nothing"
+	}
+	return t
+}
+
+// matches reports whether pods of an item are counted by the constraint of a pod in a namespace.
+func (t *spreadTerm) matches(item *Item, namespace string) bool {
+	return item.Shape.Namespace == namespace && t.selector.Matches(labels.Set(item.Shape.Labels))
+}
+
+// honoursAffinity reports whether only nodes that the pod's selector and affinity admit are domains.
+func (t *spreadTerm) honoursAffinity() bool {
+	return t.NodeAffinityPolicy == nil || *t.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor
+}
+
+// honoursTaints reports whether only nodes whose taints the pod tolerates are domains.
+func (t *spreadTerm) honoursTaints() bool {
+	return t.NodeTaintsPolicy != nil && *t.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor
+}
+
+// describeNodes writes down what the shape asks of a node's labels and taints.
+func (i *Item) describeNodes(required *corev1.NodeSelector) {
+	var b strings.Builder
+	keys := map[string]bool{}
+	for _, key := range slices.Sorted(mapKeys(i.Shape.NodeSelector)) {
+		b.WriteString(key + "=" + i.Shape.NodeSelector[key] + ";")
+		keys[key] = true
+	}
+	selectors := []*corev1.NodeSelector{required}
+	for _, v := range i.Shape.Volumes {
+		selectors = append(selectors, v.Topology)
+	}
+	for _, s := range selectors {
+		i.describeSelector(&b, s, keys)
+	}
+	for _, t := range i.Shape.Tolerations {
+		b.WriteString("~" + t.Key + " " + string(t.Operator) + " " + t.Value + " " + string(t.Effect))
+	}
+	i.nodeKey = b.String()
+	i.nodeLabels = slices.Sorted(mapKeys(keys))
+}
+
+func (i *Item) describeSelector(b *strings.Builder, s *corev1.NodeSelector, keys map[string]bool) {
+	if s == nil {
+		return
+	}
+	b.WriteString("[")
+	for _, term := range s.NodeSelectorTerms {
+		b.WriteString("(")
+		for _, r := range term.MatchExpressions {
+			b.WriteString(r.Key + " " + string(r.Operator) + " " + strings.Join(r.Values, ",") + ";")
+			keys[r.Key] = true
+		}
+		for _, r := range term.MatchFields {
+			b.WriteString("." + r.Key + " " + string(r.Operator) + " " + strings.Join(r.Values, ",") + ";")
+			i.byName = true
+		}
+		b.WriteString(")")
+	}
+	b.WriteString("]")
+}
+
+func mapKeys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for key := range m {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// isFree reports whether pods of the item can be placed many at a time: nothing but room on the node
+// and the node itself says where they go.
+func (i *Item) isFree() bool {
+	return len(i.affine) == 0 && len(i.repels) == 0 && len(i.spread) == 0 && len(i.Shape.HostPorts) == 0 && !i.sharesVolumes()
+}
+
+func (i *Item) sharesVolumes() bool {
+	return slices.ContainsFunc(i.Shape.Volumes, func(v Volume) bool { return v.Handle != "" })
+}
+
+// byDecreasingSize orders items by priority, then by size at the price ratio of resources, then by id
+// so that the order is total.
+func byDecreasingSize(a, b *Item) int {
+	return cmp.Or(
+		cmp.Compare(b.Shape.Priority, a.Shape.Priority),
+		cmp.Compare(weigh(b.Shape.Requests), weigh(a.Shape.Requests)),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+// weigh is the size of a set of resources in thousandths of a core, a GiB of memory counting for
+// a third of one: the ratio at which VPSie's sizes are priced.
+func weigh(r Resources) int64 {
+	return r[corev1.ResourceCPU] + r[corev1.ResourceMemory]*1000/(3<<30)
+}
+
+// Verdict is a refusal: the code and a text that names what is missing. The zero value means
+// that the shape fits.
+type Verdict struct {
+	Code    reason.Code
+	Message string
+}
+
+// OK reports whether nothing was refused.
+func (v Verdict) OK() bool { return v.Code == "" }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

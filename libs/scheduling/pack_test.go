@@ -1,0 +1,243 @@
+package scheduling_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+const zoneKey, hostKey = corev1.LabelTopologyZone, corev1.LabelHostname
+
+// option is a machine of so many cores, with twice as many GiB, in a zone.
+func option(group, zone string, cores int64, dollars int, change ...func(*scheduling.Option)) *scheduling.Option {
+	o := &scheduling.Option{
+		Group: group, Offering: cores, OfferingName: fmt.Sprintf("c%d", cores), MonthlyPrice: money.Micros(dollars) * 1_000_000, MilliCPU: cores * 1000, MemoryBytes: cores << 31,
+		Empty: node(fmt.Sprintf("%s-%s-c%d", group, zone, cores), zone, func(n *scheduling.Node) {
+			n.Allocatable = scheduling.Resources{corev1.ResourceCPU: cores * 1000, corev1.ResourceMemory: cores << 31, corev1.ResourcePods: 110}
+		}),
+	}
+	for _, c := range change {
+		c(o)
+	}
+	return o
+}
+
+func problem(existing []*scheduling.Node, demands []scheduling.Demand, options ...*scheduling.Option) scheduling.Problem {
+	items := make([]*scheduling.Item, len(demands))
+	for i := range demands {
+		items[i] = demands[i].Item
+	}
+	p := scheduling.Problem{State: cluster(items, existing...), Demands: demands, Options: options, Limits: map[string]scheduling.Limit{}, SoftShare: 5}
+	for i := range existing {
+		p.Existing = append(p.Existing, i)
+	}
+	for _, o := range options {
+		p.Limits[o.Group] = scheduling.Unlimited
+	}
+	return p
+}
+
+func sum(counts map[scheduling.ShapeID]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func TestPack(t *testing.T) {
+	const zone, host = zoneKey, hostKey
+	plain := item("plain", "plain", func(s *scheduling.Shape) { s.Requests = size(1000, 512) })
+	tests := map[string]struct {
+		why      string
+		existing []*scheduling.Node
+		demands  []scheduling.Demand
+		options  []*scheduling.Option
+		limits   map[string]scheduling.Limit
+		nodes    int
+		dollars  int
+		left     int
+	}{
+		"ExistingFirst": {"", []*scheduling.Node{node("a", "z1")}, []scheduling.Demand{{Item: plain, Count: 4}}, []*scheduling.Option{option("g", "z1", 4, 40)}, nil, 0, 0, 0},
+		"CheapestMix": {"16 cores are cheapest a core, and 4 hold the rest", nil, []scheduling.Demand{{Item: plain, Count: 20}},
+			[]*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 16, 150)}, nil, 2, 190, 0},
+		"SmallerWhereCheaper": {"", nil, []scheduling.Demand{{Item: plain, Count: 16}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 16, 170)}, nil, 4, 160, 0},
+		"WeightBeforePrice": {"", nil, []scheduling.Demand{{Item: plain, Count: 4}},
+			[]*scheduling.Option{option("cheap", "z1", 4, 10), option("heavy", "z1", 4, 40, func(o *scheduling.Option) { o.Weight = 1 })}, nil, 1, 40, 0},
+		"NextGroupAtTheLimit": {"", nil, []scheduling.Demand{{Item: plain, Count: 8}}, []*scheduling.Option{option("a", "z1", 4, 40), option("b", "z1", 4, 50)},
+			map[string]scheduling.Limit{"a": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}, "b": scheduling.Unlimited}, 2, 90, 0},
+		"LargerNodesUnderALimitOfNodes": {"four small ones were cheaper", nil, []scheduling.Demand{{Item: plain, Count: 16}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 16, 170)},
+			map[string]scheduling.Limit{"g": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 170, 0},
+		"MoneyLimit": {"", nil, []scheduling.Demand{{Item: plain, Count: 8}}, []*scheduling.Option{option("g", "z1", 4, 40)},
+			map[string]scheduling.Limit{"g": {Nodes: -1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: 79_999_999}}, 1, 40, 4},
+		"CPULimit": {"", nil, []scheduling.Demand{{Item: plain, Count: 8}}, []*scheduling.Option{option("g", "z1", 4, 40)},
+			map[string]scheduling.Limit{"g": {Nodes: -1, MilliCPU: 4000, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 40, 4},
+		"SpreadOverZones": {"one node a zone in one plan", nil, []scheduling.Demand{{Item: item("w", "web", spread(zone, corev1.DoNotSchedule, "web")), Count: 9}},
+			[]*scheduling.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40), option("g", "z3", 4, 40)}, nil, 3, 120, 0},
+		"SpreadOverHosts": {"", nil, []scheduling.Demand{{Item: item("w", "web", spread(host, corev1.DoNotSchedule, "web")), Count: 5}}, []*scheduling.Option{option("g", "z1", 2, 20), option("g", "z1", 4, 40)}, nil, 5, 100, 0},
+		"TogetherInAZone": {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(zone, "web")), Count: 32}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40)}, nil, 2, 80, 0},
+		"TogetherOnAHost": {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(host, "web")), Count: 20}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 8, 90)}, nil, 1, 90, 0},
+		"Apart":           {"", nil, []scheduling.Demand{{Item: item("w", "web", antiAffinity(host, "web")), Count: 3}}, []*scheduling.Option{option("g", "z1", 2, 20)}, nil, 3, 60, 0},
+		"ApartFromAnother": {"", nil, []scheduling.Demand{{Item: item("w", "web", antiAffinity(host, "db")), Count: 2}, {Item: item("d", "db"), Count: 2}},
+			[]*scheduling.Option{option("g", "z1", 2, 20)}, nil, 2, 40, 0},
+		"SoftSpreadWhereItIsFree": {"two nodes are needed anyway", nil, []scheduling.Demand{{Item: plain, Count: 6}, {Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 2}},
+			[]*scheduling.Option{option("g", "z1", 4, 40)}, nil, 2, 80, 0},
+		"SoftSpreadIsNotBoughtDearly": {"", nil, []scheduling.Demand{{Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 8}}, []*scheduling.Option{option("g", "z1", 2, 20)}, nil, 1, 20, 0},
+		"TooLarge":                    {"", nil, []scheduling.Demand{{Item: item("p", "p", func(s *scheduling.Shape) { s.Requests = size(5000, 1) }), Count: 2}}, []*scheduling.Option{option("g", "z1", 4, 40)}, nil, 0, 0, 2},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := problem(tc.existing, tc.demands, tc.options...)
+			if tc.limits != nil {
+				p.Limits = tc.limits
+			}
+			got := scheduling.Pack(p)
+			if len(got.Purchases) != tc.nodes || got.MonthlyPrice() != money.Micros(tc.dollars)*1_000_000 || sum(got.Left) != tc.left {
+				t.Errorf("%d nodes for %s, %d pods left; want %d for %d dollars, %d left (%s)", len(got.Purchases), got.MonthlyPrice(), sum(got.Left), tc.nodes, tc.dollars, tc.left, tc.why)
+			}
+		})
+	}
+}
+
+func TestHighPriorityIsServedFirst(t *testing.T) {
+	low := item("low", "low", func(s *scheduling.Shape) { s.Requests = size(2000, 64) })
+	high := item("high", "high", func(s *scheduling.Shape) { s.Requests, s.Priority = size(1000, 64), 100 })
+	p := problem(nil, []scheduling.Demand{{Item: low, Count: 4}, {Item: high, Count: 4}}, option("g", "z1", 4, 40))
+	p.Limits["g"] = scheduling.Limit{Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}
+	if got := scheduling.Pack(p); got.Served["high"] != 4 {
+		t.Errorf("%d of 4 pods of high priority are served: %v", got.Served["high"], got.Served)
+	}
+}
+
+func TestPlannedPodsGetTheirRoom(t *testing.T) {
+	big, small := item("big", "big", func(s *scheduling.Shape) { s.Requests = size(3000, 64) }), item("small", "small", func(s *scheduling.Shape) { s.Requests = size(2000, 64) })
+	first := node("a", "z1", func(n *scheduling.Node) { n.Planned = map[scheduling.ShapeID]int{"small": 2} })
+	p := problem([]*scheduling.Node{first}, []scheduling.Demand{{Item: big, Count: 1}, {Item: small, Count: 2}}, option("g", "z1", 4, 40))
+	if got := scheduling.Pack(p); got.OnExisting["small"] != 2 {
+		t.Errorf("%d of 2 pods are on the machine that was bought for them", got.OnExisting["small"])
+	}
+}
+
+// batch is a random problem: shapes with every kind of rule, nodes, options in three zones and limits.
+func batch(seed uint64, shuffle bool) ([]*scheduling.Node, scheduling.Problem) {
+	random := rand.New(rand.NewPCG(seed, 3))
+	var demands []scheduling.Demand
+	for i := range 1 + random.IntN(8) {
+		name := fmt.Sprintf("s%d", i)
+		of := fmt.Sprintf("s%d", random.IntN(i+1))
+		rule := []func(*scheduling.Shape){
+			func(*scheduling.Shape) {}, func(*scheduling.Shape) {}, spread(zoneKey, corev1.DoNotSchedule, name), spread(hostKey, corev1.DoNotSchedule, name),
+			affinity(zoneKey, of), antiAffinity(hostKey, of), spread(hostKey, corev1.ScheduleAnyway, name), affinity(hostKey, name), antiAffinity(zoneKey, name),
+			func(s *scheduling.Shape) { s.NodeSelector = map[string]string{zoneKey: "z2"} },
+			func(s *scheduling.Shape) {
+				s.HostPorts = []scheduling.HostPort{{Protocol: corev1.ProtocolTCP, Port: 80}}
+			},
+		}[random.IntN(11)]
+		demands = append(demands, scheduling.Demand{Count: random.IntN(40), Item: item(name, name, rule, func(s *scheduling.Shape) {
+			s.Requests, s.Priority = size(random.Int64N(3000), random.Int64N(6000)), int32(random.IntN(2))
+		})})
+	}
+	var nodes []*scheduling.Node
+	for i := range random.IntN(5) {
+		nodes = append(nodes, node(fmt.Sprintf("n%d", i), fmt.Sprintf("z%d", 1+i%3)))
+	}
+	var options []*scheduling.Option
+	for i := range random.IntN(6) {
+		options = append(options, option(fmt.Sprintf("g%d", i%2), fmt.Sprintf("z%d", 1+i%3), 1+random.Int64N(16), 1+random.IntN(200), func(o *scheduling.Option) { o.Weight = int32(i % 2) }))
+	}
+	limits := map[string]scheduling.Limit{}
+	for _, g := range []string{"g0", "g1"} {
+		limits[g] = scheduling.Limit{Nodes: random.IntN(12), MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: money.Micros(random.IntN(2000)) * 1_000_000}
+	}
+	if shuffle {
+		slices.Reverse(demands)
+		slices.Reverse(options)
+	}
+	p := problem(nodes, demands, options...)
+	p.Limits = limits
+	return nodes, p
+}
+
+// FuzzPack checks the laws of packing on random batches: every pod is accounted for once, every placement can
+// be made by the rules in the order given, no limit is exceeded, the order of the input does not matter, and a
+// plan that is carried out is found again.
+func FuzzPack(f *testing.F) {
+	for seed := range uint64(150) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		nodes, p := batch(seed, false)
+		got := scheduling.Pack(p)
+		machines := replay(t, seed, nodes, p, got)
+		for _, d := range p.Demands {
+			id := d.Item.ID
+			if n := got.OnExisting[id] + got.Served[id] + got.Left[id]; n != d.Count {
+				t.Errorf("seed %d: %d of %d pods of %s are accounted for", seed, n, d.Count, id)
+			}
+		}
+		limits := maps.Clone(p.Limits)
+		for _, purchase := range got.Purchases {
+			if !limits[purchase.Option.Group].Allows(purchase.Option) {
+				t.Errorf("seed %d: a machine %s goes over the limit of its group", seed, purchase.Option.OfferingName)
+			}
+			limits[purchase.Option.Group] = limits[purchase.Option.Group].Less(purchase.Option)
+		}
+		_, shuffled := batch(seed, true)
+		if diff := cmp.Diff(names(got), names(scheduling.Pack(shuffled))); diff != "" {
+			t.Errorf("seed %d: the packing depends on the order of its input:\n%s", seed, diff)
+		}
+		_, next := batch(seed, false)
+		carriedOut := problem(nodes, next.Demands, next.Options...)
+		carriedOut.Launching, carriedOut.Limits = machines, limits
+		if again := scheduling.Pack(carriedOut); len(again.Purchases) > 0 && sum(got.Left) == 0 {
+			t.Errorf("seed %d: once carried out, the plan %v is followed by %v", seed, names(got), names(again))
+		}
+	})
+}
+
+// replay makes the placements one by one on a fresh cluster, and returns the machines bought as nodes that
+// remember what they are for.
+func replay(t *testing.T, seed uint64, nodes []*scheduling.Node, p scheduling.Problem, got scheduling.Packing) []*scheduling.Node {
+	fresh := problem(nodes, p.Demands, p.Options...).State
+	var machines []*scheduling.Node
+	buy := func(until int) {
+		for i := len(machines); i < until; i++ {
+			n := *got.Purchases[i].Option.Empty
+			n.Name = fmt.Sprintf("bought-%d", i)
+			n.Labels = maps.Clone(n.Labels)
+			n.Labels[hostKey] = n.Name
+			n.Planned = got.Purchases[i].Pods
+			machines = append(machines, &n)
+			if index := fresh.AddNode(&n); index != got.Purchases[i].Node {
+				t.Fatalf("seed %d: machine %d is node %d of the plan and %d of the replay", seed, i, got.Purchases[i].Node, index)
+			}
+		}
+	}
+	for _, placed := range got.Placements {
+		buy(placed.After)
+		for range placed.Count {
+			if v := fresh.Check(placed.Item, placed.Node); !v.OK() {
+				t.Errorf("seed %d: %s does not go on node %s: %s", seed, placed.Item.ID, fresh.NodeName(placed.Node), v.Message)
+			}
+			fresh.Place(placed.Item, placed.Node, 1)
+		}
+	}
+	buy(len(got.Purchases))
+	return machines
+}
+
+func names(p scheduling.Packing) []string {
+	var out []string
+	for _, purchase := range p.Purchases {
+		out = append(out, fmt.Sprintf("%s/%d %v", purchase.Option.Group, purchase.Option.Offering, purchase.Pods))
+	}
+	return out
+}

@@ -1,0 +1,194 @@
+package scheduling
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+const (
+	// surchargesMax bounds the search for the price of a node at which a plan keeps within its limit of nodes.
+	surchargesMax = 6
+	// surchargeFirst is its start, as a share of the cheapest option's price, and surchargeStep its growth.
+	surchargeFirst = 0.75
+	surchargeStep  = 3
+	// stagesMax bounds how often what one group's limit leaves unserved is planned on what is still allowed.
+	stagesMax = 4
+)
+
+// solveWithin solves the cover within the limits. Where the cheapest plan goes over them, two others are made: one
+// keeps what is allowed of it and serves the rest with what remains allowed, the other makes every node dearer so
+// that larger ones, of which fewer are needed, are worth their price. The cheaper that serves all counts. When
+// neither does, what the limits allow is returned, the highest priorities first, and false.
+func (d *drafting) solveWithin(b *classBook) ([]pattern, bool) {
+	cheapest := d.solve(b.cover, d.Effort)
+	kept, all := d.keepWithin(b, cheapest, d.limits)
+	if all {
+		return cheapest, true
+	}
+	staged, served := d.solveInStages(b, kept)
+	fewer, fits := d.solveWithFewer(b)
+	switch {
+	case served && (!fits || d.price(staged) <= d.price(fewer)):
+		return staged, true
+	case fits:
+		return fewer, true
+	}
+	kept, _ = d.keepWithin(b, fewer, d.limits)
+	return kept, false
+}
+
+func (d *drafting) solve(c *cover, effort int) []pattern {
+	own := *c
+	own.effort, own.prices = effort, nil
+	return own.solve()
+}
+
+func (d *drafting) price(patterns []pattern) float64 {
+	sum := 0.0
+	for i := range patterns {
+		sum += float64(d.options[patterns[i].option].MonthlyPrice)
+	}
+	return sum
+}
+
+// solveInStages serves what the kept patterns leave with what the limits still allow, and reports whether that is all.
+func (d *drafting) solveInStages(b *classBook, kept []pattern) ([]pattern, bool) {
+	solution := slices.Clone(kept)
+	for range stagesMax {
+		limits := maps.Clone(d.limits)
+		for i := range solution {
+			o := d.options[solution[i].option]
+			limits[o.Group] = limits[o.Group].Less(o)
+		}
+		c, complete := d.rest(b.cover, solution, limits)
+		if len(c.classes) == 0 {
+			return solution, complete
+		}
+		more, _ := d.keepWithin(b, c.named(c.solve()), limits)
+		if len(more) == 0 {
+			return solution, false
+		}
+		solution = append(solution, more...)
+	}
+	return solution, false
+}
+
+// restCover is the part of a cover that is not served yet; class maps its classes to the whole's.
+type restCover struct {
+	*cover
+	class []int32
+}
+
+// rest is what a solution leaves of a cover, on the options that limits still allow; complete is false when some of
+// it fits none of them.
+func (d *drafting) rest(whole *cover, solution []pattern, limits map[string]Limit) (out restCover, complete bool) {
+	served := make([]int32, len(whole.classes))
+	for i := range solution {
+		for k, class := range solution[i].classes {
+			served[class] += solution[i].counts[k]
+		}
+	}
+	out.cover = &cover{options: whole.options, caps: whole.caps, effort: d.Effort / 4}
+	number := map[int32]int32{}
+	complete = true
+	for i := range whole.classes {
+		c := whole.classes[i]
+		if c.count -= served[i]; c.count <= 0 {
+			continue
+		}
+		fits, some := make([]bool, len(c.fits)), false
+		for o := range fits {
+			fits[o] = c.fits[o] && limits[d.options[o].Group].Allows(d.options[o])
+			some = some || fits[o]
+		}
+		if c.fits = fits; !some {
+			complete = false
+			continue
+		}
+		number[int32(i)] = int32(len(out.classes))
+		out.class = append(out.class, int32(i))
+		out.classes = append(out.classes, c)
+	}
+	for i := range out.classes {
+		var foes []int32
+		for _, foe := range out.classes[i].foes {
+			if n, there := number[foe]; there {
+				foes = append(foes, n)
+			}
+		}
+		out.classes[i].foes = foes
+	}
+	return out, complete
+}
+
+// named gives patterns of the rest the whole's names of classes.
+func (r restCover) named(patterns []pattern) []pattern {
+	out := make([]pattern, len(patterns))
+	for i := range patterns {
+		out[i] = named(&patterns[i], r.class)
+	}
+	return out
+}
+
+// solveWithFewer makes nodes of groups that would have too many dearer until they have not; it reports whether that
+// came about, and returns the last plan in any case.
+func (d *drafting) solveWithFewer(b *classBook) ([]pattern, bool) {
+	surcharge := map[string]float64{}
+	var patterns []pattern
+	for range surchargesMax {
+		c := *b.cover
+		c.options = slices.Clone(c.options)
+		for i := range c.options {
+			c.options[i].cost += surcharge[d.options[i].Group]
+		}
+		patterns = d.solve(&c, d.Effort/4)
+		if _, all := d.keepWithin(b, patterns, d.limits); all {
+			return patterns, true
+		}
+		over := d.overNodes(patterns)
+		if len(over) == 0 {
+			return patterns, false
+		}
+		for _, group := range over {
+			surcharge[group] = max(surcharge[group]*surchargeStep, float64(d.options[0].MonthlyPrice)*surchargeFirst)
+		}
+	}
+	return patterns, false
+}
+
+// overNodes are the groups of which patterns use more nodes than their limit.
+func (d *drafting) overNodes(patterns []pattern) []string {
+	used := map[string]int{}
+	for _, p := range patterns {
+		used[d.options[p.option].Group]++
+	}
+	var over []string
+	for _, group := range slices.Sorted(maps.Keys(used)) {
+		if limit := d.limits[group]; limit.Nodes >= 0 && used[group] > limit.Nodes {
+			over = append(over, group)
+		}
+	}
+	return over
+}
+
+// keepWithin drops the patterns that limits leave no room for, those of the lowest priority first and of equals
+// those that serve least. It reports whether it kept all.
+func (d *drafting) keepWithin(b *classBook, patterns []pattern, limits map[string]Limit) ([]pattern, bool) {
+	limits = maps.Clone(limits)
+	ordered := slices.Clone(patterns)
+	slices.SortStableFunc(ordered, func(x, y pattern) int {
+		px, wx := b.rank(&x)
+		py, wy := b.rank(&y)
+		return cmp.Or(cmp.Compare(py, px), cmp.Compare(wy, wx))
+	})
+	var kept []pattern
+	for _, p := range ordered {
+		o := d.options[p.option]
+		if limits[o.Group].Allows(o) {
+			limits[o.Group] = limits[o.Group].Less(o)
+			kept = append(kept, p)
+		}
+	}
+	return kept, len(kept) == len(patterns)
+}
