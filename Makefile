@@ -23,8 +23,9 @@ demo: ## Watch the product work: pods wait, machines are bought, used, drained a
 test: test-unit test-integration test-e2e ## Run every test there is.
 
 .PHONY: test-unit
-test-unit: ## Run the unit tests with the race detector, and the fuzz tests on their seeds.
+test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
 	$(GO) test -race work
+	cd test/conformance/differential && $(GO) test -race -count=1
 
 .PHONY: test-integration
 test-integration: ## Run each service on real parts; KUBECONFIG names a cluster to use instead of a new one.
