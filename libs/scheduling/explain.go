@@ -114,12 +114,15 @@ var mismatches = []reason.Code{
 	reason.NoScaleUpResources, reason.NoScaleUpVolume, reason.NoScaleUpSelector, reason.NoScaleUpTaint,
 }
 
+// Remoteness ranks a refusal by how far from success it is.
+func Remoteness(code reason.Code) int { return slices.Index(mismatches, code) }
+
 // Nearest returns the refusal that is nearest to success, so that the most helpful one of many can
 // be shown; of equals the first.
 func Nearest(verdicts []Verdict) Verdict {
 	best, bestRank := Verdict{}, len(mismatches)
 	for _, v := range verdicts {
-		if rank := slices.Index(mismatches, v.Code); rank < bestRank {
+		if rank := Remoteness(v.Code); rank < bestRank {
 			best, bestRank = v, rank
 		}
 	}

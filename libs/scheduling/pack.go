@@ -191,8 +191,8 @@ func (k *packer) serve(nodes []int, placed map[ShapeID]int) {
 		again = false
 		for _, d := range k.demands {
 			before := d.count
-			if wishful := d.item.insist(^wishSet(0)); wishful != d.item {
-				k.serveOne(d, k.state.know(wishful), nodes, placed)
+			for _, set := range d.item.wishSets() {
+				k.serveOne(d, k.state.know(d.item.insist(set)), nodes, placed)
 			}
 			k.serveOne(d, d.is, nodes, placed)
 			// Where one pod of an affinity is, others may follow.
@@ -241,9 +241,33 @@ func (k *packer) servePlanned(nodes []int, placed map[ShapeID]int) {
 	}
 }
 
+// lastResorts orders the nodes so that those with a PreferNoSchedule taint that the item does not tolerate come last.
+func (s *State) lastResorts(is *itemState, nodes []int) []int {
+	avoids := func(node int) bool {
+		return slices.ContainsFunc(s.nodes[node].Taints, func(t corev1.Taint) bool {
+			return t.Effect == corev1.TaintEffectPreferNoSchedule && !tolerated(is.Shape.Tolerations, &t)
+		})
+	}
+	if !slices.ContainsFunc(nodes, avoids) {
+		return nodes
+	}
+	out := slices.Clone(nodes)
+	slices.SortStableFunc(out, func(a, b int) int {
+		switch x, y := avoids(a), avoids(b); {
+		case x == y:
+			return 0
+		case x:
+			return 1
+		}
+		return -1
+	})
+	return out
+}
+
 // serveOne places a demand by the rules of a variant of its item.
 func (k *packer) serveOne(d *demand, variant *itemState, nodes []int, placed map[ShapeID]int) {
 	var found []Placement
+	nodes = k.state.lastResorts(d.is, nodes)
 	k.state.Try(func() bool {
 		found = k.state.spreadOut(variant, nodes, d.count)
 		return variant == d.is

@@ -117,6 +117,46 @@ func TestHighPriorityIsServedFirst(t *testing.T) {
 	}
 }
 
+func TestPreferencesThatAreFree(t *testing.T) {
+	web := item("web", "web", func(s *scheduling.Shape) {
+		s.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{
+			{Weight: 1, Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: zoneKey, Operator: corev1.NodeSelectorOpIn, Values: []string{"z2"}}}}},
+		}}}
+	})
+	avoided := func(n *scheduling.Node) {
+		n.Taints = []corev1.Taint{{Key: "old", Effect: corev1.TaintEffectPreferNoSchedule}}
+	}
+	tests := map[string]struct {
+		why      string
+		existing []*scheduling.Node
+		options  []*scheduling.Option
+		want     string // node or option
+	}{
+		"PreferredNode":          {"", []*scheduling.Node{node("a", "z1"), node("b", "z2")}, nil, "b"},
+		"PreferredZoneIsBought":  {"it costs 2 % more, and 5 % may", nil, []*scheduling.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 102)}, "h-z2-c4"},
+		"NotAtAnyPrice":          {"it costs 10 % more", nil, []*scheduling.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 110)}, "g-z1-c4"},
+		"AvoidedNodeIsLast":      {"", []*scheduling.Node{node("a", "z2", avoided), node("b", "z2")}, nil, "b"},
+		"AvoidedBeforePurchases": {"", []*scheduling.Node{node("a", "z2", avoided)}, []*scheduling.Option{option("g", "z2", 4, 1)}, "a"},
+		"AvoidedOptionIsLast":    {"", nil, []*scheduling.Option{option("g", "z2", 4, 100, func(o *scheduling.Option) { avoided(o.Empty) }), option("h", "z2", 4, 104)}, "h-z2-c4"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := problem(tc.existing, []scheduling.Demand{{Item: web, Count: 2}}, tc.options...)
+			got := scheduling.Pack(p)
+			if len(got.Placements) != 1 {
+				t.Fatalf("placements %+v, want one", got.Placements)
+			}
+			where := p.State.NodeName(got.Placements[0].Node)
+			if len(got.Purchases) > 0 {
+				where = got.Purchases[0].Option.Empty.Name
+			}
+			if where != tc.want {
+				t.Errorf("pods go to %s, want %s (%s)", where, tc.want, tc.why)
+			}
+		})
+	}
+}
+
 func TestPlannedPodsGetTheirRoom(t *testing.T) {
 	big, small := item("big", "big", func(s *scheduling.Shape) { s.Requests = size(3000, 64) }), item("small", "small", func(s *scheduling.Shape) { s.Requests = size(2000, 64) })
 	first := node("a", "z1", func(n *scheduling.Node) { n.Planned = map[scheduling.ShapeID]int{"small": 2} })

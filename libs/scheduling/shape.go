@@ -5,14 +5,13 @@
 package scheduling
 
 import (
-	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // Resources maps a resource to an amount: cpu in millicores, everything else in its own unit.
@@ -130,15 +129,9 @@ const (
 	ownerNode      = "Node"
 )
 
-// Keys by which users of other autoscalers protect pods; the most protective reading wins.
 const (
-	annotationSafeToEvict       = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-	annotationDoNotDisrupt      = "karpenter.sh/do-not-disrupt"
-	annotationScaleDownDisabled = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
-	annotationSafeLocalVolumes  = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
-	namespaceSystem             = "kube-system"
-	valueTrue                   = "true"
-	valueFalse                  = "false"
+	namespaceSystem = "kube-system"
+	valueTrue       = "true"
 )
 
 // PodContext is what a pod's shape depends on besides the pod. The zero value keeps every label.
@@ -150,6 +143,9 @@ type PodContext struct {
 	// Volumes are what VolumesOf found, and VolumesProblem why it could not tell.
 	Volumes        []Volume
 	VolumesProblem reason.Code
+	// Now is when the shape is made; a protection that ends with a time is over from then on. The zero time is
+	// before every end.
+	Now time.Time
 	// DefaultSpread are the constraints that kube-scheduler gives a pod without any of its own; their
 	// selectors are filled in by whoever knows what the pod belongs to.
 	DefaultSpread []corev1.TopologySpreadConstraint
@@ -192,7 +188,7 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 	if shape.IsDaemon() {
 		shape.Affinity = withoutNodeName(shape.Affinity)
 	} else {
-		shape.Protection = protection(pod, c.Budgets)
+		shape.Protection = protection(pod, c.Budgets, c.Now)
 	}
 	return shape
 }
@@ -230,52 +226,6 @@ func withoutNodeName(affinity *corev1.Affinity) *corev1.Affinity {
 	return out
 }
 
-// protection says why a pod that the given budgets cover must not be evicted for scale-down. The
-// rules and their order are Cluster Autoscaler's.
-func protection(pod *corev1.Pod, budgets []string) reason.Code {
-	a := pod.Annotations
-	switch {
-	case a[annotationSafeToEvict] == valueFalse,
-		a[annotationDoNotDisrupt] != "" && a[annotationDoNotDisrupt] != valueFalse,
-		a[v1beta1.AnnotationProtected] == valueTrue:
-		return reason.NoScaleDownPodProtected
-	case a[annotationSafeToEvict] == valueTrue:
-		return ""
-	case ownerKind(pod) == "":
-		return reason.NoScaleDownPodBare
-	case hasLocalStorage(pod):
-		return reason.NoScaleDownPodLocalStorage
-	case pod.Namespace == namespaceSystem && len(budgets) == 0:
-		return reason.NoScaleDownPodKubeSystem
-	}
-	return ""
-}
-
-func hasLocalStorage(pod *corev1.Pod) bool {
-	if pod.Annotations[annotationSafeLocalVolumes] != "" {
-		safe := map[string]bool{}
-		for _, name := range strings.Split(pod.Annotations[annotationSafeLocalVolumes], ",") {
-			safe[name] = true
-		}
-		for _, volume := range pod.Spec.Volumes {
-			if isLocal(volume) && !safe[volume.Name] {
-				return true
-			}
-		}
-		return false
-	}
-	for _, volume := range pod.Spec.Volumes {
-		if isLocal(volume) {
-			return true
-		}
-	}
-	return false
-}
-
-func isLocal(v corev1.Volume) bool {
-	return v.HostPath != nil || (v.EmptyDir != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory)
-}
-
 // unjudged names the first constraint of the pod that the engine does not evaluate. Such pods
 // are refused with that reason, never guessed at.
 func unjudged(pod *corev1.Pod, volumes reason.Code) reason.Code {
@@ -289,16 +239,4 @@ func unjudged(pod *corev1.Pod, volumes reason.Code) reason.Code {
 		return reason.NoScaleUpResourceClaim
 	}
 	return volumes
-}
-
-// NodeProtection says why a Node's annotations or labels forbid its removal.
-func NodeProtection(node *corev1.Node) reason.Code {
-	a := node.Annotations
-	if a[v1beta1.AnnotationProtected] == valueTrue || a[annotationScaleDownDisabled] == valueTrue ||
-		(a[annotationDoNotDisrupt] != "" && a[annotationDoNotDisrupt] != valueFalse) ||
-		a["autoscaler.vpsie.com/scale-down"] == "disabled" ||
-		node.Labels["autoscaler.vpsie.com/scale-down-disabled"] == valueTrue {
-		return reason.NoScaleDownNodeProtected
-	}
-	return ""
 }

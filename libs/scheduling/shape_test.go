@@ -3,6 +3,7 @@ package scheduling_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,15 @@ func TestShapeOf(t *testing.T) {
 	}
 }
 
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// started is a pod that runs for so long at noon.
+func started(ago time.Duration, change ...func(*corev1.Pod)) *corev1.Pod {
+	p := pod(change...)
+	p.Status.StartTime = &metav1.Time{Time: noon.Add(-ago)}
+	return p
+}
+
 func TestProtection(t *testing.T) {
 	local := func(p *corev1.Pod) {
 		p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
@@ -79,10 +89,18 @@ func TestProtection(t *testing.T) {
 		pod  *corev1.Pod
 		want reason.Code
 	}{
-		"OwnedPodMayMove":            {pod(), ""},
-		"ClusterAutoscalersNo":       {pod(annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")), reason.NoScaleDownPodProtected},
-		"KarpentersNo":               {pod(annotated("karpenter.sh/do-not-disrupt", "true")), reason.NoScaleDownPodProtected},
-		"KarpentersNoForATime":       {pod(annotated("karpenter.sh/do-not-disrupt", "4h")), reason.NoScaleDownPodProtected},
+		"OwnedPodMayMove":        {pod(), ""},
+		"ClusterAutoscalersNo":   {pod(annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")), reason.NoScaleDownPodProtected},
+		"KarpentersNo":           {pod(annotated("karpenter.sh/do-not-disrupt", "true")), reason.NoScaleDownPodProtected},
+		"KarpentersNoForATime":   {started(3*time.Hour, annotated("karpenter.sh/do-not-disrupt", "4h")), reason.NoScaleDownPodProtected},
+		"KarpentersTimeIsOver":   {started(5*time.Hour, annotated("karpenter.sh/do-not-disrupt", "4h")), ""},
+		"KarpentersNoUnreadable": {started(5*time.Hour, annotated("karpenter.sh/do-not-disrupt", "soon")), reason.NoScaleDownPodProtected},
+		"SharedNo":               {pod(annotated("node-autoscaling.kubernetes.io/safe-to-evict", "false")), reason.NoScaleDownPodProtected},
+		"SharedNoDisruption":     {pod(annotated("node-autoscaling.kubernetes.io/do-not-disrupt", "true")), reason.NoScaleDownPodProtected},
+		"NoWinsOverYes": {pod(annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "true"), func(p *corev1.Pod) {
+			p.Annotations["karpenter.sh/do-not-disrupt"] = "true"
+		}), reason.NoScaleDownPodProtected},
+		"OnlyOnCompletion":           {pod(annotated("cluster-autoscaler.kubernetes.io/safe-to-evict", "on-completion")), reason.NoScaleDownPodProtected},
 		"OurNo":                      {pod(annotated("autoscaler.vpsie.com/protected", "true")), reason.NoScaleDownPodProtected},
 		"BarePod":                    {pod(func(p *corev1.Pod) { p.OwnerReferences = nil }), reason.NoScaleDownPodBare},
 		"LocalStorage":               {pod(local), reason.NoScaleDownPodLocalStorage},
@@ -95,7 +113,7 @@ func TestProtection(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := scheduling.ShapeOf(tc.pod, scheduling.PodContext{}).Protection; got != tc.want {
+			if got := scheduling.ShapeOf(tc.pod, scheduling.PodContext{Now: noon}).Protection; got != tc.want {
 				t.Errorf("protection %q, want %q", got, tc.want)
 			}
 		})

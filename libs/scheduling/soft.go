@@ -57,6 +57,20 @@ func (i *Item) wishesOf() []wish {
 	return out
 }
 
+// wishSets are what is tried where wishes cost nothing: all of the item's together, then each by itself.
+func (i *Item) wishSets() []wishSet {
+	if len(i.wishes) == 0 {
+		return nil
+	}
+	sets := []wishSet{^wishSet(0)}
+	if len(i.wishes) > 1 {
+		for _, kind := range i.wishes {
+			sets = append(sets, 1<<kind)
+		}
+	}
+	return sets
+}
+
 // insist returns the item with the wishes of a set made into requirements, and the item itself where that
 // changes nothing. Of several weighted terms of one kind the heaviest is insisted on.
 func (i *Item) insist(set wishSet) *Item {

@@ -23,10 +23,15 @@ type Tracer func(since time.Time, pods int) string
 func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if expired := l.keys.expire(now); len(expired) > 0 {
-		l.outdateCarriers(expired)
-		_ = l.settle() // a label less cannot make a shape fail
+	l.now = now
+	l.outdateCarriers(l.keys.expire(now))
+	for entry, end := range l.guarded {
+		if !now.Before(end) {
+			delete(l.guarded, entry)
+			l.stale[entry] = struct{}{}
+		}
 	}
+	_ = l.settle() // a label or a protection less cannot make a shape fail
 	c := &feed.Contents{
 		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
 		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),

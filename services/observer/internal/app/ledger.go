@@ -53,6 +53,10 @@ type Ledger struct {
 	rollouts     map[types.UID]rollout
 	traces       map[scheduling.ShapeID]string
 
+	// guarded are pods whose protection ends by itself, with the end, and now is the time of the last contents.
+	guarded map[*podEntry]time.Time
+	now     time.Time
+
 	trouble    string
 	troubledAt time.Time
 	behind     time.Time
@@ -69,7 +73,7 @@ func NewLedger(c Config) *Ledger {
 		nodes: map[string]*nodeEntry{}, attachLimits: map[string]map[string]int64{}, namespaces: map[string]map[string]string{},
 		daemonSets: map[string]types.UID{}, budgets: map[string]map[string]budgetEntry{}, storage: newStorage(),
 		spreads: map[types.UID]ownerSpread{}, rollouts: map[types.UID]rollout{}, traces: map[scheduling.ShapeID]string{},
-		dirty: make(chan struct{}, 1),
+		guarded: map[*podEntry]time.Time{}, dirty: make(chan struct{}, 1),
 	}
 }
 

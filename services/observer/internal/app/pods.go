@@ -84,6 +84,9 @@ func (l *Ledger) link(entry *podEntry) {
 	if node := entry.pod.Status.NominatedNodeName; node != "" {
 		l.nominated.add(node, entry)
 	}
+	if end := scheduling.ProtectionEnds(entry.pod); end.After(l.now) {
+		l.guarded[entry] = end
+	}
 }
 
 func (l *Ledger) unlink(entry *podEntry) {
@@ -94,6 +97,7 @@ func (l *Ledger) unlink(entry *podEntry) {
 	if node := entry.pod.Status.NominatedNodeName; node != "" {
 		l.nominated.remove(node, entry)
 	}
+	delete(l.guarded, entry)
 }
 
 // outdate marks pods as stale.
@@ -101,6 +105,9 @@ func (l *Ledger) outdate(entries map[*podEntry]struct{}) { maps.Copy(l.stale, en
 
 // outdateCarriers marks the pods that carry one of some labels as stale.
 func (l *Ledger) outdateCarriers(keys []string) {
+	if len(keys) == 0 {
+		return
+	}
 	for _, entry := range l.pods {
 		for _, key := range keys {
 			if _, carries := entry.pod.Labels[key]; carries {

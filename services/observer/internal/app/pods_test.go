@@ -40,6 +40,19 @@ func TestDelayedPodsWaitLater(t *testing.T) {
 	}
 }
 
+func TestProtectionForATimeEnds(t *testing.T) {
+	p := pod("a", bound("n1"), annotated("karpenter.sh/do-not-disrupt", "4h"), func(p *corev1.Pod) { p.Status.StartTime = &metav1.Time{Time: noon} })
+	for after, protected := range map[time.Duration]bool{0: true, 4*time.Hour - time.Second: true, 4 * time.Hour: false} {
+		l := ledgerOf(t, p)
+		l.Contents(noon, silent)
+		for id, s := range l.Contents(noon.Add(after), silent).Shapes {
+			if (s.GetProtection() != "") != protected {
+				t.Errorf("%s after its start the shape %s has protection %q, want one: %t", after, id, s.GetProtection(), protected)
+			}
+		}
+	}
+}
+
 func TestPodsCalledADaemonSetsAreOnes(t *testing.T) {
 	local := func(p *corev1.Pod) {
 		p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}

@@ -26,7 +26,7 @@ type knownShape struct {
 // shapeOf makes the shape of a pod. When the pod is the first to refer to a label, those that carry it,
 // maybe itself among them, are stale.
 func (l *Ledger) shapeOf(pod *corev1.Pod) (knownShape, error) {
-	c := scheduling.PodContext{Budgets: l.budgetsOf(pod), KeepLabel: l.keys.has, DefaultSpread: l.defaultSpreadOf(pod)}
+	c := scheduling.PodContext{Budgets: l.budgetsOf(pod), KeepLabel: l.keys.has, Now: l.now, DefaultSpread: l.defaultSpreadOf(pod)}
 	c.Volumes, c.VolumesProblem = scheduling.VolumesOf(pod, l.storage)
 	shape := scheduling.ShapeOf(asDaemonPod(pod), c)
 	keys := keysOf(&shape)

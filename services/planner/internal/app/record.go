@@ -87,13 +87,19 @@ func launchRecord(plan scaling.Plan, l *scaling.Launch) *busv1.DecisionRecord {
 	for _, n := range l.Pods {
 		r.Pods += int32(min(n, 1<<30))
 	}
-	for _, c := range l.Candidates {
-		r.Candidates = append(r.Candidates, &busv1.Candidate{
+	r.Candidates = candidates(l.Candidates)
+	return r
+}
+
+func candidates(weighed []scaling.Candidate) []*busv1.Candidate {
+	var out []*busv1.Candidate
+	for _, c := range weighed {
+		out = append(out, &busv1.Candidate{
 			Name: c.Group, Offering: c.Offering, Nodes: int32(min(c.Nodes, 1<<30)), MonthlyPriceMicros: int64(c.MonthlyPrice),
 			Rejection: string(c.Rejection), Message: c.Message,
 		})
 	}
-	return r
+	return out
 }
 
 func (p *Planner) recordLaunch(ctx context.Context, plan scaling.Plan, l *scaling.Launch, id string, machines []string) {
@@ -143,7 +149,7 @@ func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scal
 	p.record(ctx, "", &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left, 1<<30)),
-		Parameters: map[string]string{"shape": string(shape)},
+		Parameters: map[string]string{"shape": string(shape)}, Candidates: candidates(fate.Candidates),
 	})
 	p.metrics.decided(decisionNoScaleUp, 1)
 }

@@ -125,7 +125,7 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 		if err != nil {
 			return "", "", err
 		}
-		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets})
+		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets, Now: r.clock.Now()})
 		if shape.Protection != "" {
 			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil
 		}

@@ -50,7 +50,7 @@ func trimPod(pod *corev1.Pod) *corev1.Pod {
 	}
 	// A pod that is being resized takes what its containers have, as long as that is more than they ask for.
 	pod.Status = corev1.PodStatus{
-		Phase: pod.Status.Phase, Conditions: conditions, NominatedNodeName: pod.Status.NominatedNodeName,
+		Phase: pod.Status.Phase, Conditions: conditions, NominatedNodeName: pod.Status.NominatedNodeName, StartTime: pod.Status.StartTime,
 		InitContainerStatuses: trimStatuses(pod.Status.InitContainerStatuses), ContainerStatuses: trimStatuses(pod.Status.ContainerStatuses),
 		Resources: pod.Status.Resources, AllocatedResources: pod.Status.AllocatedResources,
 	}

@@ -96,6 +96,8 @@ type Fate struct {
 	Refusal Refusal
 	// ByGroup is the refusal of each group, by namespace/name.
 	ByGroup map[string]Refusal
+	// Candidates are the sizes that were weighed for what is left, the nearest to serving it first.
+	Candidates []Candidate
 	// Launch is the group, as namespace/name, that buys for the shape; empty when none does.
 	Launch string
 }

@@ -199,7 +199,8 @@ func (p *planner) explain(id scheduling.ShapeID) {
 		var verdicts []scheduling.Verdict
 		var texts []string
 		for _, g := range p.groups {
-			refusal := p.refuse(g, item)
+			refusal, weighed := p.refuse(g, item)
+			fate.Candidates = append(fate.Candidates, weighed...)
 			fate.ByGroup[g.name()] = refusal
 			verdicts = append(verdicts, scheduling.Verdict{Code: refusal.Code, Message: refusal.Message})
 			texts = append(texts, fmt.Sprintf("%s: %s", g.name(), refusal.Message))
@@ -211,20 +212,30 @@ func (p *planner) explain(id scheduling.ShapeID) {
 			fate.Refusal = Refusal{scheduling.Nearest(verdicts).Code, strings.Join(texts, "; ")}
 		}
 	}
+	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
+	})
+	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
 	p.plan.Shapes[id] = fate
 }
 
+// candidatesMax bounds the sizes that a refusal names.
+const candidatesMax = 20
+
 // refuse says why a group does not serve a shape that nothing serves.
-func (p *planner) refuse(g *Group, item *scheduling.Item) Refusal {
+func (p *planner) refuse(g *Group, item *scheduling.Item) (Refusal, []Candidate) {
 	if refusal, shut := p.closed[g.name()]; shut {
-		return refusal
+		return refusal, []Candidate{{Group: g.name(), Rejection: refusal.Code, Message: refusal.Message}}
 	}
 	var verdicts []scheduling.Verdict
+	var weighed []Candidate
 	for _, o := range p.offerings[g.name()] {
 		verdict := p.state.CheckNew(item, p.option(g, o).Empty)
 		if verdict.OK() {
-			return p.refuseFitting(g)
+			refusal := p.refuseFitting(g)
+			return refusal, append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: refusal.Code, Message: refusal.Message})
 		}
+		weighed = append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: verdict.Code, Message: verdict.Message})
 		verdict.Message = "a new " + o.Name + ": " + verdict.Message
 		verdicts = append(verdicts, verdict)
 	}
@@ -242,7 +253,7 @@ func (p *planner) refuse(g *Group, item *scheduling.Item) Refusal {
 	if advice != "" {
 		message += "; " + advice
 	}
-	return Refusal{nearest.Code, message}
+	return Refusal{nearest.Code, message}, weighed
 }
 
 // refuseFitting says why a group that could serve a shape does not.
