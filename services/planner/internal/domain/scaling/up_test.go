@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -34,6 +35,61 @@ func TestScaleUp(t *testing.T) {
 				return w
 			},
 			want: map[string]int{"default/a/small": 10},
+		},
+		"MoneyIsALimit": {
+			why: "a machine of $40 is there, and the second of three makes 120",
+			build: func() *world {
+				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("130")) })
+				w := newWorld(g)
+				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{"web": 1})
+				w.pending(w.shape("web", 3000, 512), 3)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupLimit,
+		},
+		"CPUIsALimit": {
+			build: func() *world {
+				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Limits.CPU = cpu(9) }))
+				w.pending(w.shape("web", 3000, 512), 3)
+				return w
+			},
+			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupLimit,
+		},
+		"UnknownSizeIsNotZero": {
+			why: "what a limit leaves over is unknown while a machine's size is",
+			build: func() *world {
+				g := group("a", func(g *v1beta1.NodeGroup) { g.Spec.Limits.CPU = cpu(100) })
+				w := newWorld(g)
+				w.machine(g, "n1", v1beta1.PhaseReady, nil).Spec.Offering = 77
+				w.Nodes["n1"].Unschedulable = true
+				w.pending(w.shape("web", 3000, 512), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupLimit,
+		},
+		"FewPodsPerNode": {
+			why: "the loss of one machine must not take down more than two",
+			build: func() *world {
+				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.MaxPodsPerNode = new(int32(2)) }))
+				w.pending(w.shape("web", 100, 64), 6)
+				return w
+			},
+			want: map[string]int{"default/a/small": 3},
+		},
+		"SpreadOverZonesOfTwoGroups": {
+			build: func() *world {
+				east, west := group("east", offerings(smallID)), group("west", offerings(smallID))
+				east.Spec.Cluster.Datacenter, west.Spec.Cluster.Datacenter = "east", "west"
+				w := newWorld(east, west)
+				w.pending(w.shape("web", 100, 64, func(s *scheduling.Shape) {
+					s.Labels = map[string]string{"app": "web"}
+					s.Spread = []corev1.TopologySpreadConstraint{{
+						MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: s.Labels},
+					}}
+				}), 4)
+				return w
+			},
+			want: map[string]int{"default/east/small": 1, "default/west/small": 1},
 		},
 		"CheaperSizeForTheWork": {
 			build: func() *world {
