@@ -59,6 +59,9 @@ func newClassBook(d *drafting) *classBook {
 	}
 	b.findRoles()
 	for _, t := range d.targets {
+		d.state.compile(t.variant)
+	}
+	for _, t := range d.targets {
 		if !t.apart {
 			b.addTarget(t)
 		}
@@ -165,10 +168,9 @@ func (b *classBook) capsOf(t *target) []int32 {
 		caps = append(caps, n)
 	}
 	is := t.variant
-	b.state.compile(is)
 	for i := range is.spread {
 		if is.spread[i].TopologyKey == corev1.LabelHostname && is.selfSpread[i] {
-			add("spread|"+is.spread[i].id, is.spread[i].MaxSkew)
+			add("spread|"+is.spread[i].id, b.perMachine(&is.spread[i]))
 		}
 	}
 	for _, r := range b.roleOf[t] {
@@ -181,6 +183,27 @@ func (b *classBook) capsOf(t *target) []int32 {
 	}
 	slices.Sort(caps)
 	return slices.Compact(caps)
+}
+
+// machinesLeast is the number of machines over which pods are spread at least, so that the loss of one takes down no
+// more than its share.
+const machinesLeast = 3
+
+// perMachine is how many pods that a spread over nodes counts one machine takes: as many as an empty machine beside it
+// allows or, where the pods are to be evenly on fewer machines, their share of the least number of those.
+func (b *classBook) perMachine(s *spreadTerm) int32 {
+	if !b.level {
+		return s.MaxSkew
+	}
+	pods := int32(0)
+	for _, t := range b.targets {
+		for i := range t.variant.spread {
+			if t.variant.spread[i].id == s.id && t.variant.selfSpread[i] {
+				pods += int32(t.count)
+			}
+		}
+	}
+	return max(s.MaxSkew, (pods+machinesLeast-1)/machinesLeast)
 }
 
 // makeFoes keeps classes apart of which one repels the other.
@@ -216,7 +239,7 @@ func (b *classBook) rank(p *pattern) (int32, int64) {
 	priority, size := int32(math.MinInt32), int64(0)
 	for k, i := range p.classes {
 		priority = max(priority, b.priority[i])
-		size += weigh(b.members[i][0].target.item.Shape.Requests) * int64(p.counts[k])
+		size += b.members[i][0].target.is.weight * int64(p.counts[k])
 	}
 	return priority, size
 }

@@ -46,17 +46,33 @@ type filler struct {
 	scales [][]float64
 	// scarce are the resources that fill machines.
 	scarce []int
+	// fits says of each option which classes it takes one pod of.
+	fits   [][]bool
 	order  []int32
 	left   []int64
 	capped []int32
 	taken  []int32
+	// spare and spareCaps are what a pattern that is being improved leaves; added are the classes that an exchange
+	// brought, and replaced those of the pattern before it.
+	spare           []int64
+	spareCaps       []int32
+	added, replaced []int32
 }
 
 // newFiller looks at what the demand asks for and chooses the directions: each scarce resource weighs
 // what its cheapest unit costs, then a third and three times of that.
 func newFiller(c *cover) *filler {
 	dims := len(c.options[0].free)
-	f := &filler{cover: c, left: make([]int64, dims), capped: make([]int32, len(c.caps)), taken: make([]int32, len(c.classes))}
+	f := &filler{
+		cover: c, fits: make([][]bool, len(c.options)), left: make([]int64, dims), capped: make([]int32, len(c.caps)), taken: make([]int32, len(c.classes)),
+		spare: make([]int64, dims), spareCaps: make([]int32, len(c.caps)),
+	}
+	for o := range f.fits {
+		f.fits[o] = make([]bool, len(c.classes))
+		for i := range c.classes {
+			f.fits[o][i] = c.classes[i].fits[o]
+		}
+	}
 	unit := make([]float64, dims)
 	for d := range dims {
 		unit[d] = math.Inf(1)
@@ -162,13 +178,13 @@ func (f *filler) fillOne(o int, y []float64, left []int32, least []int64) float6
 	machine := &f.options[o]
 	copy(f.left, machine.free)
 	copy(f.capped, f.caps)
-	worth := 0.0
+	worth, fits := 0.0, f.fits[o]
 	for _, i := range f.order {
 		f.effort--
-		c := &f.classes[i]
-		if !c.fits[o] {
+		if !fits[i] {
 			continue
 		}
+		c := &f.classes[i]
 		n := f.most(c, left[i])
 		if n <= 0 || f.hasFoe(c) {
 			continue
@@ -249,66 +265,119 @@ func (f *filler) clear() {
 // improve exchanges pods of a pattern for others while that makes it worth more: one or a few of a class
 // go, and what is worth most for its size comes in their place.
 func (f *filler) improve(best *found, y []float64, left []int32) {
-	for improved := true; improved; {
-		improved = false
-		for _, scale := range f.scales[:min(len(f.scales), 2)] {
-			f.sortBy(y, left, scale)
-			for k := range best.classes {
-				for out := int32(1); out <= min(best.counts[k], 3); out++ {
-					if worth := f.exchange(best, k, out, y, left); worth > best.worth+epsilon {
-						*best = found{f.taking(best.option), worth}
+	for _, scale := range f.scales[:min(len(f.scales), 2)] {
+		f.sortBy(y, left, scale)
+		least := f.leastNeeds()
+		for improved := true; improved; {
+			improved = false
+			f.begin(best)
+			for k := 0; !improved && k < len(best.classes); k++ {
+				for out := int32(1); !improved && out <= min(best.counts[k], 3); out++ {
+					if worth := best.worth + f.exchange(best, k, out, y, left, least); worth > best.worth+epsilon {
+						*best = found{f.takingAll(best), worth}
 						improved = true
 					}
-					f.clear()
-					if improved {
-						break
-					}
-				}
-				if improved {
-					break
+					f.undo(best)
 				}
 			}
+			f.clearAll(best)
 		}
 	}
 }
 
-// exchange fills a machine with a pattern less some pods of its k-th class, and then in the present order
-// without that class.
-func (f *filler) exchange(p *found, k int, out int32, y []float64, left []int32) float64 {
-	copy(f.left, f.options[p.option].free)
-	copy(f.capped, f.caps)
-	worth := 0.0
-	put := func(i, n int32) {
+// begin lays a pattern's pods into the machine: spare is what they leave, and taken what they are.
+func (f *filler) begin(p *found) {
+	copy(f.spare, f.options[p.option].free)
+	copy(f.spareCaps, f.caps)
+	for j, i := range p.classes {
+		for d, need := range f.classes[i].needs {
+			f.spare[d] -= need * int64(p.counts[j])
+		}
+		for _, g := range f.classes[i].caps {
+			f.spareCaps[g] -= p.counts[j]
+		}
+		f.taken[i] = p.counts[j]
+	}
+}
+
+// exchange takes some pods of a pattern's k-th class out and fills the room in the present order without that class. It
+// returns what that wins.
+func (f *filler) exchange(p *found, k int, out int32, y []float64, left []int32, least []int64) float64 {
+	copy(f.left, f.spare)
+	copy(f.capped, f.spareCaps)
+	gone := p.classes[k]
+	c := &f.classes[gone]
+	for d, need := range c.needs {
+		f.left[d] += need * int64(out)
+	}
+	for _, g := range c.caps {
+		f.capped[g] += out
+	}
+	f.taken[gone] -= out
+	f.added = f.added[:0]
+	won := -float64(out) * y[gone]
+	fits := f.fits[p.option]
+	for _, i := range f.order {
+		f.effort--
+		if i == gone || !fits[i] {
+			continue
+		}
 		c := &f.classes[i]
+		n := f.most(c, left[i]-f.taken[i])
+		if n <= 0 || f.hasFoe(c) {
+			continue
+		}
+		full := false
 		for d, need := range c.needs {
 			f.left[d] -= need * int64(n)
+			full = full || f.left[d] < least[d]
 		}
 		for _, g := range c.caps {
 			f.capped[g] -= n
 		}
 		f.taken[i] += n
-		worth += float64(n) * y[i]
+		f.added = append(f.added, i)
+		if won += float64(n) * y[i]; full {
+			break
+		}
 	}
+	return won
+}
+
+// takingAll is what begin and exchange left in the machine, as a pattern.
+func (f *filler) takingAll(p *found) pattern {
+	out := pattern{option: p.option}
+	classes := slices.Concat(p.classes, f.added)
+	slices.Sort(classes)
+	for _, i := range slices.Compact(classes) {
+		if n := f.taken[i]; n > 0 {
+			out.classes = append(out.classes, i)
+			out.counts = append(out.counts, n)
+		}
+	}
+	f.replaced = p.classes
+	return out
+}
+
+// undo takes back what exchange changed in taken; after an exchange that was kept there is nothing to keep, since begin
+// starts anew.
+func (f *filler) undo(p *found) {
+	for _, i := range f.added {
+		f.taken[i] = 0
+	}
+	for _, i := range f.replaced {
+		f.taken[i] = 0
+	}
+	f.replaced = nil
 	for j, i := range p.classes {
-		n := p.counts[j]
-		if j == k {
-			n -= out
-		}
-		if n > 0 {
-			put(i, n)
-		}
+		f.taken[i] = p.counts[j]
 	}
-	f.effort -= len(f.order)
-	for _, i := range f.order {
-		c := &f.classes[i]
-		if i == p.classes[k] || !c.fits[p.option] {
-			continue
-		}
-		if n := f.most(c, left[i]-f.taken[i]); n > 0 && !f.hasFoe(c) {
-			put(i, n)
-		}
+}
+
+func (f *filler) clearAll(p *found) {
+	for _, i := range p.classes {
+		f.taken[i] = 0
 	}
-	return worth
 }
 
 // holds reports whether a machine of an option takes a pattern.

@@ -15,6 +15,8 @@ type draft struct {
 	// cost is a month's, in millionths of a dollar.
 	cost   float64
 	served int
+	// spread says that pods which are spread over nodes decide the number of machines.
+	spread bool
 }
 
 type draftMachine struct {
@@ -40,6 +42,8 @@ type target struct {
 	sites []int
 	// apart says that the pods cannot be packed as counts: they want to be with others on one node.
 	apart bool
+	// whole says that all that is left goes on one node or none of it.
+	whole bool
 }
 
 // drafting is the work on one draft.
@@ -57,12 +61,26 @@ type drafting struct {
 	prior  *draft
 	draft  draft
 	bought map[int]int
+	// level lets pods that are spread over nodes be several on each, as long as they are evenly so.
+	level bool
 }
 
 // draft plans what waits on the options, on top of what a prior draft buys, with a set of wishes made into
 // requirements. It returns nil when no option may be bought.
 func (k *packer) draft(options []*Option, set wishSet, prior *draft) *draft {
-	d := &drafting{packer: k, prior: prior}
+	apart := k.draftOnce(options, set, prior, false)
+	if apart == nil || !apart.spread || set != 0 {
+		return apart
+	}
+	// Spread pods alone decide how many machines there are. Evenly on fewer, larger machines may be cheaper.
+	if level := k.draftOnce(options, set, prior, true); level.served >= apart.served && level.cost < apart.cost {
+		return level
+	}
+	return apart
+}
+
+func (k *packer) draftOnce(options []*Option, set wishSet, prior *draft, level bool) *draft {
+	d := &drafting{packer: k, prior: prior, level: level}
 	d.begin()
 	if prior != nil {
 		for _, m := range prior.machines {
@@ -89,6 +107,7 @@ func (k *packer) draft(options []*Option, set wishSet, prior *draft) *draft {
 	}
 	d.old = slices.Concat(k.Existing, k.launching)
 	d.run()
+	d.draft.spread = d.isDrivenBySpread()
 	return &d.draft
 }
 
@@ -257,80 +276,6 @@ func (d *drafting) placeLeft() bool {
 	return placed
 }
 
-// open buys machines one at a time for what is left: first for pods that want to be on one node, then the one
-// whose price is lowest for what it takes. It reports whether it bought any.
-func (d *drafting) open() bool {
-	before := len(d.draft.machines)
-	for _, t := range d.targets {
-		if t.apart && t.left > 0 {
-			d.buyAndFill(d.roomiest(t))
-		}
-	}
-	for d.buyAndFill(d.bestValue()) {
-	}
-	return len(d.draft.machines) > before
-}
-
-// buyAndFill adds a machine of an option and gives it what is left; it reports false for no option.
-func (d *drafting) buyAndFill(option int) bool {
-	if option < 0 {
-		return false
-	}
-	node := d.add(d.options[option])
-	for _, t := range d.targets {
-		if t.left > 0 {
-			d.fill(t, node, t.left)
-		}
-	}
-	if slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 && !t.variant.isFree() }) {
-		d.placeLeft()
-	}
-	return true
-}
-
-// bestValue is the option whose price is lowest for what one machine of it takes of what is left.
-func (d *drafting) bestValue() int {
-	best, bestScore := -1, 0.0
-	for i, o := range d.options {
-		if !d.limits[o.Group].Allows(o) || !d.mayTake(i) {
-			continue
-		}
-		value := d.valueOf(o)
-		if score := float64(o.MonthlyPrice) / float64(value); value > 0 && (best < 0 || score < bestScore) {
-			best, bestScore = i, score
-		}
-	}
-	return best
-}
-
-// roomiest is the cheapest option that takes all that is left of a target, or else the one that takes most.
-func (d *drafting) roomiest(t *target) int {
-	best, most := -1, 0
-	for i, o := range d.options {
-		if !d.limits[o.Group].Allows(o) || !d.takes(i, t) {
-			continue
-		}
-		taken := 0
-		d.state.Try(func() bool {
-			n := *o.Empty
-			taken = d.state.fill(t.variant, d.state.AddNode(&n), t.left)
-			return false
-		})
-		if taken > most {
-			best, most = i, taken
-		}
-		if most == t.left {
-			break
-		}
-	}
-	return best
-}
-
-// mayTake reports whether an option's node takes one pod of anything that is left, as far as the node says.
-func (d *drafting) mayTake(option int) bool {
-	return slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 && d.takes(option, t) })
-}
-
 // takes reports whether an empty machine takes one pod of a target, as far as the machine says.
 func (d *drafting) takes(option int, t *target) bool {
 	n := d.empties[option]
@@ -340,22 +285,6 @@ func (d *drafting) takes(option int, t *target) bool {
 		}
 	}
 	return t.variant.problem.Code == "" && d.state.admits(t.variant, n) == ruleNone
-}
-
-// valueOf is the size of what one more machine of an option would take of what is left.
-func (d *drafting) valueOf(o *Option) int64 {
-	value := int64(0)
-	d.state.Try(func() bool {
-		n := *o.Empty
-		node := d.state.AddNode(&n)
-		for _, t := range d.targets {
-			if t.left > 0 {
-				value += int64(d.state.fill(t.variant, node, t.left)) * max(weigh(t.item.Shape.Requests), 1)
-			}
-		}
-		return false
-	})
-	return value
 }
 
 // packCounts finds machines for pods that are alike, whole patterns at a time, and says which pods go to which.

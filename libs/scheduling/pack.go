@@ -62,7 +62,7 @@ type Problem struct {
 }
 
 // EffortDefault is the search that a plan is worth: about a fifth of a second.
-const EffortDefault = 7_000_000
+const EffortDefault = 6_000_000
 
 // SoftShareDefault is how much more a plan may cost for preferences, in percent.
 const SoftShareDefault = 5
@@ -354,32 +354,43 @@ func (k *packer) isWished(kind wish, options []*Option) bool {
 // isTooDear reports whether granting wishes costs more than most for certain: so many machines at the lowest
 // price would be needed for pods that want a machine of their own.
 func (k *packer) isTooDear(set wishSet, options []*Option, most float64) bool {
+	machines := map[string]int{}
 	for _, d := range k.demands {
 		variant := d.item.insist(set)
 		if d.count == 0 || variant == d.item {
 			continue
 		}
-		perNode := perNodeMax(variant)
-		nodes := (d.count + perNode - 1) / perNode
-		if float64(nodes-k.state.Len())*float64(options[0].MonthlyPrice) > most {
-			return true
+		for id, perNode := range variant.ownLimits() {
+			machines[id] += (d.count + perNode - 1) / perNode
+			if float64(machines[id]-k.state.Len())*float64(options[0].MonthlyPrice) > most {
+				return true
+			}
 		}
 	}
 	return false
 }
 
+// ownLimits are how many pods of its kind an item allows on a new node, by rule.
+func (i *Item) ownLimits() map[string]int {
+	limits := map[string]int{}
+	for j := range i.spread {
+		if t := &i.spread[j]; t.TopologyKey == corev1.LabelHostname && t.matches(i, i.Shape.Namespace) {
+			limits["spread|"+t.id] = int(t.MaxSkew)
+		}
+	}
+	for j := range i.repels {
+		if t := &i.repels[j]; t.key == corev1.LabelHostname && t.matches(i, nil) {
+			limits["anti|"+t.id] = 1
+		}
+	}
+	return limits
+}
+
 // perNodeMax is how many pods of an item its own rules allow on a new node at most.
 func perNodeMax(item *Item) int {
 	most := 1 << 30
-	for i := range item.spread {
-		if t := &item.spread[i]; t.TopologyKey == corev1.LabelHostname && t.matches(item, item.Shape.Namespace) {
-			most = min(most, int(t.MaxSkew))
-		}
-	}
-	for i := range item.repels {
-		if t := &item.repels[i]; t.key == corev1.LabelHostname && t.matches(item, nil) {
-			most = 1
-		}
+	for _, limit := range item.ownLimits() {
+		most = min(most, limit)
 	}
 	return most
 }

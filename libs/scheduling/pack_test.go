@@ -82,10 +82,14 @@ func TestPack(t *testing.T) {
 			map[string]scheduling.Limit{"g": {Nodes: -1, MilliCPU: 4000, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 40, 4},
 		"SpreadOverZones": {"one node a zone in one plan", nil, []scheduling.Demand{{Item: item("w", "web", spread(zone, corev1.DoNotSchedule, "web")), Count: 9}},
 			[]*scheduling.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40), option("g", "z3", 4, 40)}, nil, 3, 120, 0},
-		"SpreadOverHosts": {"", nil, []scheduling.Demand{{Item: item("w", "web", spread(host, corev1.DoNotSchedule, "web")), Count: 5}}, []*scheduling.Option{option("g", "z1", 2, 20), option("g", "z1", 4, 40)}, nil, 5, 100, 0},
-		"TogetherInAZone": {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(zone, "web")), Count: 32}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40)}, nil, 2, 80, 0},
-		"TogetherOnAHost": {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(host, "web")), Count: 20}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 8, 90)}, nil, 1, 90, 0},
-		"Apart":           {"", nil, []scheduling.Demand{{Item: item("w", "web", antiAffinity(host, "web")), Count: 3}}, []*scheduling.Option{option("g", "z1", 2, 20)}, nil, 3, 60, 0},
+		"SpreadOverHosts": {"two on two machines and one on a third are even", nil, []scheduling.Demand{{Item: item("w", "web", spread(host, corev1.DoNotSchedule, "web")), Count: 5}}, []*scheduling.Option{option("g", "z1", 2, 20), option("g", "z1", 4, 40)}, nil, 3, 60, 0},
+		"EvenlyOnFewNodes": {"three machines hold eleven each at most; one pod a node would be 32 machines", nil,
+			[]scheduling.Demand{{Item: item("w", "web", spread(host, corev1.DoNotSchedule, "web"), func(s *scheduling.Shape) { s.Requests = size(1000, 64) }), Count: 32}},
+			[]*scheduling.Option{option("g", "z1", 2, 30), option("g", "z1", 16, 150)}, nil, 3, 450, 0},
+		"GroupsShareAHost": {"each group wants to be together, and eight groups fit on one machine", nil, groups(8, affinity), []*scheduling.Option{option("g", "z1", 2, 30), option("g", "z1", 8, 90)}, nil, 1, 90, 0},
+		"TogetherInAZone":  {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(zone, "web")), Count: 32}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40)}, nil, 2, 80, 0},
+		"TogetherOnAHost":  {"", nil, []scheduling.Demand{{Item: item("w", "web", affinity(host, "web")), Count: 20}}, []*scheduling.Option{option("g", "z1", 4, 40), option("g", "z1", 8, 90)}, nil, 1, 90, 0},
+		"Apart":            {"", nil, []scheduling.Demand{{Item: item("w", "web", antiAffinity(host, "web")), Count: 3}}, []*scheduling.Option{option("g", "z1", 2, 20)}, nil, 3, 60, 0},
 		"ApartFromAnother": {"", nil, []scheduling.Demand{{Item: item("w", "web", antiAffinity(host, "db")), Count: 2}, {Item: item("d", "db"), Count: 2}},
 			[]*scheduling.Option{option("g", "z1", 2, 20)}, nil, 2, 40, 0},
 		"SoftSpreadWhereItIsFree": {"two nodes are needed anyway", nil, []scheduling.Demand{{Item: plain, Count: 6}, {Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 2}},
@@ -105,6 +109,16 @@ func TestPack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// groups are apps of four pods of a quarter of a core, each with a rule about itself on one node.
+func groups(n int, rule func(key, of string) func(*scheduling.Shape)) []scheduling.Demand {
+	var out []scheduling.Demand
+	for i := range n {
+		name := fmt.Sprintf("g%d", i)
+		out = append(out, scheduling.Demand{Item: item(name, name, rule(hostKey, name)), Count: 4})
+	}
+	return out
 }
 
 func TestHighPriorityIsServedFirst(t *testing.T) {

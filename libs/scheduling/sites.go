@@ -145,7 +145,7 @@ func (a *siteAssignment) assign(t *target) bool {
 		return false
 	}
 	a.state.put(is, bestNode, 1)
-	a.load[best] += weigh(t.item.Shape.Requests)
+	a.load[best] += t.is.weight
 	t.sites[best]++
 	return true
 }

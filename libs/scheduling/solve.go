@@ -28,31 +28,75 @@ const (
 // relaxation uses most, and solving what is left), then taking apart the machines that are worth least.
 // Classes that no option fits must not be in the problem.
 func (c *cover) solve() []pattern {
+	f := newFiller(c)
+	var best []pattern
+	if len(c.classes) > rowsMax {
+		plain := c.options
+		c.options = c.dearer(fewerNodes)
+		best = c.correct(f, c.demand())
+		c.options = plain
+		c.shrink(best)
+	} else {
+		best = c.diveTwice(f)
+	}
+	return c.merge(c.repair(f, best))
+}
+
+// demand is the number of pods of each class.
+func (c *cover) demand() []int32 {
 	left := make([]int32, len(c.classes))
 	for i := range c.classes {
 		left[i] = c.classes[i].count
 	}
-	f := newFiller(c)
-	var solution []pattern
-	if len(c.classes) <= rowsMax {
-		solution = c.dive(f, left, nil)
-	} else {
-		solution = c.correct(f, left)
-	}
-	c.shrink(solution)
-	return c.merge(c.repair(f, solution))
+	return left
 }
 
-// dive serves left, which it uses up. pool are patterns known to be good.
-func (c *cover) dive(f *filler, left []int32, pool []pattern) []pattern {
-	var solution []pattern
+// fewerNodes is a surcharge on each machine, as a share of the cheapest, that leads the second dive to fewer nodes. Of
+// mixes that cost the same in the relaxation, those of fewer nodes often lose less when they are made whole.
+const fewerNodes = 0.15
+
+// dearer are the options with a surcharge on each, as a share of the cheapest.
+func (c *cover) dearer(share float64) []machine {
+	options := slices.Clone(c.options)
+	least := slices.MinFunc(options, func(a, b machine) int { return cmp.Compare(a.cost, b.cost) }).cost
+	for o := range options {
+		options[o].cost += share * least
+	}
+	return options
+}
+
+// diveTwice dives with the costs as they are and then with a preference for fewer nodes, and returns what is cheaper.
+func (c *cover) diveTwice(f *filler) []pattern {
+	plain, options := c.options, c.dearer(fewerNodes)
+	var best, pool []pattern
+	var prices []float64
+	third := c.effort / 3
+	for _, costs := range [][]machine{plain, options} {
+		if best != nil && c.effort < third {
+			break // the rest is better spent on repairs
+		}
+		c.options, c.prices = costs, nil
+		var solution []pattern
+		solution, pool = c.dive(f, c.demand(), pool)
+		c.options = plain
+		c.shrink(solution)
+		if best == nil || c.cost(solution) < c.cost(best) {
+			best, prices = solution, c.prices
+		}
+	}
+	c.prices = prices
+	return best
+}
+
+// dive serves left, which it uses up. pool are patterns known to be good; it returns all that it knows in the end.
+func (c *cover) dive(f *filler, left []int32, pool []pattern) (solution, known []pattern) {
 	for step := 0; ; step++ {
 		rows := remainingRows(left)
 		if len(rows) == 0 {
-			return solution
+			return solution, pool
 		}
 		if c.effort <= 0 {
-			return append(solution, c.greedy(f, left, c.ownPrices(left))...)
+			return append(solution, c.greedy(f, left, c.ownPrices(left))...), pool
 		}
 		var m *master
 		m, pool = c.relax(f, left, rows, pool)
@@ -302,7 +346,7 @@ func (c *cover) repair(f *filler, solution []pattern) []pattern {
 				left[i] += p.counts[k]
 			}
 		}
-		again := c.dive(f, left, picked)
+		again, _ := c.dive(f, left, picked)
 		c.shrink(again)
 		if c.cost(again) < c.cost(picked)*(1-1e-9) {
 			solution = append(rest, again...)

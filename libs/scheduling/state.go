@@ -100,6 +100,9 @@ type itemState struct {
 	seen, owned int
 	handles     []sharedVolume
 	sited       *Item
+	// weight is the size of a pod, and perNode how many the item's own rules allow on a new node at most.
+	weight  int64
+	perNode int
 }
 
 type need struct {
@@ -145,7 +148,7 @@ func (s *State) know(item *Item) *itemState {
 	if is := s.byID[item.ID]; is != nil {
 		return is
 	}
-	is := &itemState{Item: item}
+	is := &itemState{Item: item, weight: max(weigh(item.Shape.Requests), 1), perNode: perNodeMax(item)}
 	names := make([]string, 0, len(item.Shape.Requests))
 	for name := range item.Shape.Requests {
 		names = append(names, string(name))

@@ -1,0 +1,154 @@
+package scheduling
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// open buys machines one at a time for what is left: each time the one whose price is lowest for what it takes. It
+// reports whether it bought any.
+func (d *drafting) open() bool {
+	before := len(d.draft.machines)
+	for _, t := range d.targets {
+		t.whole = t.apart && slices.ContainsFunc(d.options, func(o *Option) bool { return d.limits[o.Group].Allows(o) && d.holdsAll(o, t) })
+	}
+	for d.buyAndFill(d.bestValue()) {
+	}
+	return len(d.draft.machines) > before
+}
+
+// holdsAll reports whether an empty machine has the room for all that is left of a target.
+func (d *drafting) holdsAll(o *Option, t *target) bool {
+	i := slices.Index(d.options, o)
+	if !d.takes(i, t) {
+		return false
+	}
+	return !slices.ContainsFunc(t.variant.needs, func(n need) bool { return n.amount*int64(t.left) > d.empties[i].free[n.resource] })
+}
+
+// buyAndFill adds a machine of an option and gives it what is left; it reports false for no option.
+func (d *drafting) buyAndFill(option int) bool {
+	if option < 0 {
+		return false
+	}
+	node := d.add(d.options[option])
+	for _, t := range d.targets {
+		if t.left > 0 && d.fitsWhole(t, node) {
+			d.fill(t, node, t.left)
+		}
+	}
+	if slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 && !t.variant.isFree() }) {
+		d.placeLeft()
+	}
+	return true
+}
+
+// fitsWhole reports whether a node takes all of a target that must not be divided.
+func (d *drafting) fitsWhole(t *target, node int) bool {
+	if !t.whole {
+		return true
+	}
+	all := false
+	d.state.Try(func() bool {
+		all = d.state.fill(t.variant, node, t.left) == t.left
+		return false
+	})
+	return all
+}
+
+// bestValue is the option whose price is lowest for what one machine of it takes of what is left; -1 when none takes
+// anything. Options are tried by what they could take at best, and the search ends where that is no better than what
+// was found.
+func (d *drafting) bestValue() int {
+	type candidate struct {
+		option int
+		score  float64
+	}
+	var candidates []candidate
+	for i, o := range d.options {
+		if !d.limits[o.Group].Allows(o) {
+			continue
+		}
+		if most := d.valueAtBest(i); most > 0 {
+			candidates = append(candidates, candidate{i, float64(o.MonthlyPrice) / float64(most)})
+		}
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.option, b.option))
+	})
+	best, bestScore := -1, 0.0
+	for _, c := range candidates {
+		if best >= 0 && c.score >= bestScore {
+			break
+		}
+		value := d.valueOf(d.options[c.option])
+		if score := float64(d.options[c.option].MonthlyPrice) / float64(value); value > 0 && (best < 0 || score < bestScore) {
+			best, bestScore = c.option, score
+		}
+	}
+	return best
+}
+
+// valueAtBest is at least what valueOf finds: the size of what one machine of an option has the room for, each target
+// for itself, and no more than all resources hold of cpu and memory.
+func (d *drafting) valueAtBest(option int) int64 {
+	value := int64(0)
+	for _, t := range d.targets {
+		if t.left == 0 || !d.takes(option, t) || t.whole && !d.holdsAll(d.options[option], t) {
+			continue
+		}
+		n := int64(min(t.left, t.variant.perNode))
+		for _, need := range t.variant.needs {
+			n = min(n, d.empties[option].free[need.resource]/need.amount)
+		}
+		value += n * t.is.weight
+	}
+	free := Resources{}
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if i, known := d.state.resources[name]; known {
+			free[name] = d.empties[option].free[i]
+		}
+	}
+	// Pods without requests weigh one each, and the limit of pods bounds those.
+	return min(value, weigh(free)+d.empties[option].Allocatable[corev1.ResourcePods]+1)
+}
+
+// valueOf is the size of what one more machine of an option would take of what is left.
+func (d *drafting) valueOf(o *Option) int64 {
+	value := int64(0)
+	d.state.Try(func() bool {
+		n := *o.Empty
+		node := d.state.AddNode(&n)
+		for _, t := range d.targets {
+			if t.left > 0 && d.fitsWhole(t, node) {
+				value += int64(d.state.fill(t.variant, node, t.left)) * t.is.weight
+			}
+		}
+		return false
+	})
+	return value
+}
+
+// spreadShare is the share of a draft's machines that a group of spread pods must need for itself to decide their
+// number, in percent.
+const spreadShare = 80
+
+// isDrivenBySpread reports whether some pods are on most of the machines only because they are spread over nodes.
+func (d *drafting) isDrivenBySpread() bool {
+	if d.level || len(d.draft.machines) < 2 {
+		return false
+	}
+	pods := map[string]int{}
+	for _, t := range d.targets {
+		for i := range t.variant.spread {
+			if s := &t.variant.spread[i]; s.TopologyKey == corev1.LabelHostname && s.matches(t.item, t.item.Shape.Namespace) {
+				if pods[s.id] += (t.count + int(s.MaxSkew) - 1) / int(s.MaxSkew); pods[s.id]*100 >= spreadShare*len(d.draft.machines) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
