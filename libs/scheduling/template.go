@@ -3,6 +3,8 @@ package scheduling
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,18 +97,50 @@ func NewNode(name string, group *v1beta1.NodeGroup, offering *Offering, daemons 
 	labels := NodeLabels(group, offering.ID, offering.Name)
 	labels[labelHostname], labels[labelOS], labels[labelArch] = name, valueLinux, valueAMD64
 	n := &Node{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Allocatable: offering.Expected()}
-	n.Reserve(daemons)
+	n.Reserve(daemons, nil)
 	return n
 }
 
-// Reserve holds back room for those of the DaemonSets' pods that belong on the node and are not there yet.
-func (n *Node) Reserve(daemons []*Item) {
+// Reserve holds back room for those of the DaemonSets' pods that belong on the node and are not there yet. A pod on the
+// node is taken for a DaemonSet's by its namespace and requests, else by its namespace alone: priority classes, limit
+// ranges and admission make pods differ from their template.
+func (n *Node) Reserve(daemons []*Item, items map[ShapeID]*Item) {
 	n.Reserved = Resources{}
-	for _, daemon := range daemons {
-		if n.Pods[daemon.ID] == 0 && n.wants(daemon) {
-			n.Reserved.Add(daemon.Shape.Requests, 1)
+	same, others := map[string]int{}, map[string]int{}
+	for id, count := range n.Pods {
+		if item := items[id]; item != nil && item.Shape.IsDaemon() {
+			same[daemonKey(item)] += count
+			others[item.Shape.Namespace] += count
 		}
 	}
+	var missing []*Item
+	for _, daemon := range daemons {
+		switch key := daemonKey(daemon); {
+		case !n.wants(daemon):
+		case same[key] > 0:
+			same[key]--
+			others[daemon.Shape.Namespace]--
+		default:
+			missing = append(missing, daemon)
+		}
+	}
+	for _, daemon := range missing {
+		if others[daemon.Shape.Namespace] > 0 {
+			others[daemon.Shape.Namespace]--
+			continue
+		}
+		n.Reserved.Add(daemon.Shape.Requests, 1)
+	}
+}
+
+// daemonKey is what a DaemonSet's pod and its template share.
+func daemonKey(item *Item) string {
+	var b strings.Builder
+	b.WriteString(item.Shape.Namespace)
+	for _, name := range slices.Sorted(maps.Keys(item.Shape.Requests)) {
+		fmt.Fprintf(&b, "|%s=%d", name, item.Shape.Requests[name])
+	}
+	return b.String()
 }
 
 // wants reports whether a DaemonSet's pod runs on the node. Such pods tolerate that it is unschedulable or

@@ -70,7 +70,7 @@ func (p *planner) makeState() {
 		if machine != nil && p.isFresh(machine) {
 			p.promise(n, machine)
 		}
-		n.Reserve(p.daemons)
+		n.Reserve(p.daemons, p.snapshot.Items)
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index
 		if node.Ready {
