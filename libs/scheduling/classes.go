@@ -24,6 +24,8 @@ type classBook struct {
 	number    map[string]int
 	capNumber map[string]int32
 	roleOf    map[*target][]role
+	// spreads are the constraints that spread waiting pods over nodes.
+	spreads []*spreadTerm
 }
 
 // member is the part of a target that belongs to a class.
@@ -58,9 +60,7 @@ func newClassBook(d *drafting) *classBook {
 		})
 	}
 	b.findRoles()
-	for _, t := range d.targets {
-		d.state.compile(t.variant)
-	}
+	b.findSpreads()
 	for _, t := range d.targets {
 		if !t.apart {
 			b.addTarget(t)
@@ -90,6 +90,19 @@ func (b *classBook) findRoles() {
 			}
 			if r.owner || r.matched {
 				b.roleOf[t] = append(b.roleOf[t], r)
+			}
+		}
+	}
+}
+
+// findSpreads collects the constraints that spread waiting pods over nodes.
+func (b *classBook) findSpreads() {
+	known := map[string]bool{}
+	for _, t := range b.targets {
+		for i := range t.variant.spread {
+			if s := &t.variant.spread[i]; s.TopologyKey == corev1.LabelHostname && !known[s.id] {
+				known[s.id] = true
+				b.spreads = append(b.spreads, s)
 			}
 		}
 	}
@@ -168,9 +181,10 @@ func (b *classBook) capsOf(t *target) []int32 {
 		caps = append(caps, n)
 	}
 	is := t.variant
-	for i := range is.spread {
-		if is.spread[i].TopologyKey == corev1.LabelHostname && is.selfSpread[i] {
-			add("spread|"+is.spread[i].id, b.perMachine(&is.spread[i]))
+	// Pods without such rules are placed after those with them, and then hinder nobody.
+	for _, s := range b.spreads {
+		if t.order() == 0 && s.matches(t.item, s.namespace) {
+			add("spread|"+s.id, b.perMachine(s))
 		}
 	}
 	for _, r := range b.roleOf[t] {
@@ -197,10 +211,8 @@ func (b *classBook) perMachine(s *spreadTerm) int32 {
 	}
 	pods := int32(0)
 	for _, t := range b.targets {
-		for i := range t.variant.spread {
-			if t.variant.spread[i].id == s.id && t.variant.selfSpread[i] {
-				pods += int32(t.count)
-			}
+		if t.order() == 0 && s.matches(t.item, s.namespace) {
+			pods += int32(t.count)
 		}
 	}
 	return max(s.MaxSkew, (pods+machinesLeast-1)/machinesLeast)

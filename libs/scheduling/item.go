@@ -49,8 +49,9 @@ type podTerm struct {
 // spreadTerm is a topology spread constraint.
 type spreadTerm struct {
 	corev1.TopologySpreadConstraint
-	selector labels.Selector
-	id       string
+	selector  labels.Selector
+	namespace string
+	id        string
 }
 
 // NewItem prepares a shape.
@@ -134,7 +135,7 @@ func (t *podTerm) matches(item *Item, namespaceLabels map[string]string) bool {
 }
 
 func (i *Item) spreadTerm(c corev1.TopologySpreadConstraint) spreadTerm {
-	t := spreadTerm{TopologySpreadConstraint: c, selector: i.selector(c.LabelSelector)}
+	t := spreadTerm{TopologySpreadConstraint: c, selector: i.selector(c.LabelSelector), namespace: i.Shape.Namespace}
 	t.id = c.TopologyKey + "|" + i.Shape.Namespace + "|" + t.selector.String()
 	if _, all := t.selector.Requirements(); !all {
 		t.id += "|nothing"
