@@ -3,6 +3,7 @@
 SHELL := /bin/bash -o pipefail
 GO ?= go
 FUZZTIME ?= 20s
+BENCH ?= .
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 25m
 
@@ -35,9 +36,23 @@ test-integration: ## Run each service on real parts; KUBECONFIG names a cluster 
 test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to use instead of a new one.
 	$(GO) test -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
 
+.PHONY: bench
+bench: ## Measure plans and evacuations, in the form that benchstat reads; BENCH selects by name.
+	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime 3x -timeout $(TEST_TIMEOUT) ./test/performance
+
+.PHONY: plan
+plan: ## Plan the pods of the file PODS on the machine types of the file TYPES, and print the plan as JSON.
+	@$(GO) build -o bin/plan ./test/performance/cmd/plan
+	@bin/plan -types '$(TYPES)' -pods '$(PODS)'
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (20s).
 	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench-peers
+bench-peers: ## Compare the engine with Karpenter on the same pods and machine types, in a few minutes.
+	@cd test/peers && GOWORK=off $(GO) build -o ../../bin/bench-peers ./cmd/bench-peers
+	@bin/bench-peers -soft
 
 .PHONY: lint
 lint: ## Check the rules of the code.

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/test/conformance/judge"
+	"github.com/vpsie/vpsie-autoscaler/test/peers/plan"
+	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
+)
+
+// addMachines tells the purchases.
+func (r *Result) addMachines(packing *scheduling.Packing, batch *workload.Batch) {
+	for _, bought := range packing.Purchases {
+		t := batch.Types[bought.Option]
+		m := plan.Machine{
+			Type: t.Name, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], PriceHour: t.PriceHour,
+			Size: scheduling.Resources{corev1.ResourceCPU: t.MilliCPU(), corev1.ResourceMemory: t.MemoryBytes()},
+			Used: scheduling.Resources{},
+		}
+		for id, n := range bought.Pods {
+			m.Used.Add(batch.Items[id].Shape.Requests, int64(n))
+			m.Pods += n
+		}
+		r.Machines = append(r.Machines, m)
+	}
+}
+
+// addNodes makes the nodes that the purchases become.
+func (r *Result) addNodes(packing *scheduling.Packing, state *scheduling.State) {
+	for _, bought := range packing.Purchases {
+		node := *bought.Option.Empty
+		node.Name = state.NodeName(bought.Node)
+		node.Labels = maps.Clone(node.Labels)
+		node.Labels[corev1.LabelHostname] = node.Name
+		r.Nodes = append(r.Nodes, judge.NodeOf(&node))
+	}
+}
+
+// addPlacements names the pods that the plan counts: pods of one shape are interchangeable, so they are taken as they come.
+func (r *Result) addPlacements(packing *scheduling.Packing, state *scheduling.State, batch *workload.Batch) error {
+	next := map[scheduling.ShapeID]int{}
+	for _, p := range packing.Placements {
+		id := p.Item.ID
+		first, end := next[id], next[id]+p.Count
+		if end > len(batch.Pods[id]) {
+			return fmt.Errorf("the plan places %d pods of shape %s, of which only %d wait", end, id, len(batch.Pods[id]))
+		}
+		for _, pod := range batch.Pods[id][first:end] {
+			r.Placements = append(r.Placements, judge.Placement{Pod: pod, Node: state.NodeName(p.Node)})
+		}
+		next[id] = end
+	}
+	return nil
+}

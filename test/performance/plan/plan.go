@@ -1,0 +1,157 @@
+// Package plan turns the engine's answer to a workload into machines and pods by name, and into figures.
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/test/performance/bound"
+	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
+)
+
+// Plan is what to buy for a workload, in the order in which the engine buys it.
+type Plan struct {
+	Nodes    []Node     `json:"nodes"`
+	Unplaced []Unplaced `json:"unplaced"`
+	// CostPerHour is in dollars.
+	CostPerHour float64 `json:"costPerHour"`
+
+	batch   *workload.Batch
+	packing scheduling.Packing
+}
+
+// Node is one machine to buy and the pods for which it is bought.
+type Node struct {
+	Type string   `json:"type"`
+	Zone string   `json:"zone"`
+	Pods []string `json:"pods"`
+}
+
+// Unplaced is a pod that no machine is bought for.
+type Unplaced struct {
+	Pod    string `json:"pod"`
+	Reason string `json:"reason"`
+}
+
+// Of names what a packing says of a problem of the batch. Pods of one shape are interchangeable; they are taken in
+// the order of their names. Pods are named by namespace and name where names alone repeat.
+func Of(b *workload.Batch, problem *scheduling.Problem, packing scheduling.Packing) *Plan {
+	p := &Plan{
+		Nodes: []Node{}, Unplaced: []Unplaced{}, CostPerHour: workload.DollarsPerHour(packing.MonthlyPrice()), batch: b, packing: packing,
+	}
+	name := namer(b)
+	taken := map[scheduling.ShapeID]int{}
+	demands := b.Demands()
+	for i := range packing.Purchases {
+		bought := &packing.Purchases[i]
+		n := Node{Type: bought.Option.OfferingName, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], Pods: []string{}}
+		for _, d := range demands {
+			id := d.Item.ID
+			for range bought.Pods[id] {
+				n.Pods = append(n.Pods, name(b.Pods[id][taken[id]]))
+				taken[id]++
+			}
+		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	leave := func(item *scheduling.Item, why scheduling.Verdict) {
+		for _, pod := range b.Pods[item.ID][taken[item.ID]:] {
+			p.Unplaced = append(p.Unplaced, Unplaced{Pod: name(pod), Reason: fmt.Sprintf("%s [%s]", why.Message, why.Code)})
+		}
+	}
+	for _, d := range demands {
+		if packing.Left[d.Item.ID] > 0 {
+			leave(d.Item, explain(problem, d.Item))
+		}
+	}
+	for _, d := range b.Refused() {
+		leave(d.Item, scheduling.Verdict{Code: d.Item.Shape.Unjudged, Message: "the pod has a constraint that is not evaluated, so no machine is bought on a guess"})
+	}
+	return p
+}
+
+// namer names pods, by their namespaces too where a name is there twice.
+func namer(b *workload.Batch) func(*corev1.Pod) string {
+	seen := map[string]int{}
+	for _, pods := range b.Pods {
+		for _, pod := range pods {
+			seen[pod.Name]++
+		}
+	}
+	return func(pod *corev1.Pod) string {
+		if seen[pod.Name] > 1 {
+			return pod.Namespace + "/" + pod.Name
+		}
+		return pod.Name
+	}
+}
+
+// explain says why pods of an item are left, by the machine that comes nearest to taking one; of equals the largest.
+func explain(problem *scheduling.Problem, item *scheduling.Item) scheduling.Verdict {
+	options := slices.Clone(problem.Options)
+	slices.SortStableFunc(options, func(a, b *scheduling.Option) int {
+		return cmp.Or(cmp.Compare(b.MilliCPU, a.MilliCPU), cmp.Compare(b.MemoryBytes, a.MemoryBytes))
+	})
+	verdicts := make([]scheduling.Verdict, 0, len(options))
+	for _, o := range options {
+		v := problem.State.CheckNew(item, o.Empty)
+		if v.OK() {
+			v = scheduling.Verdict{Code: reason.NoScaleUpGroupLimit, Message: "a machine such as " + o.Empty.Name + " would take the pod, but the limits leave no room for one more"}
+		}
+		verdicts = append(verdicts, v)
+	}
+	return scheduling.Nearest(verdicts)
+}
+
+// LowerBoundPerHour is what any plan that serves the same pods costs an hour at least, in dollars. It looks at requests and
+// the number of pods on a node only.
+func (p *Plan) LowerBoundPerHour() float64 {
+	var served []scheduling.Demand
+	for _, d := range p.batch.Demands() {
+		if d.Count -= p.packing.Left[d.Item.ID]; d.Count > 0 {
+			served = append(served, d)
+		}
+	}
+	return workload.DollarsPerHour(bound.Lower(served, p.batch.Options))
+}
+
+// LargestShare is the part of all placed pods that run on the node with the most of them.
+func (p *Plan) LargestShare() float64 {
+	most, all := 0, 0
+	for i := range p.Nodes {
+		most, all = max(most, len(p.Nodes[i].Pods)), all+len(p.Nodes[i].Pods)
+	}
+	if all == 0 {
+		return 0
+	}
+	return float64(most) / float64(all)
+}
+
+// Fill is the part of a resource of all machines that pods request. What machines keep for themselves and for
+// DaemonSets counts as empty.
+func (p *Plan) Fill(name corev1.ResourceName) float64 {
+	used, size := 0.0, 0.0
+	for i := range p.packing.Purchases {
+		bought := &p.packing.Purchases[i]
+		switch name {
+		case corev1.ResourceCPU:
+			size += float64(bought.Option.MilliCPU)
+		case corev1.ResourceMemory:
+			size += float64(bought.Option.MemoryBytes)
+		default:
+			size += float64(bought.Option.Empty.Allocatable[name])
+		}
+		for id, n := range bought.Pods {
+			used += float64(p.batch.Items[id].Shape.Requests[name] * int64(n))
+		}
+	}
+	if size == 0 {
+		return 0
+	}
+	return used / size
+}
