@@ -26,6 +26,8 @@ type classBook struct {
 	roleOf    map[*target][]role
 	// spreads are the constraints that spread waiting pods over nodes.
 	spreads []*spreadTerm
+	// addresses are those of which waiting pods take a port.
+	addresses map[string][]string
 }
 
 // member is the part of a target that belongs to a class.
@@ -41,7 +43,7 @@ type role struct {
 }
 
 func newClassBook(d *drafting) *classBook {
-	b := &classBook{drafting: d, cover: &cover{}, number: map[string]int{}, capNumber: map[string]int32{}, roleOf: map[*target][]role{}}
+	b := &classBook{drafting: d, cover: &cover{}, addresses: map[string][]string{}, number: map[string]int{}, capNumber: map[string]int32{}, roleOf: map[*target][]role{}}
 	used := map[int]bool{}
 	for _, t := range d.targets {
 		for _, need := range t.variant.needs {
@@ -61,6 +63,12 @@ func newClassBook(d *drafting) *classBook {
 	}
 	b.findRoles()
 	b.findSpreads()
+	for _, t := range d.targets {
+		for _, p := range t.variant.Shape.HostPorts {
+			id := fmt.Sprint("port|", p.Protocol, p.Port, "|")
+			b.addresses[id] = append(b.addresses[id], p.IP)
+		}
+	}
 	for _, t := range d.targets {
 		if !t.apart {
 			b.addTarget(t)
@@ -193,7 +201,13 @@ func (b *classBook) capsOf(t *target) []int32 {
 		}
 	}
 	for _, p := range is.Shape.HostPorts {
-		add(fmt.Sprint("port|", p.Protocol, p.Port), 1)
+		id := fmt.Sprint("port|", p.Protocol, p.Port, "|")
+		add(id+p.IP, 1)
+		if p.IP == "" { // of every address, those of other pods included
+			for _, ip := range b.addresses[id] {
+				add(id+ip, 1)
+			}
+		}
 	}
 	slices.Sort(caps)
 	return slices.Compact(caps)

@@ -105,6 +105,9 @@ func (k *packer) draftOnce(options []*Option, set wishSet, prior *draft, level b
 	for _, o := range d.options {
 		d.empties = append(d.empties, k.state.empty(o.Empty))
 	}
+	for _, t := range d.targets {
+		t.whole = t.apart && slices.ContainsFunc(d.options, func(o *Option) bool { return d.holdsAll(o, t) })
+	}
 	d.old = slices.Concat(k.Existing, k.launching)
 	d.run()
 	d.draft.spread = d.isDrivenBySpread()
@@ -267,7 +270,7 @@ func (d *drafting) placeLeft() bool {
 			if t.left == 0 {
 				continue
 			}
-			for _, p := range d.state.spreadOut(t.variant, nodes, t.left) {
+			for _, p := range d.state.spreadOut(t.variant, d.wholeNodes(t, nodes), t.left) {
 				d.note(t, p.Node, p.Count)
 				placed, again = true, again || d.hasAffine()
 			}

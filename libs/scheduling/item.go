@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,11 @@ type Item struct {
 	wishes     []wish
 	// problem says which constraint could not be understood; such a shape fits nowhere.
 	problem Verdict
+	// daemonKey tells a DaemonSet's pods from those of others.
+	daemonKey string
+	// Placement names everything about the shape that decides where its pods fit. Shapes that differ in what a budget or a
+	// protection says, or in which of their labels somebody asks for, have the same.
+	Placement string
 }
 
 // podTerm is a required term of affinity or anti-affinity to pods.
@@ -89,7 +95,30 @@ func NewItem(id ShapeID, shape *Shape) *Item {
 		}
 	}
 	item.wishes = item.wishesOf()
+	item.daemonKey = daemonKey(shape)
+	item.Placement = item.placement()
 	return item
+}
+
+func (i *Item) placement() string {
+	hash := fnv.New64a()
+	put := func(text string) { _, _ = hash.Write([]byte(text + "\x00")) } // a hash never fails
+	put(i.daemonKey)
+	put(i.nodeKey)
+	put(itoa(int64(i.Shape.Priority)))
+	for _, t := range slices.Concat(i.affine, i.repels) {
+		put(t.id)
+	}
+	for _, t := range i.spread {
+		put(t.id + itoa(int64(t.MaxSkew)))
+	}
+	for _, p := range i.Shape.HostPorts {
+		put(p.IP + string(p.Protocol) + itoa(int64(p.Port)))
+	}
+	for _, v := range i.Shape.Volumes {
+		put(v.Driver + v.Handle)
+	}
+	return strconv.FormatUint(hash.Sum64(), 36)
 }
 
 func (i *Item) podTerms(terms []corev1.PodAffinityTerm) []podTerm {

@@ -11,9 +11,6 @@ import (
 // reports whether it bought any.
 func (d *drafting) open() bool {
 	before := len(d.draft.machines)
-	for _, t := range d.targets {
-		t.whole = t.apart && slices.ContainsFunc(d.options, func(o *Option) bool { return d.limits[o.Group].Allows(o) && d.holdsAll(o, t) })
-	}
 	for d.buyAndFill(d.bestValue()) {
 	}
 	return len(d.draft.machines) > before
@@ -45,9 +42,22 @@ func (d *drafting) buyAndFill(option int) bool {
 	return true
 }
 
+// wholeNodes are those of the nodes that a target may go to: for one that must not be divided, the first that takes all.
+func (d *drafting) wholeNodes(t *target, nodes []int) []int {
+	if !t.whole || t.left < t.count {
+		return nodes
+	}
+	for _, node := range nodes {
+		if d.state.judge(t.variant, node) == ruleNone && d.fitsWhole(t, node) {
+			return []int{node}
+		}
+	}
+	return nil
+}
+
 // fitsWhole reports whether a node takes all of a target that must not be divided.
 func (d *drafting) fitsWhole(t *target, node int) bool {
-	if !t.whole {
+	if !t.whole || t.left < t.count {
 		return true
 	}
 	all := false
@@ -96,7 +106,7 @@ func (d *drafting) bestValue() int {
 func (d *drafting) valueAtBest(option int) int64 {
 	value := int64(0)
 	for _, t := range d.targets {
-		if t.left == 0 || !d.takes(option, t) || t.whole && !d.holdsAll(d.options[option], t) {
+		if t.left == 0 || !d.takes(option, t) || t.whole && t.left == t.count && !d.holdsAll(d.options[option], t) {
 			continue
 		}
 		n := int64(min(t.left, t.variant.perNode))

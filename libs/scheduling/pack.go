@@ -64,6 +64,13 @@ type Problem struct {
 // EffortDefault is the search that a plan is worth: about a fifth of a second.
 const EffortDefault = 6_000_000
 
+// effortShares bounds the search of a whole plan, with all its tiers of weights and its wishes, in searches of one;
+// effortLeast is what each still gets once that is spent.
+const (
+	effortShares = 3
+	effortLeast  = 200_000
+)
+
 // SoftShareDefault is how much more a plan may cost for preferences, in percent.
 const SoftShareDefault = 5
 
@@ -72,8 +79,9 @@ type Purchase struct {
 	Option *Option
 	// Node is the machine's index in the state.
 	Node int
-	// Pods counts the pods, by shape, that the plan puts on it.
-	Pods map[ShapeID]int
+	// Pods counts the pods, by shape, that the plan puts on it, and Planned the same by Item.Placement.
+	Pods    map[ShapeID]int
+	Planned map[string]int
 }
 
 // Placement puts pods on a node. Placements are in an order in which kube-scheduler could bind the pods.
@@ -121,6 +129,7 @@ func Pack(p Problem) Packing {
 	if k.Effort == 0 {
 		k.Effort = EffortDefault
 	}
+	k.left = k.Effort * effortShares
 	for _, d := range p.Demands {
 		if d.Count > 0 {
 			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.know(d.Item), count: d.Count})
@@ -162,7 +171,9 @@ type packer struct {
 	launching []int
 	demands   []*demand
 	limits    map[string]Limit
-	result    Packing
+	// left is what the whole plan may still spend on its search.
+	left   int
+	result Packing
 }
 
 // tiers are the options by weight, the highest first, each in the order of their price.
@@ -208,13 +219,13 @@ func (k *packer) hasAffine() bool {
 // servePlanned places pods on the nodes that were bought for them, in as many passes as their rules ask for.
 // Without it a plan that is carried out would not be found again, and more would be bought.
 func (k *packer) servePlanned(nodes []int, placed map[ShapeID]int) {
-	left := map[int]map[ShapeID]int{}
+	left := map[int]map[string]int{}
 	var planned []int
 	for _, node := range nodes {
 		if p := k.state.nodes[node].Planned; len(p) > 0 {
 			left[node] = maps.Clone(p)
-			for id := range p {
-				left[node][id] -= k.state.podsOf(id, node)
+			for _, there := range k.state.nodes[node].pods {
+				left[node][there.item.Placement] -= int(there.count)
 			}
 			planned = append(planned, node)
 		}
@@ -223,7 +234,7 @@ func (k *packer) servePlanned(nodes []int, placed map[ShapeID]int) {
 		progress = false
 		for _, d := range k.demands {
 			for _, node := range planned {
-				n := min(left[node][d.item.ID], d.count)
+				n := min(left[node][d.item.Placement], d.count)
 				if n <= 0 {
 					continue
 				}
@@ -233,7 +244,7 @@ func (k *packer) servePlanned(nodes []int, placed map[ShapeID]int) {
 				}
 				k.result.Placements = append(k.result.Placements, Placement{Item: d.item, Node: node, Count: put})
 				placed[d.item.ID] += put
-				left[node][d.item.ID] -= put
+				left[node][d.item.Placement] -= put
 				d.count -= put
 				progress = true
 			}
@@ -400,7 +411,7 @@ func (k *packer) commit(d *draft) {
 	first := k.state.Len()
 	for _, m := range d.machines {
 		node := k.state.AddNode(m.node)
-		k.result.Purchases = append(k.result.Purchases, Purchase{Option: m.option, Node: node, Pods: map[ShapeID]int{}})
+		k.result.Purchases = append(k.result.Purchases, Purchase{Option: m.option, Node: node, Pods: map[ShapeID]int{}, Planned: map[string]int{}})
 		k.limits[m.option.Group] = k.limits[m.option.Group].Less(m.option)
 	}
 	of := make(map[int]int, len(d.machines))
@@ -417,7 +428,9 @@ func (k *packer) commit(d *draft) {
 		k.result.Placements = append(k.result.Placements, Placement{p.demand.item, node, p.count, len(k.result.Purchases)})
 		p.demand.count -= p.count
 		if bought {
-			k.result.Purchases[base+node-first].Pods[p.demand.item.ID] += p.count
+			purchase := &k.result.Purchases[base+node-first]
+			purchase.Pods[p.demand.item.ID] += p.count
+			purchase.Planned[p.demand.item.Placement] += p.count
 			k.result.Served[p.demand.item.ID] += p.count
 		} else {
 			k.result.OnExisting[p.demand.item.ID] += p.count

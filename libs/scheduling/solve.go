@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -216,20 +217,26 @@ func (c *cover) alone(i, left int32) pattern {
 		if !class.fits[o] {
 			continue
 		}
-		n := left
-		for d, need := range class.needs {
-			if need > 0 {
-				n = min(n, int32(min(c.options[o].free[d]/need, 1<<30)))
-			}
-		}
-		for _, g := range class.caps {
-			n = min(n, c.caps[g])
-		}
+		n := min(left, c.perMachine(i, o))
 		if cost := c.options[o].cost / float64(n); n > 0 && (best.counts == nil || cost < bestCost) {
 			best, bestCost = pattern{o, []int32{i}, []int32{n}}, cost
 		}
 	}
 	return best
+}
+
+// perMachine is how many pods of a class one machine of an option takes.
+func (c *cover) perMachine(i int32, o int) int32 {
+	n := int64(math.MaxInt32)
+	for d, need := range c.classes[i].needs {
+		if need > 0 {
+			n = min(n, c.options[o].free[d]/need)
+		}
+	}
+	for _, g := range c.classes[i].caps {
+		n = min(n, int64(c.caps[g]))
+	}
+	return int32(n)
 }
 
 // fix takes the patterns that the relaxation uses most into the solution: each as often as it is used in

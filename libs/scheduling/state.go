@@ -19,8 +19,8 @@ type Node struct {
 	AttachLimits map[string]int64
 	// Pods counts the pods on the node, by shape.
 	Pods map[ShapeID]int
-	// Planned are waiting pods for which the node was bought, by shape: they get its room first.
-	Planned map[ShapeID]int
+	// Planned are waiting pods for which the node was bought, by Item.Placement: they get its room first.
+	Planned map[string]int
 	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.
 	Reserved Resources
 }

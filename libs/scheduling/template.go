@@ -29,6 +29,8 @@ const (
 	labelHostname          = corev1.LabelHostname
 	labelOS                = corev1.LabelOSStable
 	labelArch              = corev1.LabelArchStable
+	labelBetaOS            = "beta.kubernetes.io/os"
+	labelBetaArch          = "beta.kubernetes.io/arch"
 	valueLinux, valueAMD64 = "linux", "amd64"
 )
 
@@ -42,6 +44,8 @@ type Offering struct {
 	MonthlyPrice money.Micros
 	// Allocatable is what a node of this size was seen to have; nil means that none was seen.
 	Allocatable Resources
+	// AttachLimits are the volumes of each CSI driver that nodes of this size were seen to attach.
+	AttachLimits map[string]int64
 }
 
 // Expected is the allocatable of a node of this size: as seen, otherwise by rule.
@@ -96,7 +100,8 @@ func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) m
 func NewNode(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Node {
 	labels := NodeLabels(group, offering.ID, offering.Name)
 	labels[labelHostname], labels[labelOS], labels[labelArch] = name, valueLinux, valueAMD64
-	n := &Node{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Allocatable: offering.Expected()}
+	labels[labelBetaOS], labels[labelBetaArch] = valueLinux, valueAMD64
+	n := &Node{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Allocatable: offering.Expected(), AttachLimits: offering.AttachLimits}
 	n.Reserve(daemons, nil)
 	return n
 }
@@ -108,14 +113,14 @@ func (n *Node) Reserve(daemons []*Item, items map[ShapeID]*Item) {
 	n.Reserved = Resources{}
 	same, others := map[string]int{}, map[string]int{}
 	for id, count := range n.Pods {
-		if item := items[id]; item != nil && item.Shape.IsDaemon() {
-			same[daemonKey(item)] += count
+		if item := items[id]; item != nil && item.Shape.OwnerKind == ownerDaemonSet {
+			same[item.daemonKey] += count
 			others[item.Shape.Namespace] += count
 		}
 	}
 	var missing []*Item
 	for _, daemon := range daemons {
-		switch key := daemonKey(daemon); {
+		switch key := daemon.daemonKey; {
 		case !n.wants(daemon):
 		case same[key] > 0:
 			same[key]--
@@ -134,11 +139,11 @@ func (n *Node) Reserve(daemons []*Item, items map[ShapeID]*Item) {
 }
 
 // daemonKey is what a DaemonSet's pod and its template share.
-func daemonKey(item *Item) string {
+func daemonKey(shape *Shape) string {
 	var b strings.Builder
-	b.WriteString(item.Shape.Namespace)
-	for _, name := range slices.Sorted(maps.Keys(item.Shape.Requests)) {
-		fmt.Fprintf(&b, "|%s=%d", name, item.Shape.Requests[name])
+	b.WriteString(shape.Namespace)
+	for _, name := range slices.Sorted(maps.Keys(shape.Requests)) {
+		b.WriteString("|" + string(name) + "=" + itoa(shape.Requests[name]))
 	}
 	return b.String()
 }

@@ -7,20 +7,19 @@ import (
 )
 
 const (
-	// surchargesMax bounds the search for the price of a node at which a plan keeps within its limit of nodes.
-	surchargesMax = 6
-	// surchargeFirst is its start, as a share of the cheapest option's price, and surchargeStep its growth.
-	surchargeFirst = 0.75
-	surchargeStep  = 3
 	// stagesMax bounds how often what one group's limit leaves unserved is planned on what is still allowed.
 	stagesMax = 4
 )
+
+// surcharges make each node dearer by a share of the dearest option, until the last counts hardly anything but nodes.
+var surcharges = []float64{0.01, 0.05, 0.5, 100}
 
 // solveWithin solves the cover within the limits. Where the cheapest plan goes over them, two others are made: one
 // keeps what is allowed of it and serves the rest with what remains allowed, the other makes every node dearer so
 // that larger ones, of which fewer are needed, are worth their price. The cheaper that serves all counts. When
 // neither does, what the limits allow is returned, the highest priorities first, and false.
 func (d *drafting) solveWithin(b *classBook) ([]pattern, bool) {
+	d.cut(b.cover)
 	cheapest := d.solve(b.cover, d.Effort)
 	kept, all := d.keepWithin(b, cheapest, d.limits)
 	if all {
@@ -40,8 +39,55 @@ func (d *drafting) solveWithin(b *classBook) ([]pattern, bool) {
 
 func (d *drafting) solve(c *cover, effort int) []pattern {
 	own := *c
-	own.effort, own.prices = effort, nil
-	return own.solve()
+	given := max(min(effort, d.left), effortLeast)
+	own.effort, own.prices = given, nil
+	solution := own.solve()
+	d.left -= given - own.effort
+	return solution
+}
+
+// cut leaves of each class no more pods than the limits could serve if nothing else was served, so that a search is not
+// spent on what cannot be bought.
+func (d *drafting) cut(c *cover) {
+	for i := range c.classes {
+		class := &c.classes[i]
+		most := map[string]int64{} // by group
+		for o := range c.options {
+			option := d.options[o]
+			if !class.fits[o] {
+				continue
+			}
+			nodes := d.limits[option.Group].machines(option)
+			if nodes < 0 {
+				most = nil
+				break
+			}
+			most[option.Group] = max(most[option.Group], nodes*int64(c.perMachine(int32(i), o)))
+		}
+		if most == nil {
+			continue
+		}
+		sum := int64(0)
+		for _, n := range most {
+			sum += n
+		}
+		class.count = int32(min(int64(class.count), sum))
+	}
+}
+
+// machines is how many of an option the limit allows, negative when any number.
+func (l Limit) machines(o *Option) int64 {
+	most := int64(-1)
+	bound := func(limit, each int64) {
+		if limit >= 0 && each > 0 && (most < 0 || limit/each < most) {
+			most = limit / each
+		}
+	}
+	bound(int64(l.Nodes), 1)
+	bound(l.MilliCPU, o.MilliCPU)
+	bound(l.MemoryBytes, o.MemoryBytes)
+	bound(int64(l.MonthlyPrice), int64(o.MonthlyPrice))
+	return most
 }
 
 func (d *drafting) price(patterns []pattern) float64 {
@@ -134,24 +180,23 @@ func (r restCover) named(patterns []pattern) []pattern {
 // solveWithFewer makes nodes of groups that would have too many dearer until they have not; it reports whether that
 // came about, and returns the last plan in any case.
 func (d *drafting) solveWithFewer(b *classBook) ([]pattern, bool) {
-	surcharge := map[string]float64{}
+	dearest := slices.MaxFunc(d.options, func(a, b *Option) int { return cmp.Compare(a.MonthlyPrice, b.MonthlyPrice) }).MonthlyPrice
+	over := map[string]bool{}
 	var patterns []pattern
-	for range surchargesMax {
+	for _, share := range surcharges {
+		for _, group := range d.overNodes(patterns) {
+			over[group] = true
+		}
 		c := *b.cover
 		c.options = slices.Clone(c.options)
 		for i := range c.options {
-			c.options[i].cost += surcharge[d.options[i].Group]
+			if over[d.options[i].Group] || patterns == nil {
+				c.options[i].cost += share * float64(dearest)
+			}
 		}
-		patterns = d.solve(&c, d.Effort/4)
+		patterns = d.solve(&c, d.Effort/3)
 		if _, all := d.keepWithin(b, patterns, d.limits); all {
 			return patterns, true
-		}
-		over := d.overNodes(patterns)
-		if len(over) == 0 {
-			return patterns, false
-		}
-		for _, group := range over {
-			surcharge[group] = max(surcharge[group]*surchargeStep, float64(d.options[0].MonthlyPrice)*surchargeFirst)
 		}
 	}
 	return patterns, false

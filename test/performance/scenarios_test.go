@@ -24,13 +24,13 @@ func TestScenarios(t *testing.T) {
 		check     func(*testing.T, workload.Workload, *plan.Plan)
 	}{
 		"Soft":        {"a wish for 4,000 nodes is worth a few percent", workload.Soft(4000, seed), 37, 200, nil},
-		"Preferred":   {"", workload.Preferred(1000, seed), 1, 300, nil},
+		"Preferred":   {"", workload.Preferred(200, seed), 1, 100, nil},
 		"Zonal":       {"volumes bind pods to zones", workload.Zonal(1000, seed), 3, 300, zonesHold},
 		"Big":         {"no two fit on one machine", workload.Big(100, seed), 100, 100, nil},
 		"Tiny":        {"a node runs 110 pods at most", workload.Tiny(10_000, seed), 91, 91, nil},
 		"Deployments": {"", workload.Deployments(2000, seed), 1, 1000, nil},
-		"Daemons":     {"each node pays for its DaemonSets, so there are fewer", workload.DaemonHeavy(1000, seed), 10, 28, nil},
-		"Enough":      {"", workload.Limited(1000, seed, 12), 10, 12, nil},
+		"Daemons":     {"each node pays for its DaemonSets, so there are fewer", workload.DaemonHeavy(500, seed), 5, 14, nil},
+		"Enough":      {"", workload.Limited(300, seed, 5), 3, 5, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,8 +68,8 @@ func zonesHold(t *testing.T, w workload.Workload, p *plan.Plan) {
 // runs pods of a lower priority that take as much.
 func TestTooFewNodesGoByPriority(t *testing.T) {
 	t.Parallel()
-	const nodesMax = 6
-	w := workload.Limited(1000, seed, nodesMax)
+	const nodesMax = 2
+	w := workload.Limited(300, seed, nodesMax)
 	p := planOf(t, w)
 	left := map[string]bool{}
 	for _, u := range p.Unplaced {

@@ -20,8 +20,10 @@ type knapsack struct {
 
 	best    float64
 	filling []int
-	counts  []int
-	steps   int
+	// counts and free are, item by item, what the search has settled and the room that it had before.
+	counts []int
+	free   [][]int64
+	steps  int
 }
 
 type knapsackItem struct {
@@ -117,7 +119,7 @@ func (k *knapsack) search(threshold float64, steps int) float64 {
 	proven, open := k.top, false
 	for part := 1.0 / 64; part <= 1; part *= 2 {
 		k.best, k.steps, k.counts = k.top-gap*part, steps, make([]int, len(k.items))
-		k.descend(0, slices.Clone(k.room), k.top)
+		k.descend(0, k.top)
 		if k.steps > 0 && !open {
 			proven = k.best
 		} else {
@@ -137,6 +139,10 @@ func (k *knapsack) arrange(gap float64) {
 	})
 	k.rest = make([][]int64, len(k.items)+1)
 	k.rest[len(k.items)] = make([]int64, len(k.room))
+	k.free = make([][]int64, len(k.items)+1)
+	for i := range k.free {
+		k.free[i] = slices.Clone(k.room)
+	}
 	for i := len(k.items) - 1; i >= 0; i-- {
 		k.rest[i] = slices.Clone(k.rest[i+1])
 		for r, need := range k.items[i].needs {
@@ -164,8 +170,9 @@ func (k *knapsack) size(it *knapsackItem) float64 {
 	return size
 }
 
-// descend settles the items from one on, given the free room and a bound on the worth of all that can come of it.
-func (k *knapsack) descend(item int, free []int64, limit float64) {
+// descend settles the items from one on, given a bound on the worth of all that can come of it.
+func (k *knapsack) descend(item int, limit float64) {
+	free := k.free[item]
 	if k.steps--; k.steps <= 0 || limit-k.idle(item, free) <= k.best+epsilon {
 		return
 	}
@@ -175,31 +182,35 @@ func (k *knapsack) descend(item int, free []int64, limit float64) {
 		return
 	}
 	it := &k.items[item]
-	most := it.most
+	least, most := k.span(it, free, limit)
+	for n := range outward(it.likely, least, most) {
+		loss := max(it.excess, 0)*float64(it.most) - it.excess*float64(n)
+		for r, need := range it.needs {
+			k.free[item+1][r] = free[r] - need*int64(n)
+		}
+		k.counts[item] = n
+		if k.descend(item+1, limit-loss); k.steps <= 0 {
+			break
+		}
+	}
+	k.counts[item] = 0
+}
+
+// span is how few and how many pods of an item may lead to something better than the best.
+func (k *knapsack) span(it *knapsackItem, free []int64, limit float64) (least, most int) {
+	most = it.most
 	for r, need := range it.needs {
 		if need > 0 {
 			most = min(most, int(free[r]/need))
 		}
 	}
 	spare := limit - k.best - epsilon
-	least := 0
 	if it.excess > 0 {
 		least = max(0, it.most-int(min(spare/it.excess, float64(it.most))))
 	} else if it.excess < 0 {
 		most = min(most, int(min(spare/-it.excess, float64(most))))
 	}
-	left := make([]int64, len(free))
-	for n := range outward(it.likely, least, most) {
-		loss := max(it.excess, 0)*float64(it.most) - it.excess*float64(n)
-		for r, need := range it.needs {
-			left[r] = free[r] - need*int64(n)
-		}
-		k.counts[item] = n
-		if k.descend(item+1, left, limit-loss); k.steps <= 0 {
-			break
-		}
-	}
-	k.counts[item] = 0
+	return least, most
 }
 
 // outward goes through the numbers from least to most, the nearest to start first.

@@ -105,7 +105,7 @@ func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id strin
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: group.Namespace, Name: fmt.Sprintf("%s-%s-%d", prefix, strings.ToLower(id), number),
 			Labels:      map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
-			Annotations: map[string]string{v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Pods)},
+			Annotations: map[string]string{v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned)},
 			Finalizers:  []string{v1beta1.FinalizerMachine},
 		},
 		Spec: v1beta1.VPSieNodeSpec{

@@ -38,7 +38,7 @@ type removal struct {
 // that has been so for long enough. A node that can go is taken out of the simulation before the
 // next is looked at, so nodes that could replace only each other do not both go.
 func (p *planner) scaleDown(m Memory) {
-	evacuation := scheduling.NewEvacuation(p.state, p.existing)
+	evacuation := scheduling.NewEvacuation(p.state, p.movable)
 	budgets := maps.Clone(p.snapshot.Budgets)
 	leaving := map[string]int{}
 	for _, g := range p.groups {
@@ -81,7 +81,7 @@ func (p *planner) removals(m Memory) []removal {
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
 		used := scheduling.Resources{}
 		for id, n := range node.Pods {
-			if item := p.snapshot.Items[id]; item != nil && !item.Shape.IsDaemon() {
+			if item := p.snapshot.Items[id]; item != nil && !item.Shape.IsDaemon() && !p.isExpendable(item) {
 				used.Add(item.Shape.Requests, int64(n))
 				r.pods += n
 			}
@@ -180,6 +180,10 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 		}
 		if shape.Unjudged != "" {
 			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node has a constraint that is not evaluated (" + string(shape.Unjudged) + "), so where it could go is unknown"}
+		}
+		if len(shape.Budgets) > 1 {
+			return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
+				strings.Join(shape.Budgets, ", "))}
 		}
 		for _, budget := range shape.Budgets {
 			if budgets[budget] <= 0 {

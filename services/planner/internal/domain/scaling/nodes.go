@@ -14,37 +14,57 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// learn corrects the expected allocatable of each size by what nodes of it turned out to have; of
-// several the smallest counts. It is remembered when the nodes are gone: otherwise a pod that fits the
-// estimate and not the node would have machines bought and retired in turns.
-func (p *planner) learn(learned map[string]scheduling.Resources) {
-	seen := map[string]scheduling.Resources{}
+// learn corrects what is expected of each size by what nodes of it turned out to have; of several that report a
+// resource the smallest counts. It is remembered when the nodes are gone: otherwise a pod that fits the estimate and not
+// the node would have machines bought and retired in turns.
+func (p *planner) learn(learned map[string]Learned) {
+	seen := map[string]Learned{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node := p.snapshot.Nodes[name]
 		size := node.Labels[v1beta1.LabelOffering]
 		if size == "" || len(node.Allocatable) == 0 {
 			continue
 		}
-		if seen[size] == nil {
-			seen[size] = node.Allocatable.Clone()
+		if _, known := seen[size]; !known {
+			seen[size] = Learned{Allocatable: scheduling.Resources{}, AttachLimits: map[string]int64{}}
+		}
+		least(seen[size].Allocatable, node.Allocatable)
+		least(seen[size].AttachLimits, node.AttachLimits)
+	}
+	for size, was := range learned {
+		if _, known := seen[size]; !known {
+			seen[size] = was
 			continue
 		}
-		for resource, amount := range seen[size] {
-			seen[size][resource] = min(amount, node.Allocatable[resource])
-		}
-	}
-	for size, allocatable := range learned {
-		if seen[size] == nil {
-			seen[size] = allocatable
-		}
+		// A fresh node reports its devices and drivers a while after it is Ready.
+		remember(seen[size].Allocatable, was.Allocatable)
+		remember(seen[size].AttachLimits, was.AttachLimits)
 	}
 	p.plan.Memory.Learned = seen
 	for _, g := range p.groups {
 		for i := range g.Catalogue.Offerings {
 			o := &g.Catalogue.Offerings[i]
-			if allocatable := seen[strconv.FormatInt(o.ID, 10)]; allocatable != nil {
-				o.Allocatable = allocatable
+			if has, known := seen[strconv.FormatInt(o.ID, 10)]; known {
+				o.Allocatable, o.AttachLimits = has.Allocatable, has.AttachLimits
 			}
+		}
+	}
+}
+
+// remember adds what is not known anew.
+func remember[K comparable](into, from map[K]int64) {
+	for name, amount := range from {
+		if _, known := into[name]; !known {
+			into[name] = amount
+		}
+	}
+}
+
+// least takes the smaller of the amounts of what both name; what one does not name is unknown, not zero.
+func least[K comparable](into, from map[K]int64) {
+	for name, amount := range from {
+		if have, known := into[name]; !known || amount < have {
+			into[name] = amount
 		}
 	}
 }
@@ -67,14 +87,21 @@ func (p *planner) makeState() {
 			continue // the pods of a node that leaves look for another place soon
 		}
 		n := p.nodeOf(node)
-		if machine != nil && p.isFresh(machine) {
-			p.promise(n, machine)
+		settled := true
+		if machine != nil {
+			settled = p.promise(n, machine)
 		}
 		n.Reserve(p.daemons, p.snapshot.Items)
+		if machine != nil {
+			p.boundPods(n, machine)
+		}
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index
 		if node.Ready {
 			p.existing = append(p.existing, index)
+		}
+		if node.Ready && settled {
+			p.movable = append(p.movable, index)
 		}
 	}
 	p.addLaunching()
@@ -102,14 +129,16 @@ func (p *planner) addLaunching() {
 
 func (p *planner) nodeOf(node *Node) *scheduling.Node {
 	return &scheduling.Node{
-		Name: node.Name, Labels: node.Labels, Taints: withoutPassing(node.Taints), Unschedulable: node.Unschedulable,
+		Name: node.Name, Labels: node.Labels, Taints: node.Taints, Unschedulable: node.Unschedulable,
 		Allocatable: node.Allocatable, AttachLimits: node.AttachLimits, Pods: node.Pods,
 	}
 }
 
 // passing are the prefixes of taints that an agent takes off a node once it is ready, as Cluster Autoscaler
-// knows them: such a node is as good as free of them.
+// knows them, and passingFor is how long after its first Ready a machine's Node is expected to lose them.
 var passing = []string{"startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"}
+
+const passingFor = 10 * time.Minute
 
 func withoutPassing(taints []corev1.Taint) []corev1.Taint {
 	return slices.DeleteFunc(slices.Clone(taints), func(t corev1.Taint) bool {
@@ -126,13 +155,22 @@ func (p *planner) isFresh(m *v1beta1.VPSieNode) bool {
 	return m.Status.Phase != v1beta1.PhaseReady || m.Status.ReadyAt != nil && p.now.Sub(m.Status.ReadyAt.Time) < freshFor
 }
 
-// promise makes of a fresh Node what it will be: with the labels and taints of its group, and
-// without those that Kubernetes and the network's and the storage's agents take off a moment later.
-// Otherwise pods would seem to fit nowhere for a moment, and another machine would be bought for them.
-func (p *planner) promise(n *scheduling.Node, m *v1beta1.VPSieNode) {
+// promise makes of a fresh machine's Node what it will be: with the labels and taints of its group, and without those
+// that Kubernetes and the network's and the storage's agents take off a moment later. Otherwise pods would seem to fit
+// nowhere for a moment, and another machine would be bought for them. It reports whether the Node is that already, so
+// that pods can run there now.
+func (p *planner) promise(n *scheduling.Node, m *v1beta1.VPSieNode) bool {
 	group := p.find(groupOf(m))
 	if group == nil {
-		return
+		return true
+	}
+	if !p.isFresh(m) {
+		kept := withoutPassing(n.Taints)
+		if len(kept) == len(n.Taints) || m.Status.ReadyAt != nil && p.now.Sub(m.Status.ReadyAt.Time) >= passingFor {
+			return true
+		}
+		n.Taints = kept
+		return false
 	}
 	labels := maps.Clone(n.Labels)
 	if labels == nil {
@@ -142,24 +180,41 @@ func (p *planner) promise(n *scheduling.Node, m *v1beta1.VPSieNode) {
 	n.Planned = PlannedPods(m)
 	n.Labels = labels
 	n.Taints = group.Spec.Template.Taints
+	return false
+}
+
+// boundPods keeps the number of pods on a machine within what its group allows, DaemonSets' pods not counted.
+func (p *planner) boundPods(n *scheduling.Node, m *v1beta1.VPSieNode) {
+	group := p.find(groupOf(m))
+	if group == nil || group.Spec.ScaleUp.MaxPodsPerNode == nil {
+		return
+	}
+	most := int64(*group.Spec.ScaleUp.MaxPodsPerNode) + n.Reserved[corev1.ResourcePods]
+	for id, count := range n.Pods {
+		if item := p.snapshot.Items[id]; item != nil && item.Shape.IsDaemon() {
+			most += int64(count)
+		}
+	}
+	n.Allocatable = n.Allocatable.Clone()
+	n.Allocatable[corev1.ResourcePods] = min(n.Allocatable[corev1.ResourcePods], most)
 }
 
 // DescribePlannedPods is the value of the annotation that says for which pods a machine is bought.
-func DescribePlannedPods(pods map[scheduling.ShapeID]int) string {
+func DescribePlannedPods(pods map[string]int) string {
 	var parts []string
 	for _, id := range slices.Sorted(maps.Keys(pods)) {
-		parts = append(parts, string(id)+"="+strconv.Itoa(pods[id]))
+		parts = append(parts, id+"="+strconv.Itoa(pods[id]))
 	}
 	return strings.Join(parts, ",")
 }
 
 // PlannedPods reads what DescribePlannedPods wrote; what cannot be read is left out.
-func PlannedPods(m *v1beta1.VPSieNode) map[scheduling.ShapeID]int {
-	pods := map[scheduling.ShapeID]int{}
+func PlannedPods(m *v1beta1.VPSieNode) map[string]int {
+	pods := map[string]int{}
 	for part := range strings.SplitSeq(m.Annotations[v1beta1.AnnotationPlannedPods], ",") {
 		id, text, _ := strings.Cut(part, "=")
 		if count, err := strconv.Atoi(text); err == nil && count > 0 {
-			pods[scheduling.ShapeID(id)] = count
+			pods[id] = count
 		}
 	}
 	return pods
@@ -179,6 +234,7 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 			}
 			n := scheduling.NewNode(name, group.NodeGroup, &o.Offering, p.daemons)
 			n.Planned = PlannedPods(m)
+			p.boundPods(n, m)
 			return n
 		}
 	}

@@ -52,8 +52,8 @@ type Machine struct {
 	Offering     int64
 	OfferingName string
 	MonthlyPrice money.Micros
-	// Pods are those that it is for, by shape.
-	Pods map[scheduling.ShapeID]int
+	// Planned are the pods that it is for, by scheduling.Item.Placement.
+	Planned map[string]int
 }
 
 // Candidate is a size that was weighed for a decision.
@@ -132,8 +132,8 @@ type Memory struct {
 	// Unneeded is since when a node could have gone, by name. Time that was not watched does not
 	// count, so it is forgotten after each gap in the feed.
 	Unneeded map[string]time.Time
-	// Learned is the allocatable that nodes of each size turned out to have, by size id.
-	Learned map[string]scheduling.Resources
+	// Learned is what nodes of each size turned out to have, by size id.
+	Learned map[string]Learned
 }
 
 // Policy is what the operator decides for all groups together. The zero value is not useful; see DefaultPolicy.
@@ -146,6 +146,12 @@ type Policy struct {
 
 // DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
 var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10}
+
+// Learned is what nodes of a size have: their allocatable, and the volumes of each CSI driver that they attach.
+type Learned struct {
+	Allocatable  scheduling.Resources
+	AttachLimits map[string]int64
+}
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
@@ -184,6 +190,9 @@ type planner struct {
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]scheduling.Limit
+	// movable are the existing nodes that pods of others can move to.
+	movable []int
+	made    map[optionKey]*scheduling.Option
 	// gone counts the nodes that were found able to go.
 	gone int
 	// blind says of a group that machines are on their way whose size is unknown.
@@ -204,6 +213,7 @@ func (p *planner) look(m Memory) {
 	for _, g := range p.groups {
 		p.counts[g.name()] = p.snapshot.count(g.name())
 	}
+	p.made = map[optionKey]*scheduling.Option{}
 	p.makeState()
 	for _, g := range p.groups {
 		if refusal := p.admit(g); refusal.Code != "" {

@@ -109,7 +109,22 @@ func (p *planner) options(advising bool) []*scheduling.Option {
 	return options
 }
 
+// optionKey names an option within one plan.
+type optionKey struct {
+	group    string
+	offering int64
+}
+
+// option is what buying a size for a group brings; it is made once a plan.
 func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
+	key := optionKey{g.name(), o.ID}
+	if p.made[key] == nil {
+		p.made[key] = p.newOption(g, o)
+	}
+	return p.made[key]
+}
+
+func (p *planner) newOption(g *Group, o *Offering) *scheduling.Option {
 	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, p.daemons)
 	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
 		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
@@ -123,7 +138,7 @@ func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
 func (p *planner) buy(purchases []scheduling.Purchase, recommended bool) {
 	for _, purchase := range purchases {
 		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)
-		l.add(purchase.Option, purchase.Pods)
+		l.add(purchase.Option, purchase.Planned)
 		for id, n := range purchase.Pods {
 			l.Pods[id] += n
 		}
@@ -143,8 +158,8 @@ func (p *planner) launch(group string, recommended bool, code reason.Code) *Laun
 	return &p.plan.Launches[len(p.plan.Launches)-1]
 }
 
-func (l *Launch) add(o *scheduling.Option, pods map[scheduling.ShapeID]int) {
-	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice, Pods: pods})
+func (l *Launch) add(o *scheduling.Option, planned map[string]int) {
+	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice, Planned: planned})
 	l.MonthlyPrice += o.MonthlyPrice
 }
 

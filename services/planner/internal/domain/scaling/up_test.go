@@ -567,7 +567,7 @@ func FuzzPropose(f *testing.F) {
 			for i, m := range l.Machines {
 				intent := w.machine(g, fmt.Sprintf("new-%s-%d", g.Name, i), v1beta1.PhaseLaunching, nil)
 				intent.Spec.Offering, intent.Spec.OfferingName = m.Offering, m.OfferingName
-				intent.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Pods)}
+				intent.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned)}
 			}
 		}
 		if again := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(again) > 0 {
