@@ -15,7 +15,7 @@ const (
 
 	// AnnotationTraceparent carries the W3C trace context of the decision that made an object.
 	AnnotationTraceparent = "autoscaler.vpsie.com/traceparent"
-	// AnnotationPlannedPods says for which pods a machine was bought: shape=count pairs, separated by commas.
+	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
 	// The planner keeps room on the machine for them until it runs; nobody else reads it.
 	AnnotationPlannedPods = "autoscaler.vpsie.com/planned-pods"
 	// AnnotationCordoned marks a Node that the autoscaler, not a person, made unschedulable.
