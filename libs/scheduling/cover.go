@@ -189,20 +189,26 @@ func (f *filler) fillOne(o int, y []float64, left []int32, least []int64) float6
 		if n <= 0 || f.hasFoe(c) {
 			continue
 		}
-		full := false
-		for d, need := range c.needs {
-			f.left[d] -= need * int64(n)
-			full = full || f.left[d] < least[d]
-		}
-		for _, g := range c.caps {
-			f.capped[g] -= n
-		}
-		f.taken[i] = n
-		if worth += float64(n) * y[i]; full {
+		worth += float64(n) * y[i]
+		if f.lay(i, n, least) {
 			break
 		}
 	}
 	return worth
+}
+
+// lay puts pods of a class into the machine, and reports whether that fills it.
+func (f *filler) lay(i, n int32, least []int64) (full bool) {
+	c := &f.classes[i]
+	for d, need := range c.needs {
+		f.left[d] -= need * int64(n)
+		full = full || f.left[d] < least[d]
+	}
+	for _, g := range c.caps {
+		f.capped[g] -= n
+	}
+	f.taken[i] += n
+	return full
 }
 
 // most is how many pods of a class still go in.
@@ -327,17 +333,9 @@ func (f *filler) exchange(p *found, k int, out int32, y []float64, left []int32,
 		if n <= 0 || f.hasFoe(c) {
 			continue
 		}
-		full := false
-		for d, need := range c.needs {
-			f.left[d] -= need * int64(n)
-			full = full || f.left[d] < least[d]
-		}
-		for _, g := range c.caps {
-			f.capped[g] -= n
-		}
-		f.taken[i] += n
 		f.added = append(f.added, i)
-		if won += float64(n) * y[i]; full {
+		won += float64(n) * y[i]
+		if f.lay(i, n, least) {
 			break
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	closeEnough = 1.002
 	// optionsPerRound bounds the options that one round prices; with more they take turns.
 	optionsPerRound = 160
-	// repairs bounds the rounds in which the worst machines of a solution are taken apart.
+	// repairsMax bounds the rounds in which the worst machines of a solution are taken apart.
 	repairsMax = 40
 	// repairSize is how many machines are taken apart at a time.
 	repairSize = 7

@@ -8,31 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Node is a node as a simulation starts from it: a real one, one that is being launched, or one to buy.
-type Node struct {
-	Name          string
-	Labels        map[string]string
-	Taints        []corev1.Taint
-	Unschedulable bool
-	Allocatable   Resources
-	// AttachLimits are the volumes of each CSI driver that the node can attach; absent means any number.
-	AttachLimits map[string]int64
-	// Pods counts the pods on the node, by shape.
-	Pods map[ShapeID]int
-	// Planned are waiting pods for which the node was bought, by Item.Placement: they get its room first.
-	Planned map[string]int
-	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.
-	Reserved Resources
-}
-
-// Cluster is what a simulation starts from.
-type Cluster struct {
-	Items map[ShapeID]*Item
-	Nodes []*Node
-	// Namespaces are the labels of each namespace.
-	Namespaces map[string]map[string]string
-}
-
 // State is a cluster under simulation: pods can be placed and taken back, and nodes come and go, at a
 // cost that depends on what changes and not on the size of the cluster. It is not safe for concurrent use.
 //
@@ -401,56 +376,4 @@ func (n *nodeState) kubeNode() *corev1.Node {
 		n.object = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels}}
 	}
 	return n.object
-}
-
-// change is one step of a simulation, for taking it back.
-type change struct {
-	kind  changeKind
-	node  int
-	item  *itemState
-	count int32
-}
-
-type changeKind uint8
-
-const (
-	changePut changeKind = iota
-	changeAdd
-	changeRemove
-)
-
-func (s *State) record(c change) {
-	if s.logging {
-		s.log = append(s.log, c)
-	}
-}
-
-// Try runs a step of the simulation and takes all of its changes back when it returns false.
-func (s *State) Try(step func() bool) bool {
-	outer, mark := s.logging, len(s.log)
-	s.logging = true
-	ok := step()
-	if !ok {
-		s.logging = false
-		for i := len(s.log) - 1; i >= mark; i-- {
-			s.undo(s.log[i])
-		}
-		s.log = s.log[:mark]
-	}
-	if s.logging = outer; !outer {
-		s.log = s.log[:0]
-	}
-	return ok
-}
-
-func (s *State) undo(c change) {
-	switch c.kind {
-	case changePut:
-		s.put(c.item, c.node, -c.count)
-	case changeAdd:
-		s.withdraw(c.node)
-		s.forget()
-	case changeRemove:
-		s.restore(c.node)
-	}
 }

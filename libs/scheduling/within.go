@@ -75,21 +75,6 @@ func (d *drafting) cut(c *cover) {
 	}
 }
 
-// machines is how many of an option the limit allows, negative when any number.
-func (l Limit) machines(o *Option) int64 {
-	most := int64(-1)
-	bound := func(limit, each int64) {
-		if limit >= 0 && each > 0 && (most < 0 || limit/each < most) {
-			most = limit / each
-		}
-	}
-	bound(int64(l.Nodes), 1)
-	bound(l.MilliCPU, o.MilliCPU)
-	bound(l.MemoryBytes, o.MemoryBytes)
-	bound(int64(l.MonthlyPrice), int64(o.MonthlyPrice))
-	return most
-}
-
 func (d *drafting) price(patterns []pattern) float64 {
 	sum := 0.0
 	for i := range patterns {

@@ -1,0 +1,28 @@
+package scheduling
+
+import corev1 "k8s.io/api/core/v1"
+
+// Node is a node as a simulation starts from it: a real one, one that is being launched, or one to buy.
+type Node struct {
+	Name          string
+	Labels        map[string]string
+	Taints        []corev1.Taint
+	Unschedulable bool
+	Allocatable   Resources
+	// AttachLimits are the volumes of each CSI driver that the node can attach; absent means any number.
+	AttachLimits map[string]int64
+	// Pods counts the pods on the node, by shape.
+	Pods map[ShapeID]int
+	// Planned are waiting pods for which the node was bought, by Item.Placement: they get its room first.
+	Planned map[string]int
+	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.
+	Reserved Resources
+}
+
+// Cluster is what a simulation starts from.
+type Cluster struct {
+	Items map[ShapeID]*Item
+	Nodes []*Node
+	// Namespaces are the labels of each namespace.
+	Namespaces map[string]map[string]string
+}

@@ -1,0 +1,173 @@
+package scheduling
+
+import (
+	"slices"
+	"strings"
+)
+
+// compile makes the counters that an item's own constraints look at.
+func (s *State) compile(is *itemState) {
+	if is.compiled {
+		return
+	}
+	is.compiled = true
+	if len(is.affine) > 0 {
+		is.selfAffine = s.meetsAll(is.affine, is.Item)
+		for _, t := range is.affine {
+			is.affinity = append(is.affinity, s.affinityCounter(is.affine, t.key))
+		}
+	}
+	for _, t := range is.repels {
+		is.anti = append(is.anti, s.counter("anti|"+t.id, t.key, func(other *Item) bool { return s.meets(&t, other) }))
+	}
+	for i := range is.spread {
+		is.spreads = append(is.spreads, s.spreadCounter(is, i))
+		is.selfSpread = append(is.selfSpread, is.spread[i].matches(is.Item, is.Shape.Namespace))
+	}
+}
+
+func (s *State) meets(t *podTerm, item *Item) bool {
+	return t.matches(item, s.namespaces[item.Shape.Namespace])
+}
+
+func (s *State) meetsAll(terms []podTerm, item *Item) bool {
+	for i := range terms {
+		if !s.meets(&terms[i], item) {
+			return false
+		}
+	}
+	return true
+}
+
+// affinityCounter counts pods that match all of the terms: kube-scheduler takes a pod's affinity terms together.
+func (s *State) affinityCounter(terms []podTerm, key string) *counter {
+	ids := make([]string, len(terms))
+	for i := range terms {
+		ids[i] = terms[i].id
+	}
+	slices.Sort(ids)
+	return s.counter("all|"+key+"|"+strings.Join(ids, "&"), key, func(other *Item) bool { return s.meetsAll(terms, other) })
+}
+
+func (s *State) spreadCounter(is *itemState, i int) *counter {
+	t := &is.spread[i]
+	// The domains are those of nodes that have the labels of all constraints, and that the pod could use
+	// as far as the policies say.
+	id := "spread|" + t.id
+	for j := range is.spread {
+		id += "+" + is.spread[j].TopologyKey
+	}
+	if t.honoursAffinity() {
+		id += "|affinity:" + is.nodeKey
+	}
+	if t.honoursTaints() {
+		id += "|taints:" + is.nodeKey
+	}
+	if c := s.counterOf[id]; c != nil {
+		return c
+	}
+	// An empty selector counts nothing, although it matches the pod itself: PodTopologySpread skips the count.
+	c := s.newCounter(t.TopologyKey, func(other *Item) bool {
+		return !t.selector.Empty() && !other.Shape.Terminating && t.matches(other, is.Shape.Namespace)
+	})
+	c.spread = &domains{admits: func(n *nodeState) bool { return is.isDomain(t, n) }}
+	for _, n := range s.nodes {
+		c.spread.eligible = append(c.spread.eligible, c.spread.admits(n))
+	}
+	s.start(id, c)
+	return c
+}
+
+// isDomain reports whether a node counts for a spread constraint of the item.
+func (is *itemState) isDomain(t *spreadTerm, n *nodeState) bool {
+	for i := range is.spread {
+		if _, found := n.Labels[is.spread[i].TopologyKey]; !found {
+			return false
+		}
+	}
+	if t.honoursAffinity() {
+		if match, err := is.Item.affinity.Match(n.kubeNode()); err != nil || !match {
+			return false
+		}
+	}
+	if t.honoursTaints() {
+		if _, found := untolerated(n.Taints, is.Shape.Tolerations); found {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *State) counter(id, key string, meant func(*Item) bool) *counter {
+	if c := s.counterOf[id]; c != nil {
+		return c
+	}
+	c := s.newCounter(key, meant)
+	s.start(id, c)
+	return c
+}
+
+func (s *State) newCounter(key string, meant func(*Item) bool) *counter {
+	t := s.topologies[key]
+	if t == nil {
+		t = &topology{key: key, number: map[string]int32{}}
+		for _, n := range s.nodes {
+			t.add(n.Labels)
+		}
+		s.topologies[key] = t
+	}
+	return &counter{topology: t, meant: meant}
+}
+
+// start counts what is there already.
+func (s *State) start(id string, c *counter) {
+	meant := make(map[*itemState]bool, len(s.items))
+	for _, is := range s.items {
+		if c.meant(is.Item) {
+			meant[is] = true
+		}
+	}
+	for i, n := range s.nodes {
+		if n.gone {
+			continue
+		}
+		c.admitNode(i, 1)
+		if len(meant) == 0 {
+			continue
+		}
+		for _, p := range n.pods {
+			if meant[p.item] {
+				c.add(i, p.count)
+			}
+		}
+	}
+	s.counterOf[id] = c
+	s.counters = append(s.counters, c)
+}
+
+// own makes the counter of the pods that repel others by a term, and has the item counted by it.
+func (s *State) own(t podTerm, is *itemState) {
+	id := "own|" + t.id
+	if c := s.counterOf[id]; c != nil {
+		is.counted = append(is.counted, c)
+		return
+	}
+	c := s.newCounter(t.key, func(*Item) bool { return false })
+	s.start(id, c)
+	s.owners = append(s.owners, ownedTerm{t, c})
+	is.counted = append(is.counted, c)
+}
+
+// observe brings an item up to date with counters and owners that came since it was last used.
+func (s *State) observe(is *itemState) {
+	for ; is.seen < len(s.counters); is.seen++ {
+		if c := s.counters[is.seen]; c.meant(is.Item) {
+			is.counted = append(is.counted, c)
+		}
+	}
+	for ; is.owned < len(s.owners); is.owned++ {
+		if o := s.owners[is.owned]; s.meets(&o.term, is.Item) {
+			is.repelledBy = append(is.repelledBy, o.counter)
+		}
+	}
+}
