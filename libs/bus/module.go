@@ -16,16 +16,21 @@ import (
 // Module provides the connection to NATS, a publisher and a router. The service's own module
 // provides a Config, registers its handlers with On and runs the router.
 var Module = fx.Module("bus",
+	Messages,
 	fx.Provide(
 		newConnection,
 		func(c *nats.Conn) (jetstream.JetStream, error) { return jetstream.New(c) },
 		fx.Annotate(NewJetStream, fx.As(fx.Self()), fx.As(new(Transport))),
-		func(t Transport, name servicefx.Name) *Publisher {
-			return NewPublisher(t, "vpsie-autoscaler/"+string(name))
-		},
-		NewRouter,
 	),
 	fx.Invoke(closeLast),
+)
+
+// Messages provides a publisher and a router over a Transport that somebody else provides.
+var Messages = fx.Provide(
+	func(t Transport, name servicefx.Name) *Publisher {
+		return NewPublisher(t, "vpsie-autoscaler/"+string(name))
+	},
+	NewRouter,
 )
 
 // newConnection does not wait for the server: services start, and hold, without it.

@@ -60,7 +60,7 @@ func (s *State) clone() *State {
 
 // Replica follows the feed. Its methods are safe for concurrent use.
 type Replica struct {
-	open    func(ctx context.Context) (jetstream.KeyValue, error)
+	open    Open
 	changed func()
 	log     *slog.Logger
 
@@ -70,7 +70,7 @@ type Replica struct {
 
 // NewReplica returns a replica of the bucket that open finds. changed is called, from the
 // replica's goroutine, after each batch; it must return at once.
-func NewReplica(open func(ctx context.Context) (jetstream.KeyValue, error), changed func(), log *slog.Logger) *Replica {
+func NewReplica(open Open, changed func(), log *slog.Logger) *Replica {
 	return &Replica{open: open, changed: changed, log: log}
 }
 
@@ -156,7 +156,7 @@ func (r *Replica) follow(ctx context.Context, found func()) error {
 
 // watch opens the bucket and watches it until ctx ends, which is in openTimeout unless the watch
 // has begun: a watcher ends with the context that it was made with.
-func (r *Replica) watch(ctx context.Context, cancel func()) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
+func (r *Replica) watch(ctx context.Context, cancel func()) (Bucket, jetstream.KeyWatcher, error) {
 	limit := time.AfterFunc(openTimeout, cancel)
 	defer limit.Stop()
 	kv, err := r.open(ctx)
@@ -221,7 +221,7 @@ func (b *batchReader) read(entry jetstream.KeyValueEntry) (bool, error) {
 
 // check compares the bucket's meta record with the last one that was read. A quiet observer
 // leaves it as it is; a new bucket, which the watch of the old one never shows, has another.
-func (b *batchReader) check(ctx context.Context, kv jetstream.KeyValue) error {
+func (b *batchReader) check(ctx context.Context, kv Bucket) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	var sequence uint64

@@ -36,9 +36,9 @@ var ErrSuperseded = errors.New("feed was wiped or written by another observer")
 
 // Writer keeps the bucket equal to the contents it is given. It is not safe for concurrent use.
 type Writer struct {
-	open func(ctx context.Context) (jetstream.KeyValue, error)
+	open Open
 
-	kv       jetstream.KeyValue
+	kv       Bucket
 	epoch    string
 	revision uint64
 	// sequence is that of our last write. The bucket numbers all writes, so a gap before the
@@ -60,13 +60,8 @@ type writtenRecord struct {
 }
 
 // NewWriter returns a writer to the bucket that open finds.
-func NewWriter(open func(ctx context.Context) (jetstream.KeyValue, error)) *Writer {
+func NewWriter(open Open) *Writer {
 	return &Writer{open: open}
-}
-
-// OpenBucket finds a bucket by name; it never creates one.
-func OpenBucket(js jetstream.JetStream, bucket string) func(ctx context.Context) (jetstream.KeyValue, error) {
-	return func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, bucket) }
 }
 
 // Write brings the bucket to the contents and ends the batch. Only differences are encoded and
@@ -205,8 +200,8 @@ func (w *Writer) reopen(ctx context.Context) error {
 	}
 	w.epoch, w.written, w.metaSequence = ulid.Make().String(), map[string]*writtenRecord{}, 0
 	// The number comes first, so that what is written during the listing is noticed.
-	if w.sequence, err = lastSequence(ctx, kv); err != nil {
-		return err
+	if w.sequence, err = kv.LastSequence(ctx); err != nil {
+		return fmt.Errorf("look up feed bucket: %w", err)
 	}
 	if err := w.list(ctx, kv); err != nil {
 		return fmt.Errorf("list feed bucket: %w", err)
@@ -226,21 +221,9 @@ func (w *Writer) reopen(ctx context.Context) error {
 	return nil
 }
 
-func lastSequence(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
-	status, err := kv.Status(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("look up feed bucket: %w", err)
-	}
-	s, ok := status.(*jetstream.KeyValueBucketStatus)
-	if !ok {
-		return 0, fmt.Errorf("look up feed bucket: status is a %T", status)
-	}
-	return s.StreamInfo().State.LastSeq, nil
-}
-
 // list notes the keys that the bucket holds. What is under them is forgotten, so that every
 // record is written under the new epoch.
-func (w *Writer) list(ctx context.Context, kv jetstream.KeyValue) error {
+func (w *Writer) list(ctx context.Context, kv Bucket) error {
 	watcher, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes(), jetstream.MetaOnly())
 	if err != nil {
 		return err

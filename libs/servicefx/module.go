@@ -23,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
@@ -48,6 +49,7 @@ func Module(name Name) fx.Option {
 				NewReadiness,
 				NewOps,
 				restConfig,
+				func() rpc.Network { return rpc.TCP{} },
 				newManager,
 				func() clock.WithTicker { return clock.RealClock{} },
 				func(m manager.Manager) client.Client { return m.GetClient() },
@@ -98,6 +100,9 @@ func newTracerProvider(lc fx.Lifecycle, name Name) (*trace.TracerProvider, error
 
 func restConfig(c Config) (*rest.Config, error) { return kube.RESTConfig(c.Kubeconfig) }
 
+// AdjustManager changes how a manager is made.
+type AdjustManager func(*manager.Options)
+
 type managerParams struct {
 	fx.In
 
@@ -105,6 +110,8 @@ type managerParams struct {
 	Config Config
 	REST   *rest.Config
 	Cache  *cache.Options `optional:"true"`
+	// Adjust changes the manager of a service that shares its process with others.
+	Adjust AdjustManager `optional:"true"`
 	// Tracing is asked for so that the provider is installed before anything makes spans.
 	Tracing *trace.TracerProvider
 	Log     *slog.Logger
@@ -119,7 +126,7 @@ func newManager(p managerParams) (manager.Manager, error) {
 	if p.Cache != nil {
 		cacheOptions = *p.Cache
 	}
-	mgr, err := manager.New(p.REST, manager.Options{
+	options := manager.Options{
 		Scheme:                  scheme,
 		Logger:                  ctrl.Log,
 		Cache:                   cacheOptions,
@@ -134,7 +141,11 @@ func newManager(p managerParams) (manager.Manager, error) {
 		// Safe because run ends the process as soon as the manager stops.
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       new(p.Config.StopTimeout),
-	})
+	}
+	if p.Adjust != nil {
+		p.Adjust(&options)
+	}
+	mgr, err := manager.New(p.REST, options)
 	if err != nil {
 		return nil, fmt.Errorf("make manager: %w", err)
 	}

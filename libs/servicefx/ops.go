@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"slices"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 )
 
 // Readiness collects the checks that decide whether the service can serve. Liveness has none:
@@ -52,13 +53,14 @@ func (r *Readiness) Err() error {
 // Ops serves health, readiness, metrics and pprof on one port.
 type Ops struct {
 	address string
+	network rpc.Network
 	ready   *Readiness
 	log     *slog.Logger
 }
 
 // NewOps returns a server that listens on the configured address once started.
-func NewOps(c Config, ready *Readiness, log *slog.Logger) *Ops {
-	return &Ops{address: c.OpsAddress, ready: ready, log: log}
+func NewOps(c Config, network rpc.Network, ready *Readiness, log *slog.Logger) *Ops {
+	return &Ops{address: c.OpsAddress, network: network, ready: ready, log: log}
 }
 
 // NeedLeaderElection is false: a standby must be observable too.
@@ -66,7 +68,7 @@ func (*Ops) NeedLeaderElection() bool { return false }
 
 // Start serves until ctx ends.
 func (o *Ops) Start(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+	listener, err := o.network.Listen(ctx, o.address)
 	if err != nil {
 		return fmt.Errorf("listen for operations on %s: %w", o.address, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 )
 
@@ -80,7 +81,7 @@ func TestOps(t *testing.T) {
 	ready := servicefx.NewReadiness()
 	missing := errors.New("not yet")
 	ready.Add("feed", func() error { return missing })
-	ops := servicefx.NewOps(servicefx.Config{}, ready, slog.New(slog.NewTextHandler(&log, nil)))
+	ops := servicefx.NewOps(servicefx.Config{}, rpc.TCP{}, ready, slog.New(slog.NewTextHandler(&log, nil)))
 	get := func(path string) (int, string) {
 		t.Helper()
 		rec := httptest.NewRecorder()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/fx"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -38,14 +37,10 @@ var Module = fx.Module("observer",
 		kube.CacheOptions,
 		app.NewLedger,
 		app.NewObserver,
-		fx.Annotate(newFeed, fx.As(new(app.Feed))),
+		fx.Annotate(feed.NewWriter, fx.As(new(app.Feed))),
 	),
 	fx.Invoke(start),
 )
-
-func newFeed(js jetstream.JetStream) *feed.Writer {
-	return feed.NewWriter(feed.OpenBucket(js, bus.FeedBucket))
-}
 
 // start watches on every replica, so that a standby is warm, and writes on the elected one. The
 // first batch waits for the first complete listing: an incomplete cluster is not a small one.

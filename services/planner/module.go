@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"k8s.io/client-go/tools/events"
@@ -17,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/adapters/kube"
@@ -64,8 +64,8 @@ func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
 	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-planner"), log)
 }
 
-func newCatalogues(lc fx.Lifecycle, c grpc.Config) (*grpc.Catalogues, error) {
-	catalogues, err := grpc.NewCatalogues(c)
+func newCatalogues(lc fx.Lifecycle, c grpc.Config, network rpc.Network) (*grpc.Catalogues, error) {
+	catalogues, err := grpc.NewCatalogues(c, network)
 	if err == nil {
 		lc.Append(fx.StopHook(catalogues.Close))
 	}
@@ -78,8 +78,8 @@ type changes struct{ tell func() }
 
 func newChanges() *changes { return &changes{tell: func() {}} }
 
-func newReplica(js jetstream.JetStream, c *changes, log *slog.Logger) *feed.Replica {
-	return feed.NewReplica(feed.OpenBucket(js, bus.FeedBucket), func() { c.tell() }, log)
+func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
+	return feed.NewReplica(open, func() { c.tell() }, log)
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.

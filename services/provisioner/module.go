@@ -4,7 +4,9 @@ package provisioner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
@@ -17,6 +19,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/kube"
@@ -56,6 +59,7 @@ var Module = fx.Module("provisioner",
 		func(r *libkube.PacedRecorder) events.EventRecorder { return r },
 		func() prometheus.Registerer { return metrics.Registry },
 		vpsie.NewMetrics,
+		newTransport,
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
 		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
 		func(q *facts.Queue) app.Facts { return q },
@@ -75,8 +79,17 @@ func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
 	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-provisioner"), log)
 }
 
-func newServer(c RPCConfig, catalogue *app.Catalogue, log *slog.Logger) *grpc.Server {
-	return grpc.NewServer(c.Address, catalogue, log)
+// newTransport makes the connections to VPSie, with proxies as the environment says.
+func newTransport() (http.RoundTripper, error) {
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil, fmt.Errorf("default transport is a %T", http.DefaultTransport)
+	}
+	return transport.Clone(), nil
+}
+
+func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *grpc.Server {
+	return grpc.NewServer(c.Address, network, catalogue, log)
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.

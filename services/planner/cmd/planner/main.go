@@ -5,6 +5,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/planner"
 )
@@ -15,6 +16,7 @@ func options() fx.Option {
 	return fx.Options(
 		servicefx.Module("planner"),
 		bus.Module,
+		feed.Module,
 		planner.Module,
 	)
 }

@@ -15,6 +15,7 @@ import (
 	cataloguev1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/catalogue/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -46,13 +47,14 @@ type Catalogues struct {
 var _ app.Catalogues = (*Catalogues)(nil)
 
 // NewCatalogues returns a client that connects when it is first asked; the caller closes it.
-func NewCatalogues(c Config) (*Catalogues, error) {
+func NewCatalogues(c Config, network rpc.Network) (*Catalogues, error) {
 	retry := backoff.DefaultConfig
 	retry.MaxDelay = retry.BaseDelay * 2
 	conn, err := grpc.NewClient("dns:///"+c.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithContextDialer(network.Dial),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry}),
 	)
 	if err != nil {

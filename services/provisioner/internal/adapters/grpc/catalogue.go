@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	cataloguev1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/catalogue/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
@@ -31,6 +31,7 @@ type Server struct {
 	cataloguev1.UnimplementedCatalogueServiceServer
 
 	address   string
+	network   rpc.Network
 	catalogue *app.Catalogue
 	log       *slog.Logger
 	active    atomic.Bool
@@ -38,8 +39,8 @@ type Server struct {
 }
 
 // NewServer returns a server that listens once started.
-func NewServer(address string, catalogue *app.Catalogue, log *slog.Logger) *Server {
-	s := &Server{address: address, catalogue: catalogue, log: log, health: health.NewServer()}
+func NewServer(address string, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *Server {
+	s := &Server{address: address, network: network, catalogue: catalogue, log: log, health: health.NewServer()}
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 	return s
 }
@@ -52,7 +53,7 @@ func (s *Server) Activate() {
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	listener, err := s.network.Listen(ctx, s.address)
 	if err != nil {
 		return fmt.Errorf("listen for gRPC on %s: %w", s.address, err)
 	}

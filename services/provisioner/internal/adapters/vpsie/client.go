@@ -81,8 +81,9 @@ type Client struct {
 
 var _ app.Cloud = (*Client)(nil)
 
-// NewClient returns a client that has not called anybody yet. The configuration must be valid.
-func NewClient(c Config, metrics *Metrics, log *slog.Logger) (*Client, error) {
+// NewClient returns a client that calls over transport and has not called anybody yet. The
+// configuration must be valid.
+func NewClient(c Config, transport http.RoundTripper, metrics *Metrics, log *slog.Logger) (*Client, error) {
 	base, err := url.Parse(strings.TrimSuffix(c.URL, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("parse address of VPSie: %w", err)
@@ -90,7 +91,7 @@ func NewClient(c Config, metrics *Metrics, log *slog.Logger) (*Client, error) {
 	client := &Client{
 		base: base,
 		http: &http.Client{
-			Transport: otelhttp.NewTransport(http.DefaultTransport.(*http.Transport).Clone()),
+			Transport: otelhttp.NewTransport(transport),
 			// A reply that sends us elsewhere would carry the credentials there.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

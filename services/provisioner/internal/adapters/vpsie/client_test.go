@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func newCloud(t *testing.T, change func(*vpsiesim.Config, *vpsie.Config)) *cloud
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := vpsie.NewClient(config, metrics, slog.New(slog.DiscardHandler))
+	client, err := vpsie.NewClient(config, http.DefaultTransport, metrics, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +366,7 @@ func TestConnectionThatWasNeverMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := vpsie.NewClient(config, metrics, slog.New(slog.DiscardHandler))
+	client, err := vpsie.NewClient(config, http.DefaultTransport, metrics, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
