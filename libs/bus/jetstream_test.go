@@ -64,26 +64,20 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 	provision(t, admin)
 	setAckWait(t, admin, time.Hour)
 	flood := server.Connect()
-	published := make(chan struct{})
-	go func() {
-		defer close(published)
-		for i := range messages {
-			m := nats.NewMsg(bus.Subject(bus.TopicLaunch, "default", "group-"+strconv.Itoa(i%50)))
+	// Each round brings its own messages: a fast machine would have handled all of them before the last.
+	publish := func(first int) {
+		for i := range messages / rounds {
+			m := nats.NewMsg(bus.Subject(bus.TopicLaunch, "default", "group-"+strconv.Itoa((first+i)%50)))
 			m.Header.Set("ce-type", "vpsie.bus.v1.LaunchDecision")
 			m.Header.Set("ce-dataschema", "v1.0")
 			if _, err := flood.PublishMsgAsync(m, jetstream.WithStallWait(patience)); err != nil {
-				t.Errorf("publish: %v", err)
-				return
+				t.Fatalf("publish: %v", err)
 			}
 		}
-		select {
-		case <-flood.PublishAsyncComplete():
-		case <-time.After(patience):
-			t.Error("the flood is not stored")
-		}
-	}()
+	}
 	var handled atomic.Int64
-	for range rounds {
+	for round := range rounds {
+		publish(round * messages / rounds)
 		js := server.Connect()
 		router := bus.NewRouter(quick(js, discard), discard)
 		reached := handled.Load() + 1
@@ -97,7 +91,11 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 		// The one that may be left receives the answers to all requests of the connection.
 		await(t, "subscriptions are ended", func() bool { return js.Conn().NumSubscriptions() <= 1 })
 	}
-	<-published
+	select {
+	case <-flood.PublishAsyncComplete():
+	case <-time.After(patience):
+		t.Fatal("the flood is not stored")
+	}
 	router := bus.NewRouter(quick(server.Connect(), discard), discard)
 	bus.On(router, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
 		handled.Add(1)
