@@ -32,7 +32,9 @@ var ErrStale = errors.New("feed is stale")
 
 // State is the cluster as of one meta record. It is not changed once made.
 type State struct {
-	Revision   uint64
+	Revision uint64
+	// Changes counts the batches that brought more than a sign of life; states with the same number are equal.
+	Changes    uint64
 	Epoch      string
 	ReceivedAt time.Time
 	Items      map[scheduling.ShapeID]*scheduling.Item
@@ -144,14 +146,26 @@ func (r *Replica) follow(ctx context.Context, found func()) error {
 			}
 			check.Reset(checkAfter)
 			found()
-			state := reader.state.clone()
-			state.ReceivedAt = time.Now()
-			r.mu.Lock()
-			r.state = state
-			r.mu.Unlock()
+			r.show(reader)
 			r.changed()
 		}
 	}
+}
+
+// show makes the reader's state the newest one.
+func (r *Replica) show(reader *batchReader) {
+	state := reader.state.clone()
+	state.ReceivedAt = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != nil {
+		state.Changes = r.state.Changes
+	}
+	if reader.changed || r.state == nil {
+		state.Changes++
+	}
+	reader.changed = false
+	r.state = state
 }
 
 // watch opens the bucket and watches it until ctx ends, which is in openTimeout unless the watch
@@ -187,6 +201,8 @@ type batchReader struct {
 	sequence, metaSequence uint64
 	// metas counts the meta records since the last gap.
 	metas int
+	// changed says that a record came since the last complete state.
+	changed bool
 }
 
 // newBatchReader returns a reader that has seen nothing of nothing: should the first entry be
@@ -204,6 +220,7 @@ func (b *batchReader) read(entry jetstream.KeyValueEntry) (bool, error) {
 	}
 	b.sequence = entry.Revision()
 	if entry.Key() != keyMeta {
+		b.changed = true
 		return false, b.state.apply(entry.Key(), entry.Value(), entry.Operation() != jetstream.KeyValuePut)
 	}
 	meta := &feedv1.Meta{}
@@ -215,6 +232,7 @@ func (b *batchReader) read(entry jetstream.KeyValueEntry) (bool, error) {
 	}
 	b.metas++
 	b.metaSequence = entry.Revision()
+	b.changed = b.changed || b.state.Arriving != int(meta.GetArrivingPods())
 	b.state.Revision, b.state.Epoch, b.state.Arriving = meta.GetRevision(), meta.GetEpoch(), int(meta.GetArrivingPods())
 	return b.metas > 1 && meta.GetHealthy(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -58,10 +59,7 @@ func getCluster(c *call) reply {
 	}
 	row := clusterRow(c, k)
 	masters, slaves := []object{}, []object{}
-	for _, mc := range k.nodes {
-		if !mc.Alive() {
-			continue
-		}
+	for _, mc := range m.listing(k, c.switches) {
 		node := nodeRow(c, mc)
 		if mc.Role == RoleMaster {
 			masters = append(masters, node)
@@ -75,6 +73,19 @@ func getCluster(c *call) reply {
 		row["nodes"] = append(masters, slaves...)
 	}
 	return data(row)
+}
+
+// listing returns the nodes that a listing of the cluster shows. The caller holds the lock.
+func (m *Model) listing(k *cluster, s Switches) []*machine {
+	at := time.Now().Add(-time.Duration(s.ListLag))
+	var shown []*machine
+	for _, mc := range m.machines {
+		listed := mc.cluster == k && !mc.ListedAt.IsZero() && !mc.ListedAt.After(at) && (mc.GoneAt.IsZero() || mc.GoneAt.After(at))
+		if listed && (mc.Role == RoleMaster || s.ListHides == 0 || m.random.IntN(100) >= s.ListHides) {
+			shown = append(shown, mc)
+		}
+	}
+	return shown
 }
 
 // nodeRow is the union of the fields that clients have seen on a node.
@@ -109,13 +120,17 @@ func listOffers(c *call) reply {
 	rows := []object{}
 	if _, ok := m.datacenter(dcIdentifier); ok {
 		for _, o := range m.offers {
-			if !o.managed() {
+			if !o.managed() || slices.Contains(m.hidden, o.ID) {
 				continue
+			}
+			cents := o.PriceCents
+			if m.pricePercent != 0 {
+				cents = cents * m.pricePercent / 100
 			}
 			rows = append(rows, object{
 				"id": o.ID, "identifier": o.identifierIn(dcIdentifier), "name": o.Nickname, "nickname": o.Nickname,
 				"cpu": o.VCPU, "ram": o.RAMMiB, "disk": o.DiskGiB, "ssd": o.DiskGiB, "traffic": trafficGB,
-				"price": price(o.PriceCents, c.switches.PriceType),
+				"price": price(cents, c.switches.PriceType),
 			})
 		}
 	}

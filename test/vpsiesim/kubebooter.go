@@ -69,7 +69,7 @@ func NewKubeBooterFromClient(client kubernetes.Interface) *KubeBooter { return &
 
 // Boot creates the Node as a kubelet does at registration; a Node that exists is taken over.
 func (b *KubeBooter) Boot(ctx context.Context, m Machine) error {
-	node := nodeOf(m)
+	node := NodeOf(m)
 	_, err := b.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		return b.annotate(ctx, m.NodeName(), kwokFake)
@@ -80,8 +80,8 @@ func (b *KubeBooter) Boot(ctx context.Context, m Machine) error {
 	return nil
 }
 
-// nodeOf is the Node that a machine's kubelet registers.
-func nodeOf(m Machine) *corev1.Node {
+// NodeOf is the Node that a machine's kubelet registers.
+func NodeOf(m Machine) *corev1.Node {
 	name := m.NodeName()
 	capacity, allocatable := resources(m)
 	now := metav1.NewTime(time.Now())

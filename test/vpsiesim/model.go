@@ -39,6 +39,9 @@ type Model struct {
 	names       map[string]bool // every identifier and hostname ever used
 	numbers     int             // last numeric id handed out
 	adds        addCounts
+	hidden      []int // ids of sizes that are off the market
+	// pricePercent scales the prices in listings of sizes; zero means that they are as in the seed.
+	pricePercent int64
 }
 
 type addCounts struct{ requested, accepted int }

@@ -68,6 +68,11 @@ type Switches struct {
 	SoldOut            []string `json:"soldOut"`
 	CapacityExhaustion string   `json:"capacityExhaustion" oneof:"refused vanish"`
 
+	// ListLag is how old the state is that listings of a cluster show.
+	ListLag Duration `json:"listLag"`
+	// ListHides is how many of a cluster's workers, in percent, each listing leaves out at random.
+	ListHides int `json:"listHides" min:"0" max:"100"`
+
 	ListDelay        Duration `json:"listDelay"`
 	BootDelay        Duration `json:"bootDelay"`
 	DeleteDelay      Duration `json:"deleteDelay"`

@@ -38,6 +38,7 @@ type Memory struct {
 	stored  []stored
 	ids     map[string]bool
 	places  map[bus.Durable]*place
+	wipes   int
 	changed chan struct{} // closed and replaced when a message is stored
 }
 
@@ -51,6 +52,7 @@ type place struct {
 	token   chan struct{}
 	next    int
 	attempt uint64
+	wipes   int // how often the bus was wiped when next was set
 }
 
 var _ bus.Transport = (*Memory)(nil)
@@ -86,6 +88,16 @@ func (m *Memory) Publish(topic string, messages ...*message.Message) error {
 	close(m.changed)
 	m.changed = make(chan struct{})
 	return nil
+}
+
+// Wipe loses every message, and every consumer's place, as a server does that lost its store.
+func (m *Memory) Wipe() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stored, m.ids = nil, map[string]bool{}
+	m.wipes++
+	close(m.changed)
+	m.changed = make(chan struct{})
 }
 
 // Close refuses further messages and subscriptions.
@@ -132,12 +144,16 @@ func (m *Memory) place(d bus.Durable) (*place, error) {
 	return p, nil
 }
 
-// next finds the first message from index on that a filter of the form prefix.* matches. It
-// returns a channel to wait on where there is none.
-func (m *Memory) next(filter string, index int) (int, *stored, <-chan struct{}) {
+// next finds the first message from a place on that a filter of the form prefix.* matches. It
+// returns a channel to wait on where there is none. The caller holds the place's token.
+func (m *Memory) next(filter string, p *place) (int, *stored, <-chan struct{}) {
 	prefix := strings.TrimSuffix(filter, "*")
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if p.wipes != m.wipes {
+		p.next, p.attempt, p.wipes = 0, 0, m.wipes
+	}
+	index := p.next
 	rest := slices.IndexFunc(m.stored[index:], func(s stored) bool {
 		tail, ok := strings.CutPrefix(s.subject, prefix)
 		return ok && !strings.Contains(tail, ".")
@@ -208,7 +224,7 @@ func (s *subscriber) Close() error {
 // step waits for the next message, hands it over and waits until it is settled. The caller
 // holds the token.
 func (s *subscriber) step(ctx context.Context, p *place, out chan<- *message.Message) {
-	index, next, changed := s.memory.next(s.durable.Filter(), p.next)
+	index, next, changed := s.memory.next(s.durable.Filter(), p)
 	if index != p.next {
 		p.next, p.attempt = index, 0
 	}
