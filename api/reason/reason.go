@@ -45,6 +45,7 @@ const (
 	NoScaleUpQuota            Code = "noscaleup.quota.vpsie"
 	NoScaleUpOfferingSoldOut  Code = "noscaleup.offering.sold_out"
 	NoScaleUpCostlier         Code = "noscaleup.offering.costlier"
+	NoScaleUpFailingTogether  Code = "noscaleup.group.failing_together"
 )
 
 // Codes of what became of purchases.
@@ -84,12 +85,43 @@ const (
 	NoScaleDownPendingPods     Code = "noscaledown.pods_pending"
 )
 
-// HoldFeedStale holds everything still while the feed is not current.
-const HoldFeedStale Code = "hold.feed.stale"
+// Codes of repairs: the replacement of machines that do not work.
+const (
+	RepairNodeNotReady   Code = "repair.node.not_ready"
+	RepairNodeMissing    Code = "repair.node.missing"
+	RepairMachineMissing Code = "repair.machine.missing"
+)
+
+// Codes of repairs that were not made.
+const (
+	NoRepairFailingTogether Code = "norepair.failing_together"
+	NoRepairOneAtATime      Code = "norepair.one_at_a_time"
+	NoRepairNodeReady       Code = "norepair.node.ready"
+)
+
+// Codes of machines that no VPSieNode claims.
+const (
+	AdoptNodeProof  Code = "adopt.node_proof"
+	AdoptLateAnswer Code = "adopt.late_answer"
+	OrphanNoGroup   Code = "orphan.no_group"
+)
+
+// Codes of nothing being decided or done.
+const (
+	// HoldFeedStale holds everything still while the feed is not current.
+	HoldFeedStale Code = "hold.feed.stale"
+	// HoldPaused holds everything still while a person wants it so.
+	HoldPaused Code = "hold.paused"
+)
+
+// IsRepair reports whether the code says that a machine is replaced because it does not work.
+func (c Code) IsRepair() bool {
+	return c == RepairNodeNotReady || c == RepairNodeMissing || c == RepairMachineMissing
+}
 
 // words spell the parts of a code in a condition's reason where capitals alone do not.
 var words = map[string]string{
-	"noscaleup": "NoScaleUp", "scaleup": "ScaleUp", "noscaledown": "NoScaleDown", "scaledown": "ScaleDown",
+	"noscaleup": "NoScaleUp", "scaleup": "ScaleUp", "noscaledown": "NoScaleDown", "scaledown": "ScaleDown", "norepair": "NoRepair",
 	"api": "API", "pdb": "PDB", "vpsie": "VPSie",
 }
 

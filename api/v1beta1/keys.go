@@ -18,6 +18,12 @@ const (
 	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
 	// The planner keeps room on the machine for them until it runs; nobody else reads it.
 	AnnotationPlannedPods = "autoscaler.vpsie.com/planned-pods"
+	// AnnotationAdopts names the machine, by its identifier at VPSie, that a VPSieNode was made for after it
+	// had been bought.
+	AnnotationAdopts = "autoscaler.vpsie.com/adopts"
+	// AnnotationReleased marks a Node whose VPSieNode went together with its namespace or its definition. Nobody
+	// asked for the machine to be deleted, so it never is on our own account.
+	AnnotationReleased = "autoscaler.vpsie.com/released"
 	// AnnotationCordoned marks a Node that the autoscaler, not a person, made unschedulable.
 	AnnotationCordoned = "autoscaler.vpsie.com/cordoned"
 	// AnnotationProtected on a Node or pod set to "true" forbids scale-down.

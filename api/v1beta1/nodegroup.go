@@ -29,6 +29,8 @@ const (
 	ConditionCapacityAvailable = "CapacityAvailable"
 	// ConditionAPIHealthy is False while VPSie does not answer or refuses the credentials.
 	ConditionAPIHealthy = "APIHealthy"
+	// ConditionNodesHealthy is False while machines that were in use have no Ready Node.
+	ConditionNodesHealthy = "NodesHealthy"
 	// ConditionAtMinimum is True while the group has no more than minNodes.
 	ConditionAtMinimum = "AtMinimum"
 	// ConditionAtMaximum is True while the group has maxNodes or more.
@@ -130,6 +132,11 @@ type ScaleDownPolicy struct {
 	// +kubebuilder:default="10m"
 	// +optional
 	UnneededFor *metav1.Duration `json:"unneededFor,omitempty"`
+	// UnreadyFor is how long a machine must be without a Ready Node, without a break, before it is replaced.
+	// Machines that fail together are not.
+	// +kubebuilder:default="20m"
+	// +optional
+	UnreadyFor *metav1.Duration `json:"unreadyFor,omitempty"`
 	// MaxNodesPerStep bounds the nodes of the group that are leaving at any one time.
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
@@ -200,7 +207,7 @@ type DecisionSummary struct {
 	ID string `json:"id"`
 	// Time is when the decision was made.
 	Time metav1.Time `json:"time"`
-	// Kind is ScaleUp, NoScaleUp, ScaleDown, NoScaleDown or Hold.
+	// Kind is ScaleUp, NoScaleUp, ScaleDown, NoScaleDown, Repair or Hold.
 	Kind string `json:"kind"`
 	// Reason is the stable reason code.
 	Reason string `json:"reason"`
@@ -239,7 +246,7 @@ type NodeGroupStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	RecentDecisions []DecisionSummary `json:"recentDecisions,omitempty"`
-	// Conditions are Ready, ScalingActive, CapacityAvailable, APIHealthy, AtMinimum and AtMaximum.
+	// Conditions are Ready, ScalingActive, CapacityAvailable, APIHealthy, NodesHealthy, AtMinimum and AtMaximum.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -158,6 +158,10 @@ type VPSieNodeStatus struct {
 	// DrainStartedAt is when the Node was cordoned for its retirement.
 	// +optional
 	DrainStartedAt *metav1.Time `json:"drainStartedAt,omitempty"`
+	// DrainHeldAt is since when the drain stands still because everything is paused. When it goes on,
+	// drainStartedAt moves by the time that was waited, so that a pause takes nothing off the drain timeout.
+	// +optional
+	DrainHeldAt *metav1.Time `json:"drainHeldAt,omitempty"`
 	// DeleteRequestedAt is when the deletion of the machine was first about to be asked of VPSie.
 	// +optional
 	DeleteRequestedAt *metav1.Time `json:"deleteRequestedAt,omitempty"`

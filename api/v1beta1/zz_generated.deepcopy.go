@@ -332,6 +332,11 @@ func (in *ScaleDownPolicy) DeepCopyInto(out *ScaleDownPolicy) {
 		*out = new(metav1.Duration)
 		**out = **in
 	}
+	if in.UnreadyFor != nil {
+		in, out := &in.UnreadyFor, &out.UnreadyFor
+		*out = new(metav1.Duration)
+		**out = **in
+	}
 	if in.MaxNodesPerStep != nil {
 		in, out := &in.MaxNodesPerStep, &out.MaxNodesPerStep
 		*out = new(int32)
@@ -490,6 +495,10 @@ func (in *VPSieNodeStatus) DeepCopyInto(out *VPSieNodeStatus) {
 	}
 	if in.DrainStartedAt != nil {
 		in, out := &in.DrainStartedAt, &out.DrainStartedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.DrainHeldAt != nil {
+		in, out := &in.DrainHeldAt, &out.DrainHeldAt
 		*out = (*in).DeepCopy()
 	}
 	if in.DeleteRequestedAt != nil {

@@ -9,9 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
@@ -53,6 +56,7 @@ var Module = fx.Module("planner",
 		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
 		func(q *facts.Queue) app.Records { return q },
 		func() prometheus.Registerer { return metrics.Registry },
+		newBrake,
 		newChanges,
 		app.NewMetrics,
 		app.NewPlanner,
@@ -62,6 +66,10 @@ var Module = fx.Module("planner",
 
 func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
 	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-planner"), log)
+}
+
+func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
+	return brake.New(live, c.Namespace, clk)
 }
 
 func newCatalogues(lc fx.Lifecycle, c grpc.Config, network rpc.Network) (*grpc.Catalogues, error) {
@@ -84,7 +92,7 @@ func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
 func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
-	c.tell = planner.Changed
+	c.tell = planner.FeedChanged
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),

@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
@@ -63,6 +66,9 @@ var Module = fx.Module("provisioner",
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
 		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
 		func(q *facts.Queue) app.Facts { return q },
+		newBrake,
+		func(c servicefx.Config) app.Namespace { return app.Namespace(c.Namespace) },
+		app.NewOrphans,
 		app.NewCatalogue,
 		app.NewClusters,
 		app.NewNodes,
@@ -73,6 +79,10 @@ var Module = fx.Module("provisioner",
 
 func newStore(c client.Client, live client.Reader) *app.Store {
 	return &app.Store{Client: c, Live: live}
+}
+
+func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
+	return brake.New(live, c.Namespace, clk)
 }
 
 func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
@@ -94,6 +104,10 @@ func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
 func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+	catalogue.Listen(func(ctx context.Context, cluster string, listing app.Listing, at time.Time) {
+		clusters.Survey(cluster, listing, at)
+		_ = wakeups.Wake(ctx, cluster) // it fails only when the process stops
+	})
 	return errors.Join(
 		kube.AddNodes(mgr, nodes),
 		kube.AddClusters(mgr, clusters, wakeups),

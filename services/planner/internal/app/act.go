@@ -174,7 +174,11 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	if group == nil || machine == nil {
 		return false
 	}
-	ctx, span := p.begin(ctx, "decide scale down", s, nil, id, plan.Basis)
+	name := "decide scale down"
+	if r.Repair {
+		name = "decide repair"
+	}
+	ctx, span := p.begin(ctx, name, s, nil, id, plan.Basis)
 	defer span.End()
 	changed := machine.DeepCopy()
 	changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
@@ -187,8 +191,12 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	}
 	p.overlay.add(changed, p.clock.Now())
 	p.recordRetirement(ctx, plan, r, id)
-	p.metrics.decided(decisionScaleDown, 1)
-	p.events.Eventf(group, changed, corev1.EventTypeNormal, "ScaleDown", "ScaleDown", "%s", truncate(r.Message))
+	decision, event := decisionScaleDown, "ScaleDown"
+	if r.Repair {
+		decision, event = decisionRepair, "Repair"
+	}
+	p.metrics.decided(decision, 1)
+	p.events.Eventf(group, changed, corev1.EventTypeNormal, event, event, "%s", truncate(r.Message))
 	return true
 }
 

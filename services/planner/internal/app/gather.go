@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -37,6 +38,13 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 	}
 	p.said.change("feed", "")
 	snapshot := translate(state)
+	paused, err := p.brake.State(ctx)
+	if err != nil {
+		return scaling.Snapshot{}, 0, err
+	}
+	if snapshot.Paused = paused.Message; !paused.Paused {
+		p.said.change("pause", "")
+	}
 	var groups v1beta1.NodeGroupList
 	if err := p.store.List(ctx, &groups); err != nil {
 		return scaling.Snapshot{}, 0, fmt.Errorf("list NodeGroups: %w", err)
@@ -62,6 +70,9 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 	var machines v1beta1.VPSieNodeList
 	if err := p.store.List(ctx, &machines); err != nil {
 		return scaling.Snapshot{}, 0, fmt.Errorf("list VPSieNodes: %w", err)
+	}
+	if err := p.overlay.refresh(ctx, p.live, machines.Items, now); err != nil {
+		return scaling.Snapshot{}, 0, err
 	}
 	snapshot.Machines = p.overlay.merge(machines.Items, now)
 	return snapshot, again, nil
@@ -114,7 +125,7 @@ func translate(state *feed.State) scaling.Snapshot {
 	return s
 }
 
-// overlayAge bounds how long a write of ours stands in for a cache that does not show it.
+// overlayAge is how long a write of ours stands in for a cache that does not show it before it is read again.
 const overlayAge = 30 * time.Second
 
 // overlay is our own writes that the cache may not show yet. Without it a machine that was asked
@@ -132,6 +143,31 @@ func newOverlay() overlay { return overlay{written: map[client.ObjectKey]overlay
 
 func (o *overlay) add(machine *v1beta1.VPSieNode, now time.Time) {
 	o.written[client.ObjectKeyFromObject(machine)] = overlayEntry{machine, now}
+}
+
+// refresh reads live the writes of ours that the cache should show by now and does not. A cache that stands
+// still would have the same machines asked for again and again.
+func (o *overlay) refresh(ctx context.Context, live client.Reader, cached []v1beta1.VPSieNode, now time.Time) error {
+	shown := make(map[client.ObjectKey]int64, len(cached))
+	for i := range cached {
+		shown[client.ObjectKeyFromObject(&cached[i])] = cached[i].Generation
+	}
+	for key, entry := range o.written {
+		generation, has := shown[key]
+		if now.Sub(entry.at) < overlayAge || has && generation >= entry.machine.Generation {
+			continue
+		}
+		machine := &v1beta1.VPSieNode{}
+		switch err := live.Get(ctx, key, machine); {
+		case apierrors.IsNotFound(err):
+			delete(o.written, key)
+		case err != nil:
+			return fmt.Errorf("read VPSieNode %s, which the cache does not show: %w", key, err)
+		default:
+			o.written[key] = overlayEntry{machine, now}
+		}
+	}
+	return nil
 }
 
 // merge puts our writes over what the cache holds, where the cache is older.

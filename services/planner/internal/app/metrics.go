@@ -12,6 +12,7 @@ const (
 	decisionNoScaleUp   = "no_scale_up"
 	decisionScaleDown   = "scale_down"
 	decisionNoScaleDown = "no_scale_down"
+	decisionRepair      = "repair"
 	decisionHold        = "hold"
 )
 
@@ -48,7 +49,7 @@ func (m *Metrics) planned(took time.Duration) { m.seconds.Observe(took.Seconds()
 
 func (m *Metrics) decided(decision string, machines int) {
 	m.decisions.WithLabelValues(decision).Inc()
-	if decision == decisionScaleUp || decision == decisionScaleDown {
+	if decision == decisionScaleUp || decision == decisionScaleDown || decision == decisionRepair {
 		m.machines.WithLabelValues(decision).Add(float64(machines))
 	}
 }

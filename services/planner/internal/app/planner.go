@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -13,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -27,6 +30,9 @@ const (
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
 	unreachedRetry = time.Second
+	// blindGap is the time without a plan after which nobody watched: the process stood still, or what a
+	// plan depends on could not be read. It does not count.
+	blindGap = 30 * time.Second
 	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
 	rolloutOver = 5
 	// planTimeout is shorter than a leader may be out of touch with its Lease, so that a planner that
@@ -78,6 +84,12 @@ type Announcer interface {
 	Publish(ctx context.Context, t bus.Topic, namespace, nodeGroup, id string, m proto.Message) error
 }
 
+// Brake tells whether a person stopped everything.
+type Brake interface {
+	// State answers as of a moment ago; an error means that nobody knows.
+	State(ctx context.Context) (brake.State, error)
+}
+
 // Records keeps decision records. It never blocks.
 type Records interface {
 	Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord)
@@ -88,6 +100,8 @@ type Planner struct {
 	feed       Feed
 	catalogues Catalogues
 	store      client.Client
+	live       client.Reader
+	brake      Brake
 	announcer  Announcer
 	records    Records
 	events     events.EventRecorder
@@ -97,20 +111,25 @@ type Planner struct {
 	log        *slog.Logger
 
 	changed chan struct{}
+	// fed is the feed's count of changes when it last told of one.
+	fed     atomic.Uint64
 	memory  scaling.Memory
 	overlay overlay
 	said    said
 	known   map[target]catalogueEntry
+	// planned is when the last plan was made.
+	planned time.Time
 	// blindSince is since when what can be bought for some group is unknown, zero while it is known.
 	blindSince time.Time
 	// unwritten are decisions that the group's status does not show yet, oldest first.
 	unwritten map[string][]v1beta1.DecisionSummary
 }
 
-// NewPlanner returns a planner that does nothing until Run.
-func NewPlanner(f Feed, catalogues Catalogues, store client.Client, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+// NewPlanner returns a planner that does nothing until Run. It plans on the store's cache and reads live what the
+// cache does not show in time.
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, announcer: announcer, records: records, events: recorder, metrics: metrics,
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics,
 		clock: c, config: config, log: log, changed: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
 		unwritten: map[string][]v1beta1.DecisionSummary{},
 	}
@@ -122,6 +141,15 @@ func (p *Planner) Changed() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
+	}
+}
+
+// FeedChanged says that the feed showed a batch. One that changes nothing is a sign of life only and
+// wakes nobody. It never blocks.
+func (p *Planner) FeedChanged() {
+	state, err := p.feed.State(p.clock.Now())
+	if err != nil || p.fed.Swap(state.Changes) != state.Changes {
+		p.Changed()
 	}
 }
 
@@ -203,8 +231,8 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	snapshot, again, err := p.gather(ctx, began)
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
-		p.memory.Unneeded = nil
-		p.holdStill(ctx, err)
+		p.memory = p.memory.Blind()
+		p.hold(ctx, "feed", reason.HoldFeedStale, "nothing is decided until the observer's feed is current: "+err.Error())
 		return time.Second
 	}
 	if err != nil {
@@ -217,6 +245,13 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	case p.blindSince.IsZero():
 		p.blindSince = began
 	}
+	if snapshot.Paused != "" {
+		p.hold(ctx, "pause", reason.HoldPaused, snapshot.Paused)
+	}
+	if !p.planned.IsZero() && began.Sub(p.planned) > blindGap {
+		p.memory = p.memory.Blind()
+	}
+	p.planned = began
 	policy := scaling.Policy{SoftShare: p.config.SoftCost, PriorityCutoff: p.config.PriorityCutoff}
 	plan := scaling.Propose(snapshot, policy, p.memory, began)
 	p.metrics.planned(p.clock.Now().Sub(began))
@@ -243,11 +278,10 @@ func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) 
 	return wait
 }
 
-// holdStill says once that nothing is decided while the feed is stale.
-func (p *Planner) holdStill(ctx context.Context, why error) {
-	if !p.said.change("feed", "stale") {
-		return
+// hold says once that nothing is decided, and why.
+func (p *Planner) hold(ctx context.Context, subject string, code reason.Code, why string) {
+	if p.said.change(subject, string(code)) {
+		p.log.WarnContext(ctx, "nothing is decided", telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+		p.recordHold(ctx, code, why)
 	}
-	p.log.WarnContext(ctx, "nothing is decided until the feed is current", telemetry.KeyError, why)
-	p.recordHold(ctx, why)
 }

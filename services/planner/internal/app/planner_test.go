@@ -25,6 +25,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
@@ -51,6 +52,8 @@ type fixture struct {
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
+	// unreadable fails the read of the switch that pauses everything.
+	unreadable error
 }
 
 func (f *fixture) State(time.Time) (*feed.State, error) {
@@ -101,6 +104,15 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	}
 	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.NodeGroup{}, &v1beta1.VPSieNode{}).WithObjects(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+				f.mu.Lock()
+				err := f.unreadable
+				f.mu.Unlock()
+				if err != nil && key.Name == brake.ConfigMapName {
+					return err
+				}
+				return c.Get(ctx, key, o, opts...)
+			},
 			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 				err := c.List(ctx, list, opts...)
 				if machines, ok := list.(*v1beta1.VPSieNodeList); ok && f.lag {
@@ -126,7 +138,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		t.Fatal(err)
 	}
 	config := app.Config{BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
-	f.planner = app.NewPlanner(f, f, f.kube, f, f, f, metrics, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
+	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
 	return f
 }
 
@@ -274,7 +286,7 @@ func TestOwnWritesCountBeforeTheCacheShowsThem(t *testing.T) {
 		f.lag = true
 		f.run()
 		f.pending(10, 0, 3000)
-		f.wait(20 * time.Second)
+		f.wait(10 * time.Minute)
 		if got := len(f.machines()); got != 10 {
 			t.Errorf("%d intents while the cache lags, want 10", got)
 		}
@@ -397,6 +409,110 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
 		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would buy 1 × small") {
 			t.Errorf("records %v, want what it would buy and why it does not", told)
+		}
+	})
+}
+
+func TestPauseDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pause := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "vpsie-autoscaler", Name: brake.ConfigMapName}}
+		f := newFixture(t, group(), pause)
+		f.run()
+		f.pending(2, 0, 3000)
+		f.wait(5 * time.Minute)
+		if got := len(f.machines()); got != 0 {
+			t.Errorf("%d intents during a pause", got)
+		}
+		if holds := f.told(busv1.DecisionKind_DECISION_KIND_HOLD); len(holds) != 1 || holds[0].GetReason() != string(reason.HoldPaused) {
+			t.Errorf("holds %v, want one record", holds)
+		}
+		for _, pod := range []string{"p0", "p1"} {
+			if got := f.eventsAbout(pod + " NotTriggerScaleUp"); len(got) != 1 {
+				t.Errorf("events of %s: %v, want one", pod, got)
+			}
+		}
+		if err := f.kube.Delete(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		f.wait(10 * time.Second)
+		if got := len(f.machines()); got != 2 {
+			t.Errorf("%d intents after the pause, want 2", got)
+		}
+	})
+}
+
+func TestUnreadableSwitchDecidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.unreadable = errors.New("connection refused")
+		f.run()
+		f.pending(2, 0, 3000)
+		f.wait(time.Minute)
+		if got := len(f.machines()); got != 0 {
+			t.Errorf("%d intents although nobody knows whether a pause is on", got)
+		}
+	})
+}
+
+// TestBrokenMachineIsReplaced has the planner watch a Node that is not Ready, with a gap in which it could not.
+func TestBrokenMachineIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
+		}
+		f := newFixture(t, group(), machine)
+		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.run()
+		f.wait(19 * time.Minute)
+		f.mu.Lock()
+		f.stale = feed.ErrStale
+		f.mu.Unlock()
+		f.wait(10 * time.Second)
+		f.mu.Lock()
+		f.stale = nil
+		f.mu.Unlock()
+		f.wait(19 * time.Minute)
+		if f.machines()[0].Spec.Retirement != nil {
+			t.Fatal("replaced although the time was not watched without a gap")
+		}
+		f.wait(2 * time.Minute)
+		if r := f.machines()[0].Spec.Retirement; r == nil || r.Reason != string(reason.RepairNodeNotReady) {
+			t.Errorf("retirement %+v, want a repair", r)
+		}
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_REPAIR); len(got) != 1 {
+			t.Errorf("records %v, want one of a repair", got)
+		}
+	})
+}
+
+// TestStandstillIsNotTime freezes the planner's view while nothing needs a node.
+func TestStandstillIsNotTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
+		}
+		f := newFixture(t, group(), machine)
+		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.run()
+		f.wait(10 * time.Second)
+		f.mu.Lock()
+		f.unreadable = errors.New("connection refused")
+		f.mu.Unlock()
+		f.wait(10 * time.Minute)
+		f.mu.Lock()
+		f.unreadable = nil
+		f.mu.Unlock()
+		f.wait(30 * time.Second)
+		if f.machines()[0].Spec.Retirement != nil {
+			t.Error("retired although nobody watched for most of the time")
+		}
+		f.wait(time.Minute)
+		if f.machines()[0].Spec.Retirement == nil {
+			t.Error("not retired after a watched minute")
 		}
 	})
 }

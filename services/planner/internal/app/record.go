@@ -71,7 +71,7 @@ func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRec
 var kinds = map[busv1.DecisionKind]string{
 	busv1.DecisionKind_DECISION_KIND_SCALE_UP: "ScaleUp", busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: "NoScaleUp",
 	busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: "ScaleDown", busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: "NoScaleDown",
-	busv1.DecisionKind_DECISION_KIND_HOLD: "Hold",
+	busv1.DecisionKind_DECISION_KIND_HOLD: "Hold", busv1.DecisionKind_DECISION_KIND_REPAIR: "Repair",
 }
 
 func groupSubject(group string) *busv1.Subject {
@@ -120,8 +120,12 @@ func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.L
 }
 
 func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRecord {
+	kind := busv1.DecisionKind_DECISION_KIND_SCALE_DOWN
+	if r.Repair {
+		kind = busv1.DecisionKind_DECISION_KIND_REPAIR
+	}
 	return &busv1.DecisionRecord{
-		Kind: busv1.DecisionKind_DECISION_KIND_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
+		Kind: kind, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
 		Message: r.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: -int64(r.MonthlyPrice), Pods: int32(min(r.Pods, 1<<30)),
 		VpsieNodes: []string{r.Machine},
 	}
@@ -163,10 +167,9 @@ func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string
 	p.metrics.decided(decisionNoScaleDown, 1)
 }
 
-func (p *Planner) recordHold(ctx context.Context, why error) {
+func (p *Planner) recordHold(ctx context.Context, code reason.Code, why string) {
 	p.record(ctx, "", &busv1.DecisionRecord{
-		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(reason.HoldFeedStale),
-		Message: "nothing is decided until the observer's feed is current: " + why.Error(),
+		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(code), Message: why,
 	})
 	p.metrics.decided(decisionHold, 1)
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // troubling are the conditions whose turn to False is told in an event.
-var troubling = []string{v1beta1.ConditionReady, v1beta1.ConditionAPIHealthy, v1beta1.ConditionCapacityAvailable}
+var troubling = []string{v1beta1.ConditionReady, v1beta1.ConditionAPIHealthy, v1beta1.ConditionCapacityAvailable, v1beta1.ConditionNodesHealthy}
 
 // writeStatus brings each group's status up to date, and writes only what changed.
 func (p *Planner) writeStatus(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {

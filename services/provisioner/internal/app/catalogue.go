@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -62,6 +64,8 @@ type Catalogue struct {
 	clusters  map[string]*clusterEntry
 	offerings map[string]*offeringsEntry
 	wake      chan struct{}
+	// listen is told each listing, nil when nobody wants it.
+	listen func(ctx context.Context, cluster string, listing Listing, at time.Time)
 }
 
 type clusterEntry struct {
@@ -84,6 +88,11 @@ func NewCatalogue(cloud Cloud, health HealthSource, store *Store, c clock.WithTi
 	}
 }
 
+// Listen hands every complete listing to a function, with when it was asked for. It must be called before Run.
+func (c *Catalogue) Listen(listen func(ctx context.Context, cluster string, listing Listing, at time.Time)) {
+	c.listen = listen
+}
+
 // Run keeps the catalogue fresh until ctx ends.
 func (c *Catalogue) Run(ctx context.Context) error {
 	ticker := c.clock.NewTicker(catalogueTick)
@@ -102,19 +111,38 @@ func (c *Catalogue) Run(ctx context.Context) error {
 	}
 }
 
-// collect learns the targets from the NodeGroups.
+// collect learns the targets from the NodeGroups, and from the machines of groups that are gone. A cluster that
+// VPSie knows stays one: machines of ours may be left in it that no object names.
 func (c *Catalogue) collect(ctx context.Context) {
 	var groups v1beta1.NodeGroupList
 	if err := c.store.List(ctx, &groups); err != nil {
 		c.log.WarnContext(ctx, "NodeGroups cannot be read", telemetry.KeyError, err)
 		return
 	}
+	var nodes v1beta1.VPSieNodeList
+	if err := c.store.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		c.log.WarnContext(ctx, "VPSieNodes cannot be read", telemetry.KeyError, err)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := maps.Clone(c.targets)
 	clear(c.targets)
+	covered := map[string]bool{}
+	add := func(t Target) { c.targets[t], covered[t.Cluster] = true, true }
 	for i := range groups.Items {
 		cluster := groups.Items[i].Spec.Cluster
-		c.targets[Target{cluster.Identifier, cluster.Datacenter}] = true
+		add(Target{cluster.Identifier, cluster.Datacenter})
+	}
+	for i := range nodes.Items {
+		if cluster := nodes.Items[i].Spec.Cluster; !covered[cluster.Identifier] {
+			add(Target{cluster.Identifier, cluster.Datacenter})
+		}
+	}
+	for target := range before {
+		if e := c.clusters[target.Cluster]; !covered[target.Cluster] && e != nil && e.state.Found {
+			add(target)
+		}
 	}
 }
 
@@ -143,8 +171,11 @@ func (c *Catalogue) refresh(ctx context.Context, target Target) {
 	}
 	c.mu.Unlock()
 	if clusterDue {
-		_, err := c.cloud.Workers(ctx, target.Cluster)
+		listing, err := c.cloud.Workers(ctx, target.Cluster)
 		c.Observe(target.Cluster, err)
+		if err == nil && c.listen != nil {
+			c.listen(ctx, target.Cluster, listing, now)
+		}
 	}
 	if offeringsDue && !c.health.Health().Unauthorized {
 		c.readOfferings(ctx, target.Datacenter)
@@ -224,7 +255,7 @@ func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, e
 		default:
 		}
 	}
-	for key, backoff := range launch.Backoffs(failures(nodes)) {
+	for key, backoff := range launch.Backoffs(failures(nodes, now)) {
 		if key.Cluster == target.Cluster && backoff.Until.After(now) {
 			d.Backoffs[key.Offering] = backoff
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Cloud is what the provisioner asks of VPSie. Every method returns *CloudError for what went
-// wrong, and all may be called concurrently.
+// wrong, and all may be called concurrently. What changes something is sent only if Check agrees right before.
 type Cloud interface {
 	// Workers returns every worker of a managed cluster; a listing is complete or an error.
 	Workers(ctx context.Context, cluster string) (Listing, error)
@@ -58,6 +58,8 @@ const (
 	NotFound
 	// Refused means that VPSie understood and said no; nothing took effect.
 	Refused
+	// Held means that the call was kept back on our side and says nothing of VPSie; nothing took effect.
+	Held
 )
 
 // CloudError is a failed call to VPSie.

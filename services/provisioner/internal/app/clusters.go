@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -30,6 +32,8 @@ type Clusters struct {
 	store     *Store
 	cloud     Cloud
 	catalogue *Catalogue
+	orphans   *Orphans
+	brake     Brake
 	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
@@ -46,14 +50,20 @@ type Clusters struct {
 	listed map[string]time.Time
 	// asked is when the deletion of a machine was last asked for, by identifier.
 	asked map[string]time.Time
+	// sought is when what is left of a missing machine was last retired, by identifier.
+	sought map[string]time.Time
+	// surveys are listings that were handed over and not looked at yet, censuses what listings showed, by cluster.
+	surveys  map[string]sighted
+	censuses map[string]census.Memory
 }
 
 // NewClusters returns a worker that does nothing until it is given clusters.
-func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
-		store: store, cloud: cloud, catalogue: catalogue, facts: facts, events: recorder, clock: c, config: config, log: log,
+		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
-		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{},
+		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, sought: map[string]time.Time{},
+		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
 	}
 }
 
@@ -73,12 +83,25 @@ type view struct {
 	nodes      []*v1beta1.VPSieNode // in this cluster
 	candidates []*v1beta1.VPSieNode
 	waiting    []launch.Waiting
-	leaving    []*v1beta1.VPSieNode
+	// open counts those of waiting that were not given up.
+	open int
+	// late are requests besides those, whose machines may turn up although they were given up.
+	late    []launch.Waiting
+	leaving []*v1beta1.VPSieNode
+	// adopting are objects of machines that exist, whose status does not name them.
+	adopting []*v1beta1.VPSieNode
 	// later is when an intent that is not due yet will be, zero when there is none.
 	later time.Duration
+	// at is when reading it began.
+	at time.Time
 }
 
-func (v *view) isBusy() bool { return len(v.candidates)+len(v.waiting)+len(v.leaving) > 0 }
+func (v *view) isBusy() bool {
+	return len(v.candidates)+v.open+len(v.leaving)+len(v.adopting) > 0
+}
+
+// isPatient reports whether a machine may turn up for a request that was given up.
+func (v *view) isPatient() bool { return len(v.waiting)+len(v.late) > 0 }
 
 func (v *view) byKey() map[string]*v1beta1.VPSieNode {
 	m := make(map[string]*v1beta1.VPSieNode, len(v.nodes))
@@ -91,22 +114,34 @@ func (v *view) byKey() map[string]*v1beta1.VPSieNode {
 func (v *view) claimed() map[string]bool {
 	m := make(map[string]bool, len(v.nodes))
 	for _, n := range v.nodes {
-		if n.Status.Identifier != "" {
-			m[n.Status.Identifier] = true
+		if id := claimOf(n); id != "" {
+			m[id] = true
 		}
 	}
 	return m
 }
 
-func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, now time.Time) *view {
-	v := &view{cluster: cluster, all: all}
+func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, now time.Time) *view {
+	v := &view{cluster: cluster, all: all, at: now}
+	proven := make(map[string]bool, len(proofs))
+	for _, p := range proofs {
+		proven[p.owner] = true
+	}
 	for _, n := range all {
 		if n.Spec.Cluster.Identifier != cluster {
 			continue
 		}
 		v.nodes = append(v.nodes, n)
+		v.late = append(v.late, late(n, c.sizeOf(n), now)...)
+		if isAdopting(n, proven[n.Name]) {
+			v.adopting = append(v.adopting, n)
+			continue
+		}
 		if w, ok := waiting(n, c.sizeOf(n)); ok {
 			v.waiting = append(v.waiting, w)
+			if isOpen(n) {
+				v.open++
+			}
 		}
 		if n.Status.DeleteRequestedAt != nil && n.Status.Identifier != "" && n.Status.AbsentSightings < absenceSightings {
 			v.leaving = append(v.leaving, n)
@@ -154,14 +189,23 @@ func (c *Clusters) Reconcile(ctx context.Context, cluster string) (time.Duration
 	if err != nil {
 		return 0, err
 	}
-	if v := c.look(cluster, known, c.clock.Now()); !v.isBusy() && !c.isAwaited(known, cluster) {
+	proofs, err := c.proofs(ctx)
+	if err != nil {
+		return 0, err
+	}
+	survey, surveyed := c.takeSurvey(cluster)
+	if v := c.look(cluster, known, proofs, c.clock.Now()); !v.isBusy() && !c.isAwaited(known, cluster) {
+		if surveyed && c.isNews(cluster, survey.at) {
+			return v.later, c.survey(ctx, v, survey, proofs)
+		}
 		return v.later, nil
 	}
+	began := c.clock.Now()
 	all, err := c.store.allNodes(ctx)
 	if err != nil {
 		return 0, err
 	}
-	v := c.look(cluster, all, c.clock.Now())
+	v := c.look(cluster, all, proofs, began)
 	c.forget(all)
 	if !v.isBusy() {
 		return v.later, nil
@@ -174,19 +218,52 @@ func (c *Clusters) Reconcile(ctx context.Context, cluster string) (time.Duration
 	if err != nil {
 		return c.hindered(ctx, v, err), nil
 	}
-	progress, err := c.recognise(ctx, v, listing.Workers)
+	return c.act(ctx, v, listing, proofs)
+}
+
+// survey looks at a listing that somebody else made while nothing is to be done.
+func (c *Clusters) survey(ctx context.Context, v *view, s sighted, proofs map[string]proof) error {
+	mark(s.listing.Workers, proofs)
+	if v.isPatient() && len(launch.Foreign(s.listing.Workers, v.claimed())) > 0 {
+		// Whose the machine is must not be decided on a cache.
+		all, err := c.store.allNodes(ctx)
+		if err != nil {
+			return err
+		}
+		v = c.look(v.cluster, all, proofs, s.at)
+		if _, err := c.recognise(ctx, v, s.listing.Workers, true); err != nil {
+			return err
+		}
+	}
+	c.lookAfter(ctx, v, c.count(ctx, v, s, proofs), proofs)
+	return nil
+}
+
+// act does what is to be done in a cluster that was just listed.
+func (c *Clusters) act(ctx context.Context, v *view, listing Listing, proofs map[string]proof) (time.Duration, error) {
+	mark(listing.Workers, proofs)
+	findings := c.count(ctx, v, sighted{listing, v.at}, proofs)
+	completed, err := c.complete(ctx, v, listing.Workers, proofs)
 	if err != nil {
 		return 0, err
 	}
-	launched, err := c.launch(ctx, v, listing)
+	recognised, err := c.recognise(ctx, v, listing.Workers, findings.Suspect)
 	if err != nil {
 		return 0, err
 	}
-	removed, err := c.remove(ctx, v, listing.Workers)
+	var launched launchResult
+	if c.isTrusted(v.cluster) {
+		if launched, err = c.launch(ctx, v, listing); err != nil {
+			return 0, err
+		}
+	}
+	// A listing that stays as it is for longer than listings lag is believed about what we had deleted.
+	removed, err := c.remove(ctx, v, listing.Workers, findings.Suspect && findings.SuspectFor < c.config.LaunchSettle)
 	if err != nil {
 		return 0, err
 	}
-	return c.next(v, progress || launched.any || removed, launched), nil
+	c.lookAfter(ctx, v, findings, proofs)
+	return c.next(v, completed || recognised || launched.any || removed, launched), nil
 }
 
 // spacing is how long the next listing must wait, so that many changes in a row cost one listing.
@@ -238,11 +315,9 @@ func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 			delete(c.woken, key)
 		}
 	}
-	for identifier := range c.asked {
-		if !identifiers[identifier] {
-			delete(c.asked, identifier)
-		}
-	}
+	gone := func(identifier string, _ time.Time) bool { return !identifiers[identifier] }
+	maps.DeleteFunc(c.asked, gone)
+	maps.DeleteFunc(c.sought, gone)
 }
 
 // next is when to list again: soon after something happened, then at growing intervals.

@@ -73,6 +73,11 @@ func hindrance(e *CloudError) string {
 		return "NotFound"
 	case Refused:
 		return conditionReason(e.Code)
+	case Held:
+		if e.Code == reason.HoldPaused {
+			return reasonPaused
+		}
+		return "Outdated"
 	}
 	return "OutcomeUnknown"
 }
@@ -87,6 +92,11 @@ func explain(e *CloudError) string {
 		return "VPSie cannot be called now (" + e.Message + "); nothing is bought or deleted meanwhile and it is tried again by itself; nothing needs to be done unless this lasts"
 	case NotFound:
 		return "VPSie does not know what it was asked about (" + e.Message + "), so nothing is bought or deleted; it is looked up again by itself; check spec.cluster.identifier and what the credentials give access to"
+	case Held:
+		if e.Code == reason.HoldPaused {
+			return e.Message
+		}
+		return "the call was not made (" + e.Message + "); it is decided anew by itself; nothing needs to be done unless this lasts"
 	case Refused:
 		if e.Code == reason.NoScaleUpQuota {
 			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; purchases pause and are tried again later; raise the limit at VPSie or lower maxNodes"

@@ -11,6 +11,8 @@ type Config struct {
 	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
 	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
 	AbsenceInterval time.Duration `help:"Least time between the two listings that confirm a machine's absence." default:"10s"`
+	MissingAfter    time.Duration `help:"How long VPSie's listings must lack a machine whose Node is not Ready before what is left of it is removed." default:"10m30s"`
+	OrphanPolicy    string        `help:"What becomes of machines that are proven ours and whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
 	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`
 }
 
@@ -19,6 +21,7 @@ func (c Config) Validate() error {
 	var problems []error
 	for name, d := range map[string]time.Duration{
 		"launch-settle": c.LaunchSettle, "launch-poll": c.LaunchPoll, "absence-interval": c.AbsenceInterval, "cluster-poll": c.ClusterPoll,
+		"missing-after": c.MissingAfter,
 	} {
 		if d <= 0 {
 			problems = append(problems, errors.New(name+" must be positive"))
@@ -42,6 +45,8 @@ const (
 	deleteAgain = time.Minute
 	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.
 	failedRetention = 30 * time.Minute
+	// answerWindow is how long after a request its machine may turn up: VPSie has built one an hour late.
+	answerWindow = 75 * time.Minute
 	// absenceSightings is how many listings in a row must lack a machine before it counts as gone.
 	absenceSightings = 2
 	// concludeTimeout bounds the record of what became of a batch, also while the process stops.

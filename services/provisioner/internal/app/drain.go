@@ -16,6 +16,8 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
@@ -45,14 +47,12 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	if err != nil {
 		return 0, err
 	}
-	if n.DeletionTimestamp == nil && n.Spec.Retirement.Reason != string(reason.LaunchDeadline) {
-		code, why, err := r.objection(ctx, n, node, pods, group)
-		if err != nil {
-			return 0, err
-		}
-		if why != "" {
-			return 0, r.abort(ctx, n, code, why)
-		}
+	code, why, err := r.objection(ctx, n, node, pods, group)
+	if err != nil {
+		return 0, err
+	}
+	if why != "" {
+		return 0, r.abort(ctx, n, code, why)
 	}
 	if len(pods) == 0 {
 		return 0, r.drained(ctx, n, "no pods are left that would move")
@@ -99,9 +99,34 @@ func (r *Nodes) groupOf(ctx context.Context, n *v1beta1.VPSieNode) (*v1beta1.Nod
 	return group, err
 }
 
-// objection says what forbids the planner's removal of the Node now, read afresh after the taint:
-// what the planner saw may have changed since.
+// objection says what forbids the removal of the Node now, read afresh after the taint: what was seen when it
+// was decided may have changed since. A person's deletion is not objected to.
 func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (reason.Code, string, error) {
+	switch {
+	case n.DeletionTimestamp != nil:
+		return "", "", nil
+	case neverJoined(n):
+		if !outage.WasReady(n) && isNodeReady(node) {
+			return reason.NoRepairNodeReady, "the Node joined after all", nil
+		}
+		return "", "", nil
+	case isRepair(n):
+		return r.repairObjection(ctx, n, node, pods, group)
+	case n.Spec.Retirement.Reason == string(reason.OrphanNoGroup):
+		if code := scheduling.NodeProtection(node); code != "" {
+			return code, protectedNode, nil
+		}
+		code, why, _, err := r.podObjection(ctx, pods)
+		return code, why, err
+	}
+	return r.planObjection(ctx, n, node, pods, group)
+}
+
+// planObjection says what forbids the removal of a Node that the planner found unneeded.
+func (r *Nodes) planObjection(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (reason.Code, string, error) {
+	if sabotage.FreshReadAfterTaint() {
+		return "", "", nil
+	}
 	if group == nil {
 		return reason.NoScaleDownDisabled, "the NodeGroup does not exist any more, and no machine goes without one but by hand", nil
 	}
@@ -112,28 +137,13 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 		return reason.NoScaleDownDisabled, "scale-down was switched off for the NodeGroup", nil
 	}
 	if code := scheduling.NodeProtection(node); code != "" {
-		return code, "the Node is protected by an annotation or label", nil
+		return code, protectedNode, nil
 	}
-	requested := scheduling.Resources{}
-	evicting := false
-	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil {
-			evicting = true
-			continue
-		}
-		budgets, err := r.systemBudgets(ctx, pod)
-		if err != nil {
-			return "", "", err
-		}
-		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets, Now: r.clock.Now()})
-		if shape.Protection != "" {
-			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil
-		}
-		if shape.Unjudged != "" {
-			return reason.NoScaleDownPodUnjudged, fmt.Sprintf("where pod %s/%s could go is unknown (%s)", pod.Namespace, pod.Name, shape.Unjudged), nil
-		}
-		requested.Add(shape.Requests, 1)
+	code, why, requested, err := r.podObjection(ctx, pods)
+	if err != nil || why != "" {
+		return code, why, err
 	}
+	evicting := slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil })
 	threshold := int64(50)
 	if group.Spec.ScaleDown.UtilizationThreshold != nil {
 		threshold = int64(*group.Spec.ScaleDown.UtilizationThreshold)
@@ -149,6 +159,32 @@ func (r *Nodes) objection(ctx context.Context, n *v1beta1.VPSieNode, node *corev
 		return reason.NoScaleDownMinSize, fmt.Sprintf("only %d other nodes would stay and minNodes is %d", staying, group.Spec.MinNodes), nil
 	}
 	return "", "", nil
+}
+
+// protectedNode says why a Node with a protection stays.
+const protectedNode = "the Node is protected by an annotation or label"
+
+// podObjection says which pod must not be moved, and what the pods request that were not told to end.
+func (r *Nodes) podObjection(ctx context.Context, pods []*corev1.Pod) (reason.Code, string, scheduling.Resources, error) {
+	requested := scheduling.Resources{}
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		budgets, err := r.systemBudgets(ctx, pod)
+		if err != nil {
+			return "", "", nil, err
+		}
+		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets, Now: r.clock.Now()})
+		if shape.Protection != "" {
+			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil, nil
+		}
+		if shape.Unjudged != "" {
+			return reason.NoScaleDownPodUnjudged, fmt.Sprintf("where pod %s/%s could go is unknown (%s)", pod.Namespace, pod.Name, shape.Unjudged), nil, nil
+		}
+		requested.Add(shape.Requests, 1)
+	}
+	return "", "", requested, nil
 }
 
 // systemBudgets names the budgets that cover a system pod, which may move only under one. For other
@@ -192,6 +228,9 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil {
 			continue
+		}
+		if err := goOn(ctx, r.brake); err != nil {
+			return nil, err
 		}
 		err := r.store.SubResource("eviction").Create(ctx, pod, &policyv1.Eviction{
 			ObjectMeta:    metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
@@ -269,7 +308,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 		if n.Status.DrainStartedAt == nil || n.Status.DeleteRequestedAt != nil {
 			return false
 		}
-		n.Status.DrainStartedAt = nil
+		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
 		setPhase(n, v1beta1.PhaseReady)
 		if n.Status.ReadyAt == nil {
 			setPhase(n, v1beta1.PhaseJoining)

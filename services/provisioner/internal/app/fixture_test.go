@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -21,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -30,6 +34,8 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 const (
 	clusterID = "cluster"
+	// namespace is the services' own.
+	namespace = "vpsie-autoscaler"
 	settle    = 10 * time.Minute
 )
 
@@ -41,6 +47,8 @@ type cloud struct {
 	groups   map[int64]int64
 	asked    int
 	deleted  []string
+	// calls counts every call.
+	calls int
 	// hide keeps new machines out of the listing.
 	hide bool
 	// add and list fail the next calls when set; addTakesEffect says that a failed add bought all the same.
@@ -49,9 +57,14 @@ type cloud struct {
 	group          error
 	onAdd          func()
 	addTakesEffect bool
+	// onGroups is called when the groups are read.
+	onGroups func()
+	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
+	waits func()
 }
 
 func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
+	c.calls++
 	if c.list != nil {
 		return app.Listing{}, c.list
 	}
@@ -59,14 +72,23 @@ func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
 }
 
 func (c *cloud) Offerings(context.Context, string) ([]app.Offering, error) {
+	c.calls++
 	return []app.Offering{{ID: 1, Name: "small", Size: small, MonthlyPrice: 40_000_000}}, nil
 }
 
 func (c *cloud) Groups(context.Context, string) (map[int64]int64, error) {
+	c.calls++
+	if c.onGroups != nil {
+		c.onGroups()
+	}
 	return maps.Clone(c.groups), nil
 }
 
-func (c *cloud) CreateGroup(_ context.Context, _, _ string, offering int64) error {
+func (c *cloud) CreateGroup(ctx context.Context, _, _ string, offering int64) error {
+	c.calls++
+	if err := app.Check(ctx); err != nil {
+		return err
+	}
 	if c.group != nil {
 		return c.group
 	}
@@ -77,7 +99,14 @@ func (c *cloud) CreateGroup(_ context.Context, _, _ string, offering int64) erro
 	return nil
 }
 
-func (c *cloud) AddWorker(context.Context, string, int64) error {
+func (c *cloud) AddWorker(ctx context.Context, _ string, _ int64) error {
+	c.calls++
+	if c.waits != nil {
+		c.waits()
+	}
+	if err := app.Check(ctx); err != nil {
+		return err
+	}
 	c.asked++
 	if c.onAdd != nil {
 		c.onAdd()
@@ -97,7 +126,14 @@ func (c *cloud) arrive() {
 	c.machines = append(c.machines, launch.Listed{Identifier: fmt.Sprintf("m%d", n), Hostname: fmt.Sprintf("Host-%d", n), Size: small})
 }
 
-func (c *cloud) DeleteWorker(_ context.Context, _, identifier string) error {
+func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) error {
+	c.calls++
+	if c.waits != nil {
+		c.waits()
+	}
+	if err := app.Check(ctx); err != nil {
+		return err
+	}
 	c.deleted = append(c.deleted, identifier)
 	c.machines = slices.DeleteFunc(c.machines, func(m launch.Listed) bool { return m.Identifier == identifier })
 	return nil
@@ -128,6 +164,13 @@ type fixture struct {
 	store    *app.Store
 	clusters *app.Clusters
 	nodes    *app.Nodes
+	// catalogue is the one that the others use; it has read everything once.
+	catalogue *app.Catalogue
+	registry  *prometheus.Registry
+	// orphans is the policy for machines whose NodeGroup is gone; it counts from the next restart.
+	orphans string
+	// getting is called before each live read when set, and fails it with what it returns.
+	getting func(key client.ObjectKey, o client.Object) error
 	// evict stands in for the eviction of a pod when set.
 	evict func(pod *corev1.Pod) error
 }
@@ -140,8 +183,16 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	}
 	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &facts{}, clock: clocktesting.NewFakeClock(noon)}
 	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.VPSieNode{}).WithObjects(objects...).
+		WithObjects(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, definition()).
 		WithIndex(&corev1.Pod{}, "spec.nodeName", func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }).
-		WithInterceptorFuncs(interceptor.Funcs{SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
+		WithInterceptorFuncs(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if f.getting != nil {
+				if err := f.getting(key, o); err != nil {
+					return err
+				}
+			}
+			return c.Get(ctx, key, o, opts...)
+		}, SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
 			if f.evict != nil {
 				return f.evict(o.(*corev1.Pod))
 			}
@@ -152,18 +203,39 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	return f
 }
 
+// definition is the custom resource definition of VPSieNodes.
+func definition() *unstructured.Unstructured {
+	d := &unstructured.Unstructured{}
+	d.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	d.SetName("vpsienodes.autoscaler.vpsie.com")
+	return d
+}
+
 // restart forgets everything that was only in memory.
 func (f *fixture) restart() {
-	config := app.Config{LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: time.Minute}
+	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second}
 	log := slog.New(slog.DiscardHandler)
 	catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, f.clock, config, log)
-	once, cancel := context.WithCancel(f.t.Context())
-	cancel()
-	if err := catalogue.Run(once); err != nil { // reads everything before it notices that it is over
+	f.catalogue = catalogue
+	f.runCatalogueOnce()
+	b := brake.New(f.store.Live, namespace, f.clock)
+	f.registry = prometheus.NewRegistry()
+	orphans, err := app.NewOrphans(f.store, namespace, f.registry, &events.FakeRecorder{}, log)
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, f.facts, &events.FakeRecorder{}, f.clock, config, log)
-	f.nodes = app.NewNodes(f.store, catalogue, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+	f.nodes = app.NewNodes(f.store, catalogue, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+}
+
+// runCatalogueOnce has the catalogue read what is due.
+func (f *fixture) runCatalogueOnce() {
+	f.t.Helper()
+	once, cancel := context.WithCancel(f.t.Context())
+	cancel()
+	if err := f.catalogue.Run(once); err != nil { // reads everything before it notices that it is over
+		f.t.Fatal(err)
+	}
 }
 
 // pass looks at the cluster after some time has passed.

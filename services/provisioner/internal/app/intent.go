@@ -1,10 +1,13 @@
 package app
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -39,7 +42,7 @@ func mayBeMachine(n *v1beta1.VPSieNode) bool { return n.Status.Identifier != "" 
 
 // isCandidate reports whether a machine may be asked of VPSie for the intent at now.
 func isCandidate(n *v1beta1.VPSieNode, now time.Time) bool {
-	if n.Status.Identifier != "" || isOpen(n) || isLeaving(n) || n.Status.Phase == v1beta1.PhaseFailed {
+	if n.Status.Identifier != "" || isOpen(n) || isLeaving(n) || isAdoption(n) || n.Status.Phase == v1beta1.PhaseFailed {
 		return false
 	}
 	a := lastAttempt(n)
@@ -73,21 +76,49 @@ func waiting(n *v1beta1.VPSieNode, size launch.Size) (launch.Waiting, bool) {
 		return launch.Waiting{}, false
 	}
 	return launch.Waiting{
-		Intent: keyOf(n), Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		Intent: keyOf(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 	}, true
 }
 
-// deadline is when the Node must be Ready.
-func deadline(n *v1beta1.VPSieNode) time.Time {
-	began := n.CreationTimestamp.Time
-	if a := lastAttempt(n); a != nil {
-		began = a.RequestedAt.Time
+// isAdopting reports whether the object is of a machine that exists, though its status does not name it: it was
+// made for that machine, or it lost its status while a Node proves the machine.
+func isAdopting(n *v1beta1.VPSieNode, proven bool) bool {
+	return n.Status.Identifier == "" && len(n.Status.Launches) == 0 && n.Status.Phase != v1beta1.PhaseFailed && (isAdoption(n) || proven)
+}
+
+// late describes the requests of an intent that were unclear and given up, whose machines may turn up beside
+// the one that the intent waits for or has.
+func late(n *v1beta1.VPSieNode, size launch.Size, now time.Time) []launch.Waiting {
+	var out []launch.Waiting
+	waits := answerable(n)
+	for i := range n.Status.Launches {
+		a := &n.Status.Launches[i]
+		if a == waits || a.Reason != string(reason.LaunchUnconfirmed) || now.Sub(a.RequestedAt.Time) > answerWindow {
+			continue
+		}
+		out = append(out, launch.Waiting{
+			Intent: fmt.Sprintf("%s#%d", keyOf(n), a.Number), Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		})
 	}
-	return began.Add(n.Spec.LaunchDeadline.Duration)
+	return out
+}
+
+// mayBeAnswered reports whether a machine may yet turn up for a request of the intent.
+func mayBeAnswered(n *v1beta1.VPSieNode, now time.Time) bool {
+	a := answerable(n)
+	return a != nil && now.Sub(a.RequestedAt.Time) < answerWindow
+}
+
+// nodeNameOf is the name of the machine's Node, empty while it is unknown.
+func nodeNameOf(n *v1beta1.VPSieNode) string {
+	if n.Status.NodeName != "" {
+		return n.Status.NodeName
+	}
+	return strings.ToLower(n.Status.Hostname)
 }
 
 // failures reads the launches that failed from the intents on record.
-func failures(nodes []*v1beta1.VPSieNode) ([]launch.Failure, map[launch.Key]time.Time) {
+func failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[launch.Key]time.Time) {
 	var failed []launch.Failure
 	succeeded := map[launch.Key]time.Time{}
 	for _, n := range nodes {
@@ -102,11 +133,13 @@ func failures(nodes []*v1beta1.VPSieNode) ([]launch.Failure, map[launch.Key]time
 		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message}
 		switch {
 		case n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline):
-			f.At, f.Code, f.Message = deadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
+			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
+		case outage.IsOverdue(n, now):
+			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join in time"
 		case n.Status.Phase != v1beta1.PhaseFailed || a.Outcome == v1beta1.LaunchNotMade:
 			continue
 		case f.Code == reason.LaunchDeadline:
-			f.At = deadline(n)
+			f.At = outage.JoinDeadline(n)
 		}
 		failed = append(failed, f)
 	}

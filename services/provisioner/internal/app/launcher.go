@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -16,6 +17,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -33,6 +35,13 @@ type launchResult struct {
 func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launchResult, error) {
 	candidates, err := c.due(ctx, v)
 	if err != nil || len(candidates) == 0 {
+		return launchResult{}, err
+	}
+	if err := goOn(ctx, c.brake); err != nil {
+		if state, paused := asPaused(err); paused {
+			c.hindered(ctx, v, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
+			return launchResult{}, nil
+		}
 		return launchResult{}, err
 	}
 	groups, err := c.limits(ctx, v, candidates)
@@ -65,9 +74,23 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		c.failRefused(ctx, nodes[candidate.Intent], refused[candidate.Offering])
 		return true
 	})
-	requested := c.request(ctx, c.prepare(ctx, nodes, possible, vpsieGroups, launch.Foreign(listing.Workers, v.claimed())))
+	requested := c.request(ctx, c.prepare(ctx, nodes, possible, entry{groups: vpsieGroups, foreign: c.foreign(v, listing.Workers), basis: v.at}))
 	c.conclude(ctx, requested)
 	return launchResult{any: len(requested) > 0, more: batch.More && listing.ShowsSizes}, nil
+}
+
+// foreign are the machines that no request from now on can have brought: those that nobody claims in the
+// listing, and those that were nobody's a while ago, which the listing may lack for a moment.
+func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
+	claimed := v.claimed()
+	foreign := launch.Foreign(listed, claimed)
+	for _, id := range c.strangers(v.cluster) {
+		if !claimed[id] {
+			foreign = append(foreign, id)
+		}
+	}
+	slices.Sort(foreign)
+	return slices.Compact(foreign)
 }
 
 // due are the candidates that are not too old to be launched.
@@ -110,6 +133,9 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 			Ceilings: ceilings(group.Spec.Limits), HasKnown: true,
 		}
 		for _, other := range v.all {
+			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
+				continue
+			}
 			if groupOf(other) == candidate.Group && mayBeMachine(other) {
 				size, known := c.amountsOf(other)
 				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
@@ -176,7 +202,7 @@ func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []laun
 		refused[size] = &CloudError{Failure: Refused, Code: reason.NoScaleUpLaunchFailed, Endpoint: "add group",
 			Message: fmt.Sprintf("size %d has no node group, and none appears after it was asked for", size)}
 		// Whatever the answer, the listing tells whether the group exists.
-		if err := c.cloud.CreateGroup(ctx, cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
+		if err := c.cloud.CreateGroup(WithCheck(ctx, c.stillTrue(c.clock.Now())), cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
 			c.log.WarnContext(ctx, "VPSie group is not made", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
 			if AsCloudError(err).Failure != Refused {
 				return nil, nil, err
@@ -209,10 +235,22 @@ func (c *Clusters) forgetGroups(cluster string) {
 	delete(c.groups, cluster)
 }
 
+// entry is what the ledger's entries of a batch have in common.
+type entry struct {
+	// groups are the VPSie groups by size.
+	groups map[int64]int64
+	// foreign are the machines that cannot be the answer, as of basis.
+	foreign []string
+	basis   time.Time
+}
+
 // prepared is one request that is about to be made: its intent is on record.
 type prepared struct {
-	node    *v1beta1.VPSieNode
-	group   int64
+	node  *v1beta1.VPSieNode
+	group int64
+	// number is that of the ledger's entry, and at when writing it began.
+	number  int32
+	at      time.Time
 	ctx     context.Context
 	span    trace.Span
 	outcome v1beta1.LaunchOutcome
@@ -221,7 +259,7 @@ type prepared struct {
 
 // prepare writes the launch ledger of a batch and hands each entry over once it is on record. What
 // cannot be written is not launched.
-func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieNode, batch []launch.Candidate, groups map[int64]int64, foreign []string) <-chan *prepared {
+func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieNode, batch []launch.Candidate, e entry) <-chan *prepared {
 	ready := make(chan *prepared, len(batch))
 	var writers errgroup.Group
 	writers.SetLimit(writersMax)
@@ -229,7 +267,7 @@ func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieN
 		defer close(ready)
 		for _, candidate := range batch {
 			writers.Go(func() error {
-				if p := c.writeLedger(ctx, nodes[candidate.Intent], groups[candidate.Offering], foreign); p != nil {
+				if p := c.writeLedger(ctx, nodes[candidate.Intent], e); p != nil {
 					ready <- p
 				}
 				return nil
@@ -241,16 +279,18 @@ func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieN
 }
 
 // writeLedger records that a machine is about to be asked for; nil means that it must not be.
-func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, group int64, foreign []string) *prepared {
+func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entry) *prepared {
+	group := e.groups[n.Spec.Offering]
 	spanned, span := c.begin(ctx, n)
-	from := n.Status.Phase
+	from, at, number := n.Status.Phase, c.clock.Now(), int32(0)
 	written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
-		if !isCandidate(n, c.clock.Now()) {
+		if !isCandidate(n, c.clock.Now()) || c.isStale(e.basis) {
 			return false
 		}
+		number = int32(len(n.Status.Launches) + 1)
 		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
-			Number: int32(len(n.Status.Launches) + 1), VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
-			Foreign: foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
+			Number: number, VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
+			Foreign: e.foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
 		})
 		setPhase(n, v1beta1.PhaseLaunching)
 		setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
@@ -265,7 +305,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, group 
 		return nil
 	}
 	c.facts.PhaseChanged(spanned, n, from, n.Status.Phase, "the machine is asked of VPSie")
-	return &prepared{node: n, group: group, ctx: spanned, span: span}
+	return &prepared{node: n, group: group, number: number, at: at, ctx: spanned, span: span}
 }
 
 // begin starts the span of a launch, below the message that announced it or the decision itself.
@@ -302,7 +342,7 @@ func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepa
 		case refused[size] != nil:
 			p.outcome, p.failure = v1beta1.LaunchRefused, refused[size]
 		default:
-			err := c.cloud.AddWorker(context.WithoutCancel(p.ctx), p.node.Spec.Cluster.Identifier, p.group)
+			err := c.cloud.AddWorker(WithCheck(context.WithoutCancel(p.ctx), c.stillTrue(p.at)), p.node.Spec.Cluster.Identifier, p.group)
 			p.outcome = v1beta1.LaunchAccepted
 			if err == nil {
 				break
@@ -311,7 +351,10 @@ func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepa
 			switch p.failure.Failure {
 			case OutcomeUnknown:
 				p.outcome = v1beta1.LaunchUnknown
-			case NotMade, Unauthorized:
+				if sabotage.ListBeforeRetry() {
+					p.outcome = v1beta1.LaunchNotMade
+				}
+			case NotMade, Unauthorized, Held:
 				p.outcome, stop = v1beta1.LaunchNotMade, p.failure
 			case Refused:
 				p.outcome, refused[size] = v1beta1.LaunchRefused, p.failure

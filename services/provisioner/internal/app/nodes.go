@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
@@ -24,16 +25,21 @@ import (
 type Nodes struct {
 	store     *Store
 	catalogue *Catalogue
+	brake     Brake
 	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
 	log       *slog.Logger
+
+	// queueing is held while a machine that never joined is chosen to go.
+	queueing sync.Mutex
+	queues   map[string]*queue
 }
 
 // NewNodes returns a reconciler of VPSieNodes.
-func NewNodes(store *Store, catalogue *Catalogue, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
-	return &Nodes{store: store, catalogue: catalogue, facts: facts, events: recorder, clock: c, config: config, log: log}
+func NewNodes(store *Store, catalogue *Catalogue, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
+	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, queues: map[string]*queue{}}
 }
 
 // Reconcile takes one machine a step further and returns when to look again; zero means when
@@ -60,7 +66,7 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
 		// The retirement was withdrawn while the drain went on.
-		return 0, ignoreGone(r.abort(ctx, n, "", "the retirement was withdrawn"))
+		return r.unlessPaused(ctx, func() error { return r.abort(ctx, n, "", "the retirement was withdrawn") })
 	}
 	if n.Status.Identifier == "" {
 		return 0, nil
@@ -69,20 +75,36 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 	return wait, ignoreGone(err)
 }
 
+// unlessPaused takes a step, or returns when to try again because everything is paused.
+func (r *Nodes) unlessPaused(ctx context.Context, step func() error) (time.Duration, error) {
+	err := goOn(ctx, r.brake)
+	if err == nil {
+		err = step()
+	}
+	if _, paused := asPaused(err); paused {
+		return pausedPoll, nil
+	}
+	return 0, ignoreGone(err)
+}
+
 // expire lets the object of a failed launch go once it has been visible for long enough.
 func (r *Nodes) expire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	since := n.CreationTimestamp.Time
 	if a := lastAttempt(n); a != nil {
 		since = a.RequestedAt.Time
 	}
-	if wait := failedRetention - r.clock.Now().Sub(since); wait > 0 && n.Status.Identifier == "" {
+	keep := failedRetention
+	if answerable(n) != nil {
+		keep = answerWindow // its machine may turn up, and nothing else knows of it
+	}
+	if wait := keep - r.clock.Now().Sub(since); wait > 0 && n.Status.Identifier == "" {
 		return wait, nil
 	}
 	return 0, ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
 }
 
-// pausedPoll is how often a machine that a pause keeps is looked at.
-const pausedPoll = 30 * time.Second
+// groupPausedPoll is how often a machine that its group's mode keeps is looked at.
+const groupPausedPoll = 30 * time.Second
 
 func preconditions(object client.Object) client.Preconditions {
 	return client.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
@@ -120,7 +142,25 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 	if !isNodeReady(node) && n.Status.ReadyAt == nil {
 		return r.awaitNode(ctx, n)
 	}
-	return 0, r.ready(ctx, n, node)
+	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
+		return 0, err
+	}
+	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
+}
+
+// reopen undoes the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
+func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
+		return err
+	}
+	if isLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
+		return nil
+	}
+	node, _, err := r.nodeOf(ctx, n)
+	if err != nil || node == nil {
+		return err
+	}
+	return r.uncordon(ctx, node)
 }
 
 // disowned says why a Node that has the machine's name is not the machine's: matched by name alone,
@@ -150,22 +190,10 @@ func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Durat
 		})
 		return 0, err
 	}
-	if wait := deadline(n).Sub(r.clock.Now()); wait > 0 {
+	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
 		return wait, nil
 	}
-	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
-		return pausedPoll, err
-	}
-	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
-	r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
-	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Spec.Retirement != nil {
-			return false
-		}
-		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
-		return true
-	})
-	return 0, err
+	return r.giveUpJoining(ctx, n)
 }
 
 // ready records whether the Node works.

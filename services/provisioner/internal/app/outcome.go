@@ -45,7 +45,8 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 
 func (c *Clusters) outcome(n *v1beta1.VPSieNode, p *prepared) bool {
 	a := lastAttempt(n)
-	if a == nil || a.Outcome != v1beta1.LaunchRequested {
+	// Another replica may have concluded this entry meanwhile, and written the next.
+	if a == nil || a.Number != p.number || a.Outcome != v1beta1.LaunchRequested {
 		return false
 	}
 	a.Outcome = p.outcome

@@ -4,26 +4,43 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
 // recognise finds the machines that requests brought, and gives up requests that brought none.
-func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Listed) (bool, error) {
-	if len(v.waiting) == 0 {
+// A suspect listing gives nothing up.
+func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
+	if len(v.waiting)+len(v.late) == 0 {
 		return false, nil
 	}
-	nodes, now, progress := v.byKey(), c.clock.Now(), false
+	nodes, now := v.byKey(), c.clock.Now()
+	if sabotage.OwnershipProof() {
+		forgetProofs(v.waiting, listed)
+	}
 	answers := launch.Assign(v.waiting, listed, v.claimed())
+	progress, err := c.adoptLate(ctx, v, listed, answers)
+	if err != nil {
+		return progress, err
+	}
 	spare := unassigned(listed, v.claimed(), answers)
 	for _, w := range v.waiting {
 		n := nodes[w.Intent]
 		machine, found := answers[w.Intent]
+		if !found && suspect {
+			continue
+		}
 		if !found {
 			if err := c.giveUp(ctx, n, spare, now); err != nil {
 				return progress, err
@@ -50,6 +67,59 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, machine.Identifier)
 			c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "VPSie lists the machine as "+machine.Hostname)
 		}
+	}
+	return progress, nil
+}
+
+// forgetProofs lets any machine answer any request.
+func forgetProofs(waiting []launch.Waiting, listed []launch.Listed) {
+	for i := range waiting {
+		waiting[i].Foreign = nil
+	}
+	for i := range listed {
+		listed[i].Owner = ""
+	}
+}
+
+// adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
+// for, another: both were bought.
+func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, answers map[string]launch.Listed) (bool, error) {
+	claimed, nodes, progress := v.claimed(), v.byKey(), false
+	for _, machine := range answers {
+		claimed[machine.Identifier] = true
+	}
+	taken := map[client.ObjectKey]bool{}
+	for _, n := range v.all {
+		taken[client.ObjectKeyFromObject(n)] = true
+	}
+	for request, machine := range launch.Assign(v.late, listed, claimed) {
+		key, text, _ := strings.Cut(request, "#")
+		n := nodes[key]
+		adoption := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
+				Annotations: map[string]string{v1beta1.AnnotationAdopts: machine.Identifier},
+			},
+			Spec: v1beta1.VPSieNodeSpec{
+				NodeGroup: n.Spec.NodeGroup, Offering: n.Spec.Offering, OfferingName: n.Spec.OfferingName, Cluster: n.Spec.Cluster,
+				Reason: string(reason.AdoptLateAnswer), DecisionID: n.Spec.DecisionID, LaunchDeadline: n.Spec.LaunchDeadline,
+			},
+		}
+		if err := c.createAdoption(ctx, adoption, taken, "it answers a request of "+key+" that was given up"); err != nil {
+			return progress, err
+		}
+		if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			for i := range n.Status.Launches {
+				if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == text && a.Reason == string(reason.LaunchUnconfirmed) {
+					a.Outcome, a.Reason, a.Message = v1beta1.LaunchAccepted, "", "answered late by machine "+machine.Identifier+", which has an object of its own"
+					return true
+				}
+			}
+			return false
+		}); ignoreGone(err) != nil {
+			return progress, err
+		}
+		progress = true
 	}
 	return progress, nil
 }
@@ -95,7 +165,7 @@ func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []str
 		}
 		stray := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
 		switch {
-		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(deadline(n)):
+		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(outage.JoinDeadline(n)):
 			a.Reason = string(reason.LaunchNoMachine)
 			a.Message = "VPSie listed no machine that answers the request until the launch deadline"
 			a.Outcome = v1beta1.LaunchRefused

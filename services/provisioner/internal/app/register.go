@@ -81,6 +81,7 @@ func own(n *v1beta1.VPSieNode, node *corev1.Node) {
 	}
 	node.Labels[v1beta1.LabelManaged] = "true"
 	node.Labels[v1beta1.LabelVPSieNode] = n.Name
+	delete(node.Annotations, v1beta1.AnnotationReleased)
 	node.Labels[v1beta1.LabelNodeGroup] = scheduling.GroupLabel(n.Namespace, n.Spec.NodeGroup)
 	// Kubernetes lets a providerID be written once; another's is caught by disowned.
 	if node.Spec.ProviderID == "" {

@@ -3,19 +3,23 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
 // remove asks VPSie to delete the machines whose Nodes are drained, and counts the listings that
 // lack them. A machine is named by identifier and must have the hostname that we know it by.
-func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed) (bool, error) {
+// What a listing lacks that has just become suspect is not absent.
+func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
 	present := make(map[string]launch.Listed, len(listed))
 	for _, machine := range listed {
 		present[machine.Identifier] = machine
@@ -26,11 +30,13 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed) 
 		var err error
 		var changed bool
 		switch {
+		case !exists && suspect:
+			continue
 		case exists:
-			changed, err = c.delete(ctx, n, machine)
+			changed, err = c.delete(ctx, n, machine, v.at)
 		case !c.wasAsked(n.Status.Identifier):
 			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
-			changed, err = c.ask(ctx, n, n.Status.Identifier)
+			changed, err = c.ask(ctx, n, n.Status.Identifier, v.at)
 		default:
 			changed, err = c.sighted(ctx, n)
 		}
@@ -62,8 +68,8 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 }
 
 // delete has a machine deleted that is listed under the name that we know it by.
-func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
-	if !sameHostname(machine.Hostname, n.Status.Hostname) {
+func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed, basis time.Time) (bool, error) {
+	if !sameHostname(machine.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
 		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setCondition(n, v1beta1.ConditionDeleted, false, "IdentityMismatch", fmt.Sprintf(
 				"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
@@ -77,7 +83,7 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 	if recently {
 		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
-	return c.ask(ctx, n, machine.Identifier)
+	return c.ask(ctx, n, machine.Identifier, basis)
 }
 
 func (c *Clusters) wasAsked(identifier string) bool {
@@ -87,15 +93,25 @@ func (c *Clusters) wasAsked(identifier string) bool {
 }
 
 // ask has VPSie delete the machine; asking again does no harm.
-func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier string) (bool, error) {
+// The basis is when reading what says that it must go began.
+func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier string, basis time.Time) (bool, error) {
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
 	defer span.End()
-	err := c.cloud.DeleteWorker(ctx, n.Spec.Cluster.Identifier, identifier)
+	if err := c.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
+		return false, err
+	}
+	if n.Status.DeleteRequestedAt == nil || n.Status.Identifier != identifier {
+		return false, nil // another replica went on with it
+	}
+	err := c.cloud.DeleteWorker(WithCheck(ctx, c.stillTrue(basis)), n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
 	kind := "Requested"
 	if err != nil {
 		e := AsCloudError(err)
+		if e.Failure == Held && e.Code == "" {
+			return false, nil // the next pass reads again what it is based on
+		}
 		message, kind = explain(e), hindrance(e)
 		span.SetStatus(codes.Error, e.Message)
 		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, e)

@@ -3,17 +3,19 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
 const (
@@ -27,22 +29,44 @@ const (
 //
 //	taint → settle → read afresh → evict → read afresh → delete → absent twice → Node → finalizer
 //
-// Each step is on record before it is taken, so that another process can go on with it.
+// Each step is on record before it is taken, so that another process can go on with it. While everything is
+// paused the machine stays at its step.
 func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	wait, err := r.retireUnlessPaused(ctx, n)
+	if state, paused := asPaused(err); paused {
+		return pausedPoll, r.standStill(ctx, n, state)
+	}
+	return wait, err
+}
+
+func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	swept, err := r.isSwept(ctx, n)
+	if err != nil {
+		return 0, err
+	}
 	switch {
 	case n.DeletionTimestamp == nil && n.Status.Phase == v1beta1.PhaseFailed && n.Status.Identifier == "":
 		return 0, r.keepAsFailed(ctx, n)
-	case n.Status.Identifier == "" && isOpen(n):
+	case swept && n.Status.NodeName != "":
+		return 0, r.letGo(ctx, n)
+	case n.Status.Identifier == "" && (isOpen(n) || !swept && mayBeAnswered(n, r.clock.Now())):
 		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setUnknown(n, v1beta1.ConditionDeleted, "AwaitingLaunchOutcome", "a machine may have been bought; it is looked for before the object may go")
 		})
 		return launchOutcomePoll, err
 	case n.Status.Identifier == "":
 		return 0, r.release(ctx, n, "nothing was bought for it")
-	case n.Status.AbsentSightings >= absenceSightings:
-		return r.finish(ctx, n)
-	case n.Status.DeleteRequestedAt != nil:
+	case n.Status.DeleteRequestedAt != nil && n.Status.AbsentSightings < absenceSightings:
 		return 0, nil // the cluster's worker deletes and looks
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		return 0, err
+	}
+	if n.Status.AbsentSightings >= absenceSightings {
+		return r.finish(ctx, n)
+	}
+	if err := r.resume(ctx, n); err != nil {
+		return 0, err
 	}
 	node, why, err := r.nodeOf(ctx, n)
 	if err != nil {
@@ -53,7 +77,7 @@ func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setUnknown(n, v1beta1.ConditionDrained, "NodeNotOurs", why+"; the machine is not deleted while that is so")
 		})
-		return pausedPoll, err
+		return groupPausedPoll, err
 	}
 	if n.Status.DrainStartedAt == nil {
 		if err := r.startDrain(ctx, n, node); err != nil {
@@ -61,7 +85,7 @@ func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 		}
 	}
 	if node == nil {
-		return 0, r.drained(ctx, n, "the machine has no Node")
+		return 0, r.goWithoutNode(ctx, n)
 	}
 	if err := r.cordon(ctx, n, node); err != nil {
 		return 0, err
@@ -72,13 +96,63 @@ func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	return r.drain(ctx, n, node)
 }
 
+// goWithoutNode has a machine deleted that has no Node, so that nothing runs there that Kubernetes knows.
+func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if isRepair(n) && n.DeletionTimestamp == nil {
+		group, err := r.groupOf(ctx, n)
+		if err != nil {
+			return err
+		}
+		code, why, err := r.repairObjection(ctx, n, nil, nil, group)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return r.abort(ctx, n, code, why)
+		}
+	}
+	return r.drained(ctx, n, "the machine has no Node")
+}
+
+// standStill notes since when a drain waits for the end of a pause.
+func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
+	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DeleteRequestedAt != nil {
+			return setCondition(n, v1beta1.ConditionDeleted, n.Status.AbsentSightings >= absenceSightings, reasonPaused, state.Message)
+		}
+		held := n.Status.DrainStartedAt != nil && n.Status.DrainHeldAt == nil
+		if held {
+			n.Status.DrainHeldAt = timestamp(r.clock.Now())
+		}
+		return setUnknown(n, v1beta1.ConditionDrained, reasonPaused, state.Message) || held
+	})
+	return err
+}
+
+// resume goes on with a drain that a pause held: the time that was waited does not count for its timeout.
+func (r *Nodes) resume(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if n.Status.DrainHeldAt == nil {
+		return nil
+	}
+	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DrainHeldAt == nil {
+			return false
+		}
+		if n.Status.DrainStartedAt != nil {
+			waited := max(r.clock.Now().Sub(n.Status.DrainHeldAt.Time), 0)
+			n.Status.DrainStartedAt = new(metav1.NewTime(n.Status.DrainStartedAt.Add(waited.Truncate(time.Second))))
+		}
+		n.Status.DrainHeldAt = nil
+		setUnknown(n, v1beta1.ConditionDrained, "Draining", "the pause is over; what the Node runs is read afresh")
+		return true
+	})
+	return err
+}
+
 // nodeOf reads the machine's Node live; nil means that there is none. A Node that has the machine's
 // name and is not the machine's is not returned, but why it is not.
 func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, string, error) {
-	name := n.Status.NodeName
-	if name == "" {
-		name = strings.ToLower(n.Status.Hostname)
-	}
+	name := nodeNameOf(n)
 	if name == "" {
 		return nil, "", nil
 	}
@@ -211,10 +285,59 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
-	if n.DeletionTimestamp == nil && n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline) {
+	if n.DeletionTimestamp == nil && neverJoined(n) {
 		return 0, r.keepAsFailed(ctx, n)
 	}
+	if len(late(n, launch.Size{}, r.clock.Now())) > 0 {
+		return 0, r.keepForAnswers(ctx, n)
+	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
+}
+
+// keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
+// its requests may be answered late: without it nobody would know of that machine.
+func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error {
+	from := n.Status.Phase
+	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
+	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		a := lastAttempt(n)
+		if a == nil || n.Status.Identifier == "" {
+			return false
+		}
+		if a.Reason == "" {
+			a.Outcome, a.Message = v1beta1.LaunchRefused, "its machine came and is gone"
+		}
+		forgetMachine(n)
+		setPhase(n, v1beta1.PhaseFailed)
+		setCondition(n, v1beta1.ConditionReady, false, "AwaitingLateAnswer", message)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if written {
+		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
+	}
+	return r.dropRetirement(ctx, n)
+}
+
+// forgetMachine takes everything about a machine that is gone out of the status.
+func forgetMachine(n *v1beta1.VPSieNode) {
+	n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = "", "", ""
+	n.Status.DrainStartedAt, n.Status.DrainHeldAt, n.Status.DeleteRequestedAt = nil, nil, nil
+	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
+}
+
+// dropRetirement takes the retirement off an object that stays as a failed one.
+func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error {
+	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil && n.Status.Phase == v1beta1.PhaseFailed
+		if had {
+			n.Spec.Retirement = nil
+		}
+		return had
+	})
+	return err
 }
 
 // keepAsFailed leaves the object of a machine that never joined behind as a failed launch: without it
@@ -227,23 +350,15 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 			return false
 		}
 		a.Outcome, a.Reason, a.Message = v1beta1.LaunchRefused, string(reason.LaunchDeadline), truncate(message)
-		n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = "", "", ""
-		n.Status.DrainStartedAt, n.Status.DeleteRequestedAt, n.Status.AbsentSightings, n.Status.LastAbsentAt = nil, nil, 0, nil
+		forgetMachine(n)
 		setPhase(n, v1beta1.PhaseFailed)
 		setCondition(n, v1beta1.ConditionReady, false, reason.LaunchDeadline.Condition(), truncate(message))
 		return true
 	}); err != nil {
 		return err
 	}
-	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		had := n.Spec.Retirement != nil && n.Status.Phase == v1beta1.PhaseFailed
-		if had {
-			n.Spec.Retirement = nil
-		}
-		return had
-	})
 	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, keyOf(n))
-	return err
+	return r.dropRetirement(ctx, n)
 }
 
 // release deletes the object, if nobody did, and takes the finalizer off.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/retry"
@@ -60,6 +61,19 @@ func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change Muta
 		return false, fmt.Errorf("write VPSieNode %s: %w", key, err)
 	}
 	return written, nil
+}
+
+// acceptsObjects reports whether a namespace exists and is not being deleted.
+func (s *Store) acceptsObjects(ctx context.Context, namespace string) (bool, error) {
+	object := &corev1.Namespace{}
+	err := s.Live.Get(ctx, client.ObjectKey{Name: namespace}, object)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read Namespace %q: %w", namespace, err)
+	}
+	return object.DeletionTimestamp == nil, nil
 }
 
 // allNodes reads every VPSieNode live, because a stale list would count a machine as nobody's.

@@ -35,6 +35,7 @@ const (
 	DecisionKind_DECISION_KIND_SCALE_DOWN    DecisionKind = 3
 	DecisionKind_DECISION_KIND_NO_SCALE_DOWN DecisionKind = 4
 	DecisionKind_DECISION_KIND_HOLD          DecisionKind = 5
+	DecisionKind_DECISION_KIND_REPAIR        DecisionKind = 6
 )
 
 // Enum value maps for DecisionKind.
@@ -46,6 +47,7 @@ var (
 		3: "DECISION_KIND_SCALE_DOWN",
 		4: "DECISION_KIND_NO_SCALE_DOWN",
 		5: "DECISION_KIND_HOLD",
+		6: "DECISION_KIND_REPAIR",
 	}
 	DecisionKind_value = map[string]int32{
 		"DECISION_KIND_UNSPECIFIED":   0,
@@ -54,6 +56,7 @@ var (
 		"DECISION_KIND_SCALE_DOWN":    3,
 		"DECISION_KIND_NO_SCALE_DOWN": 4,
 		"DECISION_KIND_HOLD":          5,
+		"DECISION_KIND_REPAIR":        6,
 	}
 )
 
@@ -767,14 +770,15 @@ const file_vpsie_bus_v1_decision_proto_rawDesc = "" +
 	"node_group\x18\r \x01(\tR\tnodeGroup\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xbf\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xd9\x01\n" +
 	"\fDecisionKind\x12\x1d\n" +
 	"\x19DECISION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16DECISION_KIND_SCALE_UP\x10\x01\x12\x1d\n" +
 	"\x19DECISION_KIND_NO_SCALE_UP\x10\x02\x12\x1c\n" +
 	"\x18DECISION_KIND_SCALE_DOWN\x10\x03\x12\x1f\n" +
 	"\x1bDECISION_KIND_NO_SCALE_DOWN\x10\x04\x12\x16\n" +
-	"\x12DECISION_KIND_HOLD\x10\x05B>Z<github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1;busv1b\x06proto3"
+	"\x12DECISION_KIND_HOLD\x10\x05\x12\x18\n" +
+	"\x14DECISION_KIND_REPAIR\x10\x06B>Z<github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1;busv1b\x06proto3"
 
 var (
 	file_vpsie_bus_v1_decision_proto_rawDescOnce sync.Once

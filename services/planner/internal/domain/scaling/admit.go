@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -41,6 +42,8 @@ func (p *planner) admit(g *Group) Refusal {
 	case !c.Known || !c.ClusterKnown || p.blind[g.name()]:
 		return Refusal{reason.NoScaleUpCatalogueUnknown,
 			"what VPSie sells for the group is not known yet, so nothing is bought on a guess; it is asked again at once; look at the provisioner's log if this lasts"}
+	case p.snapshot.Paused != "":
+		return Refusal{reason.HoldPaused, p.snapshot.Paused}
 	}
 	wanted := p.wanted(g)
 	if len(wanted) == 0 {
@@ -64,7 +67,7 @@ func (p *planner) admit(g *Group) Refusal {
 		return Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
 	case len(p.offerings[g.name()]) == 0:
 		return Refusal{backoff.BackoffReason, fmt.Sprintf(
-			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself after a while; %s", backoff.BackoffMessage, remedy(backoff.BackoffReason))}
+			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s", backoff.BackoffMessage, minute(backoff.BackoffUntil), remedy(backoff.BackoffReason))}
 	}
 	return Refusal{}
 }
@@ -90,10 +93,16 @@ func invalid(g *Group) string {
 		}
 	}
 	down := g.Spec.ScaleDown
-	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
-		return "scaleDown.unneededFor must not be negative and scaleDown.drainTimeout must be positive"
+	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.UnreadyFor != nil && down.UnreadyFor.Duration < 0 ||
+		down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
+		return "scaleDown.unneededFor and scaleDown.unreadyFor must not be negative and scaleDown.drainTimeout must be positive"
 	}
 	return ""
+}
+
+// minute is a time for people, rounded up to the minute.
+func minute(t time.Time) string {
+	return t.Add(time.Minute - 1).UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z07:00")
 }
 
 func remedy(code reason.Code) string {

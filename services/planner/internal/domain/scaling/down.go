@@ -71,7 +71,7 @@ func (p *planner) removals(m Memory) []removal {
 	for _, machine := range p.snapshot.Machines {
 		node := p.snapshot.Nodes[machine.Status.NodeName]
 		group := p.find(groupOf(machine))
-		if machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || node == nil {
+		if machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || node == nil || !p.works(machine) {
 			continue
 		}
 		if group == nil {

@@ -19,6 +19,9 @@ func (p *planner) limitsOf() map[string]scheduling.Limit {
 		if step := g.Spec.ScaleUp.MaxNodesPerStep; step != nil {
 			room = min(room, int(*step))
 		}
+		if p.failsToJoin(g) != "" {
+			room = min(room, 1-p.launchingOf(g))
+		}
 		limit := scheduling.Unlimited
 		limit.Nodes = max(room, 0)
 		u := p.usage(g)

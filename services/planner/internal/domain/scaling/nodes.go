@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -108,12 +110,16 @@ func (p *planner) makeState() {
 }
 
 func (p *planner) addLaunching() {
+	if sabotage.InFlightCounting() {
+		return
+	}
 	machines := slices.Clone(p.snapshot.Machines)
 	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
 		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
 	})
 	for _, m := range machines {
-		if isLeaving(m) || isFailed(m) || !p.isFresh(m) {
+		// What should have joined by now may never come, so pods must not be left to wait for it.
+		if isLeaving(m) || isFailed(m) || !p.isFresh(m) || outage.IsHeld(m) {
 			continue
 		}
 		if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -71,7 +72,9 @@ type Retirement struct {
 	// Group is namespace/name; Machine is the VPSieNode's name in the group's namespace.
 	Group, Machine string
 	// Recommended says that the group's mode keeps the machine from being retired.
-	Recommended  bool
+	Recommended bool
+	// Repair says that the machine goes because it does not work, not because nothing needs it.
+	Repair       bool
 	Node         string
 	Reason       reason.Code
 	Message      string
@@ -132,9 +135,19 @@ type Memory struct {
 	// Unneeded is since when a node could have gone, by name. Time that was not watched does not
 	// count, so it is forgotten after each gap in the feed.
 	Unneeded map[string]time.Time
+	// Unready is since when a machine in use has had no Ready Node, by namespace/name of the VPSieNode.
+	// It is forgotten like Unneeded, and so is Outage.
+	Unready map[string]time.Time
+	// Outage is whether machines fail together.
+	Outage outage.Watch
+	// Repaired is when the last repair in a group began, by namespace/name.
+	Repaired map[string]time.Time
 	// Learned is what nodes of each size turned out to have, by size id.
 	Learned map[string]Learned
 }
+
+// Blind is the memory after a gap in what was watched: nothing that takes time has made any progress.
+func (m Memory) Blind() Memory { return Memory{Learned: m.Learned, Repaired: m.Repaired} }
 
 // Policy is what the operator decides for all groups together. The zero value is not useful; see DefaultPolicy.
 type Policy struct {
@@ -161,7 +174,13 @@ func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
 	}}
 	p.look(m)
 	p.scaleUp()
-	p.scaleDown(m)
+	if s.Paused == "" {
+		p.repair(m)
+		p.scaleDown(m)
+	} else {
+		p.plan.Memory.Repaired = m.Repaired
+		p.plan.Memory = p.plan.Memory.Blind()
+	}
 	p.report()
 	return p.plan
 }
@@ -195,6 +214,9 @@ type planner struct {
 	made    map[optionKey]*scheduling.Option
 	// gone counts the nodes that were found able to go.
 	gone int
+	// fleet are the machines that should have a Ready Node, and failing counts those without, by group.
+	fleet   []outage.Machine
+	failing map[string]int
 	// blind says of a group that machines are on their way whose size is unknown.
 	blind map[string]bool
 }
@@ -214,6 +236,7 @@ func (p *planner) look(m Memory) {
 		p.counts[g.name()] = p.snapshot.count(g.name())
 	}
 	p.made = map[optionKey]*scheduling.Option{}
+	p.survey(m)
 	p.makeState()
 	for _, g := range p.groups {
 		if refusal := p.admit(g); refusal.Code != "" {

@@ -28,7 +28,7 @@ func (p *planner) report() {
 			}
 		}
 		r.Conditions = []Condition{
-			p.ready(g), apiHealthy(g), p.capacity(g), p.active(g, r),
+			p.ready(g), apiHealthy(g), p.capacity(g), p.active(g, r), p.nodesHealthy(g),
 			{v1beta1.ConditionAtMinimum, truth(r.DesiredNodes <= int(g.Spec.MinNodes)), "NodeCount", fmt.Sprintf("minNodes is %d", g.Spec.MinNodes)},
 			{v1beta1.ConditionAtMaximum, truth(c.machines >= int(g.Spec.MaxNodes)), "NodeCount", fmt.Sprintf("maxNodes is %d", g.Spec.MaxNodes)},
 		}
@@ -144,6 +144,8 @@ func (p *planner) active(g *Group, r Report) Condition {
 		}
 	}
 	switch {
+	case p.snapshot.Paused != "":
+		return Condition{v1beta1.ConditionScalingActive, False, reason.HoldPaused.Condition(), p.snapshot.Paused}
 	case r.LaunchingNodes+bought > 0:
 		return Condition{v1beta1.ConditionScalingActive, True, "ScalingUp", "machines are being launched"}
 	case r.LeavingNodes+retired > 0:

@@ -12,6 +12,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -32,6 +33,8 @@ type Snapshot struct {
 	Groups []Group
 	// Machines are the VPSieNodes, those included that were made a moment ago.
 	Machines []*v1beta1.VPSieNode
+	// Paused says who stopped everything and why, empty while nobody did.
+	Paused string
 }
 
 // Node is a Kubernetes Node and what runs on it.
@@ -138,7 +141,7 @@ func (c counts) staying() int { return c.machines - c.leaving }
 func (s *Snapshot) count(group string) counts {
 	var c counts
 	for _, m := range s.Machines {
-		if groupOf(m) != group || isFailed(m) {
+		if groupOf(m) != group || isFailed(m) || sabotage.InFlightCounting() && m.Status.Phase != v1beta1.PhaseReady && !isLeaving(m) {
 			continue
 		}
 		c.machines++

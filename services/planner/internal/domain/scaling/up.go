@@ -279,6 +279,8 @@ func (p *planner) refuseFitting(g *Group) Refusal {
 		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
 	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
 		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its %d nodes (maxNodes), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+	case p.failsToJoin(g) != "":
+		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
 	case p.isAtStep(g):
 		return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
 	}
@@ -328,7 +330,7 @@ func (p *planner) describe(l *Launch) {
 				if refusal, shut := p.closed[g.name()]; shut {
 					c.Rejection, c.Message = refusal.Code, refusal.Message
 				} else if o.BackoffUntil.After(p.now) {
-					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage
+					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage+"; it is tried again at "+minute(o.BackoffUntil)
 				}
 			}
 			l.Candidates = append(l.Candidates, c)

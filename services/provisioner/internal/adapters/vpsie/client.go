@@ -155,6 +155,10 @@ func (c *Client) do(ctx context.Context, r request) (*reply, error) {
 	if !r.changes || r.repeatable {
 		executor = c.reads
 	}
+	// The breaker must not take a call that we keep back for one that VPSie answered.
+	if err := checked(ctx, r); err != nil {
+		return nil, err
+	}
 	result, err := executor.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*reply]) (*reply, error) {
 		return c.attempt(e.Context(), r)
 	})
@@ -169,6 +173,14 @@ func (c *Client) do(ctx context.Context, r request) (*reply, error) {
 		return nil, err
 	}
 	return result, nil
+}
+
+// checked asks whoever wants something changed whether that still holds.
+func checked(ctx context.Context, r request) error {
+	if !r.changes {
+		return nil
+	}
+	return app.Check(ctx)
 }
 
 // attempt makes one call once, and once more with fresh credentials if the old ones were refused.
@@ -206,6 +218,9 @@ func (c *Client) send(ctx context.Context, r request, authorize func(http.Header
 	}
 	if err := c.limiter.Wait(ctx); err != nil {
 		return nil, notMade(err)
+	}
+	if err := checked(ctx, r); err != nil {
+		return nil, err
 	}
 	var body io.Reader
 	if r.body != nil {

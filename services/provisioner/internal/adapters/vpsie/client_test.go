@@ -296,6 +296,48 @@ func TestRefusalsDoNotOpenTheBreaker(t *testing.T) {
 	}
 }
 
+// TestCallThatIsHeldBackIsNotSent withdraws changes right before they are sent.
+func TestCallThatIsHeldBackIsNotSent(t *testing.T) {
+	c := newCloud(t, nil)
+	held := &app.CloudError{Failure: app.Held, Message: "everything is paused", Endpoint: "call"}
+	ctx := app.WithCheck(t.Context(), func(context.Context) error { return held })
+	for range 10 { // more than the breaker bears
+		for name, err := range map[string]error{
+			"AddWorker": c.client.AddWorker(ctx, "cluster", 1), "DeleteWorker": c.client.DeleteWorker(ctx, "cluster", "m1"),
+			"CreateGroup": c.client.CreateGroup(ctx, "cluster", "g", 1),
+		} {
+			if app.AsCloudError(err).Failure != app.Held {
+				t.Errorf("%s: %v, want it held back", name, err)
+			}
+		}
+	}
+	calls, err := c.admin.Calls(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls.Total != 0 || c.client.Health().BreakerOpen {
+		t.Errorf("%d calls were sent, health %+v; want none, and no outage seen in that", calls.Total, c.client.Health())
+	}
+	if _, err := c.client.Offerings(ctx, vpsiesim.DefaultDatacenter); err != nil {
+		t.Errorf("Offerings: %v; a call that changes nothing is not held back", err)
+	}
+}
+
+// TestCallIsCheckedAfterTheRateLimit changes its mind while a call waits for the rate limit.
+func TestCallIsCheckedAfterTheRateLimit(t *testing.T) {
+	c := newCloud(t, func(_ *vpsiesim.Config, v *vpsie.Config) { v.RequestsPerMinute, v.Burst = 120, 1 })
+	asked := 0
+	ctx := app.WithCheck(t.Context(), func(context.Context) error {
+		if asked++; asked > 1 {
+			return &app.CloudError{Failure: app.Held, Message: "paused meanwhile", Endpoint: "call"}
+		}
+		return nil
+	})
+	if err := c.client.AddWorker(ctx, "cluster", 1); app.AsCloudError(err).Failure != app.Held {
+		t.Errorf("AddWorker: %v, want it held back right before it is sent", err)
+	}
+}
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	c := newCloud(t, nil)
 	c.fault(t, vpsiesim.Fault{Kind: vpsiesim.FaultStatus429, RetryAfterSeconds: 60, Count: 1})

@@ -47,7 +47,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 
 var outcomes = map[app.Failure]string{
 	app.OutcomeUnknown: "unknown", app.NotMade: "not_made", app.Unauthorized: "unauthorized",
-	app.NotFound: "not_found", app.Refused: "refused",
+	app.NotFound: "not_found", app.Refused: "refused", app.Held: "held",
 }
 
 // begin starts to time a request; the returned function ends it.
@@ -91,6 +91,7 @@ func (h *health) called(err error) {
 	}
 	e := app.AsCloudError(err)
 	switch e.Failure {
+	case app.Held:
 	case app.Refused, app.NotFound:
 		h.state = app.Health{Known: true, BreakerOpen: h.state.BreakerOpen}
 	case app.Unauthorized:

@@ -13,6 +13,8 @@ type Listed struct {
 	Identifier string
 	Hostname   string
 	Size       Size
+	// Owner is the VPSieNode whose machine it is proven to be, empty where nothing proves it.
+	Owner string
 }
 
 // Size is what VPSie says of a machine; zero fields are unknown.
@@ -24,7 +26,9 @@ type Size struct {
 // Waiting is a request to VPSie whose machine is not known yet.
 type Waiting struct {
 	// Intent is the name of the VPSieNode, as namespace/name.
-	Intent      string
+	Intent string
+	// Owner is the name of the VPSieNode by which a Node would prove that a machine is its.
+	Owner       string
 	Offering    int64
 	Size        Size
 	RequestedAt time.Time
@@ -51,6 +55,9 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 		for _, machine := range listed {
 			if machine.Identifier == "" || claimed[machine.Identifier] || taken[machine.Identifier] || slices.Contains(w.Foreign, machine.Identifier) {
 				continue
+			}
+			if machine.Owner != "" && machine.Owner != w.Owner {
+				continue // a Node proves that it is another's
 			}
 			unknown := w.Size == Size{} || machine.Size == Size{}
 			if unknown && several || !unknown && w.Size != machine.Size {

@@ -1,0 +1,241 @@
+package scaling
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+)
+
+const (
+	// unreadyForDefault is Cluster Autoscaler's; a NodeGroup that the API server defaulted has it.
+	unreadyForDefault = 20 * time.Minute
+	// repairedFor is how long after a repair began machines of the group count as bought in its place.
+	repairedFor = 2 * time.Hour
+)
+
+// broken is a machine that was in use and has no Ready Node.
+type broken struct {
+	group   *Group
+	machine *v1beta1.VPSieNode
+	// node is nil when there is no Node at all.
+	node  *Node
+	since time.Time
+}
+
+// wait is how long the machine must be broken before it is replaced.
+func (b broken) wait() time.Duration {
+	if d := b.group.Spec.ScaleDown.UnreadyFor; d != nil {
+		return d.Duration
+	}
+	return unreadyForDefault
+}
+
+// survey finds out which machines have no Ready Node and whether they fail together.
+func (p *planner) survey(m Memory) {
+	p.failing = map[string]int{}
+	for _, machine := range p.snapshot.Machines {
+		if !outage.Counts(machine, outage.IsHeld(machine)) {
+			continue
+		}
+		failing := !p.works(machine)
+		p.fleet = append(p.fleet, outage.Machine{Group: groupOf(machine), Failing: failing})
+		if failing {
+			p.failing[groupOf(machine)]++
+		}
+	}
+	p.plan.Memory.Outage = m.Outage.Look(p.fleet, p.now)
+}
+
+// works reports whether the machine has a Ready Node, or had its first so shortly ago that the feed may not show it.
+func (p *planner) works(m *v1beta1.VPSieNode) bool {
+	if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {
+		return true
+	}
+	if m.Status.ReadyAt == nil {
+		return false
+	}
+	age := p.now.Sub(m.Status.ReadyAt.Time)
+	return age >= 0 && age < freshFor
+}
+
+// repair replaces machines whose Nodes have not worked for long enough, one at a time in each group, and none
+// while many fail together. The replacement is bought like any machine: for the pods that wait or for the minimum.
+func (p *planner) repair(m Memory) {
+	p.plan.Memory.Unready, p.plan.Memory.Repaired = map[string]time.Time{}, map[string]time.Time{}
+	busy := p.repairing(m)
+	for _, b := range p.broken(m) {
+		p.plan.Memory.Unready[machineKey(b.machine)] = b.since
+		name := b.group.name()
+		if refusal := p.keepBroken(b, busy[name]); refusal.Code != "" {
+			p.plan.Kept[b.machine.Status.NodeName] = refusal
+			continue
+		}
+		busy[name] = true
+		if b.group.Spec.Mode != v1beta1.ModeRecommend {
+			p.plan.Memory.Repaired[name] = p.now
+		}
+		p.replace(b)
+	}
+}
+
+// repairing says of each group whether a machine of it is being replaced: it leaves, or what was bought in its
+// place has not joined.
+func (p *planner) repairing(m Memory) map[string]bool {
+	busy := map[string]bool{}
+	for _, machine := range p.snapshot.Machines {
+		if r := machine.Spec.Retirement; r == nil || !reason.Code(r.Reason).IsRepair() {
+			continue
+		}
+		busy[groupOf(machine)] = true
+		p.plan.Memory.Repaired[groupOf(machine)] = p.now
+	}
+	for group, at := range m.Repaired {
+		if p.now.Sub(at) < repairedFor {
+			p.plan.Memory.Repaired[group] = at
+		}
+	}
+	for _, machine := range p.snapshot.Machines {
+		at, repaired := p.plan.Memory.Repaired[groupOf(machine)]
+		if repaired && p.isLaunching(machine) && !machine.CreationTimestamp.Time.Before(at.Truncate(time.Second)) {
+			busy[groupOf(machine)] = true
+		}
+	}
+	return busy
+}
+
+// isLaunching reports whether the machine is on its way and may still come in time.
+func (p *planner) isLaunching(m *v1beta1.VPSieNode) bool {
+	return m.Status.Phase != v1beta1.PhaseReady && !isLeaving(m) && !isFailed(m) && !outage.IsHeld(m)
+}
+
+// broken are the machines in use without a Ready Node, those first that have been so for longest.
+func (p *planner) broken(m Memory) []broken {
+	var out []broken
+	for _, machine := range p.snapshot.Machines {
+		group := p.find(groupOf(machine))
+		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || p.works(machine) {
+			continue
+		}
+		since, known := m.Unready[machineKey(machine)]
+		if !known || since.After(p.now) {
+			since = p.now
+		}
+		out = append(out, broken{group: group, machine: machine, node: p.snapshot.Nodes[nodeName(machine)], since: since})
+	}
+	slices.SortFunc(out, func(a, b broken) int {
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(machineKey(a.machine), machineKey(b.machine)))
+	})
+	return out
+}
+
+func machineKey(m *v1beta1.VPSieNode) string { return m.Namespace + "/" + m.Name }
+
+// keepBroken says why a broken machine is not replaced now. Which of its pods Kubernetes has given up is not
+// in the feed; the provisioner looks before it drains.
+func (p *planner) keepBroken(b broken, busy bool) Refusal {
+	what := "the node is not Ready"
+	if b.node == nil {
+		what = "the machine's Node does not exist"
+	}
+	switch {
+	case p.closedForGood(b.group):
+		return p.closed[b.group.name()]
+	case b.group.Spec.Mode == v1beta1.ModePaused:
+		return Refusal{reason.NoScaleDownGroupPaused, "the group is paused"}
+	case b.group.Spec.ScaleDown.Enabled != nil && !*b.group.Spec.ScaleDown.Enabled:
+		return Refusal{reason.NoScaleDownDisabled, what + ", and scale-down is switched off for the group (scaleDown.enabled), so it is not replaced"}
+	case b.node != nil && b.node.Protection != "":
+		return Refusal{b.node.Protection, what + ", and an annotation or label of the node forbids its removal"}
+	}
+	if failed, at := drainFailed(b.machine); failed && p.now.Sub(at) < b.wait() {
+		p.due(at.Add(b.wait()))
+		return Refusal{reason.NoScaleDownDrainFailed, fmt.Sprintf("%s, and its last drain was given up (%s); it is tried again %s after that", what, drainMessage(b.machine), b.wait())}
+	}
+	if p.now.Sub(b.since) < b.wait() {
+		p.due(b.since.Add(b.wait()))
+		return Refusal{reason.NoScaleDownNodeNotReady, fmt.Sprintf("%s, so what runs on it is not known for certain; the machine is replaced once that has been so for %s", what, b.wait())}
+	}
+	if why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.name(), p.now); why != "" {
+		p.due(closes)
+		return Refusal{reason.NoRepairFailingTogether, what + ", and " + why + "; nothing is replaced until that is over; look at what the machines have in common"}
+	}
+	if busy {
+		return Refusal{reason.NoRepairOneAtATime, what + "; another machine of the group is being replaced, and this one follows when its replacement has joined"}
+	}
+	return Refusal{}
+}
+
+// drainMessage is what the machine says about its last drain.
+func drainMessage(m *v1beta1.VPSieNode) string {
+	for _, c := range m.Status.Conditions {
+		if c.Type == v1beta1.ConditionDrained && c.Status == metav1.ConditionFalse {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+func (p *planner) replace(b broken) {
+	out := Retirement{
+		Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
+		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(b.machine.Status.MonthlyPrice),
+	}
+	verb, what := "replace", "has not been Ready"
+	if out.Recommended {
+		verb = "would replace"
+	}
+	if b.node == nil {
+		out.Reason, what = reason.RepairNodeMissing, "has not existed"
+	} else {
+		for id, n := range b.node.Pods {
+			if item := p.snapshot.Items[id]; item != nil && !item.Shape.IsDaemon() {
+				out.Pods += n
+			}
+		}
+	}
+	out.Message = fmt.Sprintf("%s %s: its Node %s for %s", verb, out.Node, what, p.now.Sub(b.since).Round(time.Second))
+	p.plan.Retirements = append(p.plan.Retirements, out)
+}
+
+// failsToJoin says why purchases for a group are bounded to one machine at a time: those that it bought last
+// fail together. One is what it takes to find out that they work again.
+func (p *planner) failsToJoin(g *Group) string {
+	for _, machine := range p.snapshot.Machines {
+		if groupOf(machine) == g.name() && !isLeaving(machine) && outage.IsHeld(machine) {
+			return outage.Stops(p.fleet, g.name())
+		}
+	}
+	return ""
+}
+
+// launchingOf counts the machines of a group that may still come in time.
+func (p *planner) launchingOf(g *Group) int {
+	count := 0
+	for _, machine := range p.snapshot.Machines {
+		if groupOf(machine) == g.name() && p.isLaunching(machine) {
+			count++
+		}
+	}
+	return count
+}
+
+// nodesHealthy says whether the group's machines that were in use have Ready Nodes.
+func (p *planner) nodesHealthy(g *Group) Condition {
+	if p.failing[g.name()] == 0 {
+		return Condition{v1beta1.ConditionNodesHealthy, True, "AllReady", "every machine in use has a Ready Node"}
+	}
+	if why := outage.Stops(p.fleet, g.name()); why != "" {
+		return Condition{v1beta1.ConditionNodesHealthy, False, reason.NoRepairFailingTogether.Condition(),
+			why + "; nothing is replaced until that is over; look at what the machines have in common"}
+	}
+	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf(
+		"%d machines have no Ready Node; each is replaced once that has been so for %s", p.failing[g.name()], broken{group: g}.wait())}
+}

@@ -1,0 +1,277 @@
+package scaling_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// broken makes n of the group's machines, of which the first fail.
+func (w *world) broken(g *v1beta1.NodeGroup, n, failing int) {
+	for i := range n {
+		name := fmt.Sprintf("%s%d", g.Name, i)
+		w.machine(g, name, v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+		w.Nodes[name].Ready = i >= failing
+	}
+}
+
+// watched is a memory in which the breaker has been closed, and these machines broken, for an hour.
+func watched(groups []string, machines ...string) scaling.Memory {
+	m := scaling.Memory{Outage: outage.Watch{outage.Cluster: noon.Add(-time.Hour)}, Unready: map[string]time.Time{}}
+	for _, g := range groups {
+		m.Outage["default/"+g] = noon.Add(-time.Hour)
+	}
+	for _, name := range machines {
+		m.Unready["default/"+name] = noon.Add(-time.Hour)
+	}
+	return m
+}
+
+func TestRepair(t *testing.T) {
+	long := watched([]string{"g", "h"}, "g0", "g1", "h0")
+	fixed := func(change func(w *world, g *v1beta1.NodeGroup)) func(*world, *v1beta1.NodeGroup, *v1beta1.NodeGroup) {
+		return func(w *world, g, _ *v1beta1.NodeGroup) {
+			w.broken(g, 10, 1)
+			if change != nil {
+				change(w, g)
+			}
+		}
+	}
+	tests := map[string]struct {
+		why    string
+		build  func(w *world, g, h *v1beta1.NodeGroup)
+		memory scaling.Memory
+		want   []string
+		kept   map[string]reason.Code
+	}{
+		"NotReadyForLongEnough": {build: fixed(nil), memory: long, want: []string{"g0"}},
+		"NotYet": {
+			why: "time that was not watched does not count", build: fixed(nil), memory: watched([]string{"g", "h"}),
+			kept: map[string]reason.Code{"g0": reason.NoScaleDownNodeNotReady},
+		},
+		"AsLongAsTheGroupSays": {
+			build: fixed(func(_ *world, g *v1beta1.NodeGroup) {
+				g.Spec.ScaleDown.UnreadyFor = &metav1.Duration{Duration: 2 * time.Hour}
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownNodeNotReady},
+		},
+		"NodeIsMissing": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { delete(w.Nodes, "g0") }), memory: long, want: []string{"g0"},
+		},
+		"FirstReadyAMomentAgo": {
+			why: "the feed may not show the Node yet",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				delete(w.Nodes, "g0")
+				w.Machines[0].Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
+			}), memory: long,
+		},
+		"OneAtATimeInAGroup": {
+			build:  func(w *world, g, h *v1beta1.NodeGroup) { w.broken(g, 10, 2); w.broken(h, 5, 1) },
+			memory: long, want: []string{"g0", "h0"}, kept: map[string]reason.Code{"g1": reason.NoRepairOneAtATime},
+		},
+		"AnotherIsBeingReplaced": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				w.Machines[9].Spec.Retirement = &v1beta1.Retirement{Reason: string(reason.RepairNodeNotReady)}
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoRepairOneAtATime},
+		},
+		"ReplacementHasNotJoined": {
+			build: fixed(func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "next", v1beta1.PhaseLaunching, nil).CreationTimestamp = metav1.NewTime(noon)
+			}), memory: func() scaling.Memory {
+				m := watched([]string{"g"}, "g0")
+				m.Repaired = map[string]time.Time{"default/g": noon.Add(-time.Minute)}
+				return m
+			}(), kept: map[string]reason.Code{"g0": reason.NoRepairOneAtATime},
+		},
+		"ManyFailTogether": {
+			why:   "replacing them would make an outage worse",
+			build: func(w *world, g, _ *v1beta1.NodeGroup) { w.broken(g, 10, 3) }, memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether, "g1": reason.NoRepairFailingTogether, "g2": reason.NoScaleDownNodeNotReady},
+		},
+		"ManyFailedAMomentAgo": {
+			build: fixed(nil), memory: func() scaling.Memory {
+				m := watched([]string{"g"}, "g0")
+				delete(m.Outage, "default/g")
+				return m
+			}(), kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether},
+		},
+		"NodeIsProtected": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Nodes["g0"].Protection = reason.NoScaleDownNodeProtected }), memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoScaleDownNodeProtected},
+		},
+		"ScaleDownIsOff": {
+			build: fixed(func(_ *world, g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) }), memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoScaleDownDisabled},
+		},
+		"GroupIsPaused": {
+			build: fixed(func(_ *world, g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }), memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoScaleDownGroupPaused},
+		},
+		"APIIsAway": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Groups[0].Catalogue.Health = scaling.Unavailable }), memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoScaleUpAPIUnavailable},
+		},
+		"LastRepairWasGivenUp": {
+			why: "a pod that must not be moved would have its node cordoned every few minutes",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				w.Machines[0].Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionDrained, Status: metav1.ConditionFalse,
+					Reason: "PodProtected", Message: "pod default/p must not be moved", LastTransitionTime: metav1.NewTime(noon.Add(-10 * time.Minute))}}
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownDrainFailed},
+		},
+		"EverythingIsPaused": {build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Paused = "paused" }), memory: long},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			g, h := group("g"), group("h")
+			w := newWorld(g, h)
+			tc.build(w, g, h)
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
+			kept := map[string]reason.Code{}
+			for node, refusal := range plan.Kept {
+				if n := w.Nodes[node]; n == nil || !n.Ready {
+					kept[node] = refusal.Code
+				}
+			}
+			if diff := cmp.Diff(tc.want, retired(plan)); diff != "" {
+				t.Errorf("replaced (-want +got):\n%s%s", diff, tc.why)
+			}
+			if diff := cmp.Diff(tc.kept, kept, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("kept (-want +got):\n%s%s", diff, tc.why)
+			}
+			for _, r := range plan.Retirements {
+				if !r.Repair || !r.Reason.IsRepair() {
+					t.Errorf("retirement %+v, want a repair", r)
+				}
+			}
+		})
+	}
+}
+
+func TestRepairMayGoBelowTheMinimumAndIsMadeUpFor(t *testing.T) {
+	g := group("g", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 })
+	w := newWorld(g)
+	w.broken(g, 1, 1)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, watched([]string{"g"}, "g0"), noon)
+	if got := retired(plan); len(got) != 1 {
+		t.Fatalf("replaced %v, want g0", got)
+	}
+	w.Machines[0].Spec.Retirement = &v1beta1.Retirement{Reason: string(plan.Retirements[0].Reason)}
+	next := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, plan.Memory, noon.Add(time.Second))
+	if got := bought(next); got["default/g/small"] != 1 {
+		t.Errorf("bought %v, want one in place of the broken machine", got)
+	}
+}
+
+func TestFailingTogetherIsOnTheGroup(t *testing.T) {
+	g := group("g")
+	w := newWorld(g)
+	w.broken(g, 10, 4)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	if c := condition(plan, "default/g", v1beta1.ConditionNodesHealthy); c.Status != scaling.False || c.Reason != reason.NoRepairFailingTogether.Condition() {
+		t.Errorf("condition %+v", c)
+	}
+}
+
+// overdue adds machines of which the provisioner says that they should have joined by now.
+func (w *world) overdue(g *v1beta1.NodeGroup, n int) {
+	for i := range n {
+		m := w.machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
+		m.Status.Identifier, m.Status.Hostname = "id-"+m.Name, m.Name
+		m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason.NoRepairFailingTogether.Condition()}}
+	}
+}
+
+func TestPodsDoNotWaitForMachinesThatNeverJoin(t *testing.T) {
+	g := group("g")
+	w := newWorld(g)
+	w.overdue(g, 1)
+	w.pending(w.shape("web", 3000, 64), 1)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	if got := bought(plan); got["default/g/small"] != 1 {
+		t.Errorf("bought %v, want a machine for the pod", got)
+	}
+}
+
+// TestTimesOfTheProvisionerAreNotCompared has a machine whose times are those of a clock that is set wrong.
+func TestTimesOfTheProvisionerAreNotCompared(t *testing.T) {
+	g := group("g")
+	w := newWorld(g)
+	m := w.machine(g, "n1", v1beta1.PhaseJoining, nil)
+	m.Spec.LaunchDeadline = metav1.Duration{Duration: 15 * time.Minute}
+	m.Status.Identifier, m.Status.Hostname, m.Status.LaunchedAt = "m1", "n1", new(metav1.NewTime(noon.Add(-24*time.Hour)))
+	m.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon.Add(-24 * time.Hour)), Outcome: v1beta1.LaunchAccepted}}
+	w.pending(w.shape("web", 3000, 64), 1)
+	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("bought %v for a pod that the machine on its way will take", got)
+	}
+}
+
+func TestOneMachineAtATimeIsTriedWhileNoneJoin(t *testing.T) {
+	g := group("g", offerings(smallID))
+	w := newWorld(g)
+	w.overdue(g, 4)
+	web := w.shape("web", 3000, 64)
+	w.pending(web, 5)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	if got := bought(plan); got["default/g/small"] != 1 {
+		t.Errorf("bought %v, want one machine to try", got)
+	}
+	if r := plan.Shapes[web].Refusal; r.Code != reason.NoScaleUpFailingTogether {
+		t.Errorf("refusal %+v", r)
+	}
+	w.machine(g, "next", v1beta1.PhaseLaunching, nil)
+	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("bought %v beside the one that is on its way", got)
+	}
+}
+
+func TestPauseHoldsEverything(t *testing.T) {
+	g := group("g", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 3 })
+	w := newWorld(g)
+	w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	web := w.shape("web", 3900, 64)
+	w.pending(web, 3)
+	w.Paused = "everything is paused (etcd)"
+	memory := scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour)}}
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
+	if len(plan.Launches)+len(plan.Retirements)+len(plan.Memory.Unneeded) > 0 {
+		t.Errorf("plan %+v during a pause", plan)
+	}
+	if r := plan.Shapes[web].Refusal; r.Code != reason.HoldPaused || !strings.Contains(r.Message, "etcd") {
+		t.Errorf("refusal %+v, want it to tell of the pause", r)
+	}
+	if c := condition(plan, "default/g", v1beta1.ConditionScalingActive); c.Status != scaling.False || c.Reason != reason.HoldPaused.Condition() {
+		t.Errorf("condition %+v", c)
+	}
+	if c := condition(plan, "default/g", v1beta1.ConditionReady); c.Status != scaling.True {
+		t.Errorf("condition %+v; a pause does not make a good specification bad", c)
+	}
+}
+
+func TestBackoffSaysUntilWhen(t *testing.T) {
+	w := newWorld(group("g"))
+	for i := range w.Groups[0].Catalogue.Offerings {
+		o := &w.Groups[0].Catalogue.Offerings[i]
+		o.BackoffUntil, o.BackoffReason, o.BackoffMessage = noon.Add(4*time.Minute+time.Second), reason.NoScaleUpOfferingSoldOut, "sold out"
+	}
+	web := w.shape("web", 900, 512)
+	w.pending(web, 1)
+	var messages []string
+	for _, now := range []time.Time{noon, noon.Add(time.Minute)} {
+		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, now)
+		messages = append(messages, condition(plan, "default/g", v1beta1.ConditionCapacityAvailable).Message)
+	}
+	if !strings.Contains(messages[0], "at 2026-11-01T12:05Z") || messages[0] != messages[1] {
+		t.Errorf("messages %q, want both to name the minute, and the same", messages)
+	}
+}

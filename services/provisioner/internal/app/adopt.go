@@ -1,0 +1,299 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+const (
+	// adoptDeadline is how long an object that was made for a machine waits for it to be listed again.
+	adoptDeadline = 15 * time.Minute
+	nameCharsMax  = 63
+)
+
+// isAdoption reports whether the object was made for a machine that existed already. It is never bought for,
+// whatever becomes of its annotation: the reason cannot be changed.
+func isAdoption(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Reason == string(reason.AdoptNodeProof) || n.Spec.Reason == string(reason.AdoptLateAnswer)
+}
+
+// claimOf is the identifier of the object's machine, also while its status does not name it yet.
+func claimOf(n *v1beta1.VPSieNode) string {
+	if n.Status.Identifier == "" && isAdoption(n) && n.Status.Phase == "" {
+		return n.Annotations[v1beta1.AnnotationAdopts]
+	}
+	return n.Status.Identifier
+}
+
+// adopt takes machines back that are proven ours and that no object claims, and reports the others that came
+// after us. A machine whose NodeGroup is gone is an orphan: what becomes of it is the operator's choice.
+func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) error {
+	if err := c.orphans.load(ctx, v.cluster); err != nil {
+		return err
+	}
+	var reports []Stray
+	foreign := 0
+	for _, s := range f.Strangers {
+		stray := Stray{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
+		before, told := c.orphans.find(v.cluster, s.Identifier)
+		_, proven := proofs[s.Identifier]
+		proven = proven && s.Owner != ""
+		if sabotage.OwnershipProof() {
+			proven = true
+		}
+		switch {
+		case !proven && s.WasThere && !v.cameAfterRequest(s.Identifier) && !told:
+			foreign++
+			continue
+		case !s.Lasted(census.UnclaimedFor):
+			if told {
+				reports = append(reports, before) // a restart does not make it news
+			}
+			continue
+		case !proven:
+			stray.Why = "no Node proves that the machine is ours, so it is left alone; delete it in the console if it is nobody's"
+		default:
+			why, err := c.adoptOne(ctx, v, s, nil)
+			if err != nil {
+				return err
+			}
+			if why == "" {
+				continue
+			}
+			stray.Proven, stray.Why = true, why
+		}
+		reports = append(reports, stray)
+	}
+	return c.orphans.report(ctx, v.cluster, reports, foreign)
+}
+
+// cameAfterRequest reports whether a machine was not there when one of our requests was made.
+func (v *view) cameAfterRequest(identifier string) bool {
+	for _, n := range v.nodes {
+		for _, a := range n.Status.Launches {
+			if !slices.Contains(a.Foreign, identifier) && a.VPSieGroup != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// adoptOne makes an object for a machine whose Node proves that it is ours, or says why it makes none. With a
+// retirement the machine is to go at once.
+func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
+	node := &corev1.Node{}
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node); err != nil {
+		if apierrors.IsNotFound(err) {
+			return "", nil // the proof is gone; the next look reports it
+		}
+		return "", err
+	}
+	id, p, proven := proofOf(node)
+	if (!proven || id != s.Identifier) && !sabotage.OwnershipProof() || retirement != nil && p.ready {
+		return "", nil
+	}
+	all, err := c.store.allNodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	taken := map[client.ObjectKey]bool{}
+	for _, n := range all {
+		if claimOf(n) == s.Identifier {
+			return "", nil // somebody claims it after all
+		}
+		taken[client.ObjectKeyFromObject(n)] = true
+	}
+	// A list tells a group that is gone from a definition that is gone, which a single read does not.
+	var groups v1beta1.NodeGroupList
+	if err := c.store.Live.List(ctx, &groups); err != nil {
+		return "", fmt.Errorf("list NodeGroups: %w", err)
+	}
+	adoption := c.adoption(v.cluster, s.Identifier, node)
+	adoption.Name = p.owner
+	for i := range groups.Items {
+		group := &groups.Items[i]
+		ours := scheduling.GroupLabel(group.Namespace, group.Name) == p.group || sabotage.OwnershipProof()
+		if !ours || group.Spec.Cluster.Identifier != v.cluster || group.DeletionTimestamp != nil {
+			continue
+		}
+		adoption.Namespace, adoption.Spec.NodeGroup, adoption.Spec.Cluster = group.Namespace, group.Name, group.Spec.Cluster
+		if retirement != nil {
+			retirement.DecisionID = adoption.Spec.DecisionID
+			adoption.Spec.Retirement = retirement
+		}
+		return "", c.createAdoption(ctx, adoption, taken, "its Node proves that it is ours, and no object claims it")
+	}
+	if retirement != nil {
+		return "", nil // without a group nobody knows in which cluster it was
+	}
+	why := "its NodeGroup (" + p.group + ") does not exist"
+	if node.Annotations[v1beta1.AnnotationReleased] != "" {
+		return why + ", and its object went with its namespace or definition; it is left alone; make the NodeGroup again to have it adopted, or delete the machine in the console", nil
+	}
+	if c.config.OrphanPolicy != OrphansDelete {
+		return why + "; it is left alone (--orphan-policy=" + OrphansReport + "); make the NodeGroup again to have it adopted, or delete the machine in the console", nil
+	}
+	adoption.Namespace, adoption.Spec.NodeGroup, _ = strings.Cut(p.group, ".")
+	if ok, err := c.store.acceptsObjects(ctx, adoption.Namespace); err != nil || !ok {
+		if err != nil {
+			return "", err
+		}
+		adoption.Namespace = c.orphans.namespace
+	}
+	if adoption.Spec.NodeGroup == "" {
+		adoption.Spec.NodeGroup = "unknown"
+	}
+	adoption.Spec.Retirement = &v1beta1.Retirement{DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup), Message: why + ", so it is drained and deleted (--orphan-policy=" + OrphansDelete + ")"}
+	return "", c.createAdoption(ctx, adoption, taken, why)
+}
+
+// adoption is the object for a machine, without its group; what the machine is its Node says.
+func (c *Clusters) adoption(cluster, identifier string, node *corev1.Node) *v1beta1.VPSieNode {
+	offering, _ := strconv.ParseInt(node.Labels[v1beta1.LabelOffering], 10, 64) // 0 is a size that nobody knows
+	return &v1beta1.VPSieNode{
+		ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{v1beta1.AnnotationAdopts: identifier},
+			Finalizers:  []string{v1beta1.FinalizerMachine},
+		},
+		Spec: v1beta1.VPSieNodeSpec{
+			Offering: offering, OfferingName: node.Labels[corev1.LabelInstanceTypeStable],
+			Cluster: v1beta1.ClusterReference{Identifier: cluster, Datacenter: node.Labels[corev1.LabelTopologyZone]},
+			Reason:  string(reason.AdoptNodeProof), DecisionID: ulid.MustNewDefault(c.clock.Now()).String(),
+			LaunchDeadline: metav1.Duration{Duration: adoptDeadline},
+		},
+	}
+}
+
+// createAdoption writes the object; its status follows in the next pass, so a crash in between loses nothing.
+func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, taken map[client.ObjectKey]bool, why string) error {
+	n.Labels = map[string]string{v1beta1.LabelNodeGroup: n.Spec.NodeGroup, v1beta1.LabelCluster: n.Spec.Cluster.Identifier}
+	if n.Name == "" || taken[client.ObjectKeyFromObject(n)] {
+		// Another object has the name; the identifier tells them apart.
+		n.Name = strings.Trim((strings.ToLower(n.Spec.DecisionID) + "-" + n.Name)[:min(nameCharsMax, len(n.Spec.DecisionID)+1+len(n.Name))], "-.")
+	}
+	if n.Spec.Cluster.Datacenter == "" {
+		n.Spec.Cluster.Datacenter = "unknown"
+	}
+	err := c.store.Create(ctx, n)
+	if apierrors.IsAlreadyExists(err) {
+		return nil // the next look finds out whose it is
+	}
+	if err != nil {
+		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
+	}
+	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
+	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", truncate("machine is adopted: "+why))
+	return nil
+}
+
+// complete gives objects that were made for a machine their status, once the machine is listed. The same
+// goes for an object that lost its status while its Node kept the proof: bought for again, it would have two.
+func (c *Clusters) complete(ctx context.Context, v *view, listed []launch.Listed, proofs map[string]proof) (bool, error) {
+	claimed, progress := v.claimed(), false
+	for _, n := range v.adopting {
+		id := adoptedBy(n, proofs)
+		i := slices.IndexFunc(listed, func(m launch.Listed) bool { return m.Identifier == id && id != "" })
+		if p, proven := proofs[id]; i < 0 && proven && isRepair(n) {
+			listed, i = append(slices.Clip(listed), launch.Listed{Identifier: id, Hostname: p.node}), len(listed)
+		}
+		if i < 0 || claimed[id] && claimOf(n) != id {
+			if err := c.giveUpAdopting(ctx, n); ignoreGone(err) != nil {
+				return progress, err
+			}
+			continue
+		}
+		written, err := c.completeOne(ctx, n, listed[i])
+		if ignoreGone(err) != nil {
+			return progress, err
+		}
+		progress = progress || written
+	}
+	return progress, nil
+}
+
+// giveUpAdopting ends an object whose machine has not been listed for too long.
+func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if c.clock.Now().Sub(n.CreationTimestamp.Time) <= n.Spec.LaunchDeadline.Duration {
+		return nil
+	}
+	if isAdoption(n) {
+		return c.store.Delete(ctx, n, preconditions(n))
+	}
+	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to be its machine's, but VPSie does not list that machine; nothing is bought for it beside that; delete the Node if it is a remnant")
+	return nil
+}
+
+// adoptedBy is the machine that an object without a status stands for, empty when nothing tells.
+func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
+	if id := n.Annotations[v1beta1.AnnotationAdopts]; id != "" && isAdoption(n) {
+		return id
+	}
+	for id, p := range proofs {
+		if p.owner == n.Name && p.group == scheduling.GroupLabel(n.Namespace, n.Spec.NodeGroup) {
+			return id
+		}
+	}
+	return ""
+}
+
+func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
+	node := &corev1.Node{}
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(machine.Hostname)}, node); err != nil {
+		if n.Spec.Reason != string(reason.AdoptLateAnswer) || !apierrors.IsNotFound(err) {
+			return false, err
+		}
+		node = nil
+	}
+	id, _, proven := "", proof{}, false
+	if node != nil {
+		id, _, proven = proofOf(node)
+	}
+	proven = proven && id == machine.Identifier
+	if !proven && n.Spec.Reason != string(reason.AdoptLateAnswer) && !sabotage.OwnershipProof() {
+		return false, nil
+	}
+	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Status.Identifier != "" || len(n.Status.Launches) > 0 || n.Status.Phase == v1beta1.PhaseFailed {
+			return false
+		}
+		n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = machine.Identifier, machine.Hostname, timestamp(c.clock.Now())
+		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
+			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
+		}
+		setCondition(n, v1beta1.ConditionLaunched, true, "Adopted", "VPSie lists the machine as "+machine.Hostname)
+		if !proven {
+			setPhase(n, v1beta1.PhaseJoining)
+			setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(machine.Hostname)+" is awaited until the launch deadline")
+			return true
+		}
+		// It was registered, so its Node was there once; whether it is Ready now is looked at next.
+		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(node.CreationTimestamp)
+		setPhase(n, v1beta1.PhaseReady)
+		setCondition(n, v1beta1.ConditionRegistered, true, "Adopted", "the Node carries the machine's providerID")
+		setCondition(n, v1beta1.ConditionReady, isNodeReady(node), map[bool]string{true: "NodeReady", false: "NodeNotReady"}[isNodeReady(node)], "the machine was adopted")
+		return true
+	})
+	if written {
+		c.facts.PhaseChanged(ctx, n, "", n.Status.Phase, "the machine was adopted")
+	}
+	return written, err
+}

@@ -1,0 +1,289 @@
+package app_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// survey hands a listing over as the catalogue does, after some time.
+func (f *fixture) survey(after time.Duration) {
+	f.t.Helper()
+	f.clock.Step(after)
+	listing, err := f.cloud.Workers(f.t.Context(), clusterID)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.clusters.Survey(clusterID, listing, f.clock.Now())
+	f.pass(time.Millisecond)
+}
+
+// registered makes a Node carry what proves a machine ours.
+func registered(vpsieNode string) func(*corev1.Node) {
+	return func(n *corev1.Node) {
+		n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour))
+		n.Labels = map[string]string{
+			v1beta1.LabelVPSieNode: vpsieNode, v1beta1.LabelNodeGroup: "default.g", v1beta1.LabelManaged: "true", v1beta1.LabelOffering: "1",
+			corev1.LabelInstanceTypeStable: "small", corev1.LabelTopologyZone: "dc",
+		}
+	}
+}
+
+func (f *fixture) objects() []v1beta1.VPSieNode {
+	f.t.Helper()
+	var list v1beta1.VPSieNodeList
+	if err := f.kube.List(f.t.Context(), &list); err != nil {
+		f.t.Fatal(err)
+	}
+	return list.Items
+}
+
+func (f *fixture) told() string {
+	f.t.Helper()
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: app.OrphansConfigMap}}
+	if !f.exists(object) {
+		return ""
+	}
+	return object.Data[clusterID]
+}
+
+func one(name string) []launch.Listed {
+	return []launch.Listed{{Identifier: "m1", Hostname: name, Size: small}}
+}
+
+func TestLostObjectIsMadeAgain(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("Host-1")
+	f.survey(0)
+	f.survey(4 * time.Minute)
+	if n := len(f.objects()); n > 0 {
+		t.Fatalf("%d objects after four minutes; a cache may lag", n)
+	}
+	f.survey(2 * time.Minute)
+	n := f.machine("a")
+	if n.Spec.Reason != string(reason.AdoptNodeProof) || n.Annotations[v1beta1.AnnotationAdopts] != "m1" || n.Spec.Offering != 1 ||
+		n.Spec.OfferingName != "small" || n.Spec.NodeGroup != "g" || n.Spec.Cluster.Datacenter != "dc" || !slices.Contains(n.Finalizers, v1beta1.FinalizerMachine) {
+		t.Errorf("object %+v", n)
+	}
+	f.restart() // a crash between the object and its status
+	f.pass(time.Second)
+	f.step("a", time.Second)
+	n = f.machine("a")
+	if n.Status.Identifier != "m1" || n.Status.NodeName != "host-1" || n.Status.Phase != v1beta1.PhaseReady || condition(n, v1beta1.ConditionReady).Status != metav1.ConditionTrue {
+		t.Errorf("status %+v", n.Status)
+	}
+	if f.cloud.asked > 0 || f.told() != "" {
+		t.Errorf("asked %d times, told %q", f.cloud.asked, f.told())
+	}
+	before := f.machine("a").ResourceVersion
+	f.survey(time.Hour)
+	f.step("a", time.Second)
+	if f.machine("a").ResourceVersion != before {
+		t.Error("an adopted machine at rest was written again")
+	}
+}
+
+func TestDrainOfALostObjectIsUndone(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a"), func(n *corev1.Node) {
+		n.Spec.Unschedulable, n.Annotations = true, map[string]string{v1beta1.AnnotationCordoned: "true"}
+		n.Spec.Taints = []corev1.Taint{{Key: v1beta1.TaintDraining, Value: "a", Effect: corev1.TaintEffectNoSchedule}}
+	}))
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.survey(6 * time.Minute)
+	f.pass(time.Second)
+	f.step("a", time.Second)
+	if n := f.node("host-1"); n.Spec.Unschedulable || len(n.Spec.Taints) > 0 {
+		t.Errorf("node %+v, want it open again", n.Spec)
+	}
+}
+
+func TestAdoptedObjectIsNeverBoughtFor(t *testing.T) {
+	adoption := intent("a", func(n *v1beta1.VPSieNode) {
+		n.Spec.Reason, n.Annotations = string(reason.AdoptNodeProof), map[string]string{v1beta1.AnnotationAdopts: "m1"}
+	})
+	tests := map[string]struct {
+		why    string
+		object *v1beta1.VPSieNode
+	}{
+		"MachineIsGone":    {object: adoption},
+		"AnnotationIsGone": {why: "a person took it off", object: intent("a", func(n *v1beta1.VPSieNode) { n.Spec.Reason = string(reason.AdoptNodeProof) })},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), tc.object)
+			for range 20 {
+				f.pass(time.Minute)
+			}
+			if f.exists(intent("a")) {
+				f.step("a", time.Second)
+			}
+			if f.cloud.asked > 0 || f.exists(intent("a")) {
+				t.Errorf("asked %d times, object there: %v; want nothing bought and the object gone (%s)", f.cloud.asked, f.exists(intent("a")), tc.why)
+			}
+		})
+	}
+}
+
+// TestObjectThatLostItsStatusBuysNothing restores an object from a backup that keeps no status.
+func TestObjectThatLostItsStatusBuysNothing(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	for range 3 {
+		f.pass(10 * time.Second)
+	}
+	if n := f.machine("a"); f.cloud.asked > 0 || n.Status.Identifier != "m1" || n.Status.Phase != v1beta1.PhaseReady {
+		t.Errorf("asked %d times, status %+v; want the machine that is there", f.cloud.asked, n.Status)
+	}
+}
+
+func TestProvenMachineAnswersNobodyElsesRequest(t *testing.T) {
+	f := newFixture(t, group(), intent("b", attempt(v1beta1.LaunchAccepted)), node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	f.pass(time.Second)
+	if n := f.machine("b"); n.Status.Identifier != "" {
+		t.Errorf("b claims %s, which is proven to be a's", n.Status.Identifier)
+	}
+}
+
+// TestProofIsReadAfresh takes the proof away when the cache still shows it.
+func TestProofIsReadAfresh(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.getting = func(_ client.ObjectKey, o client.Object) error {
+		if _, ok := o.(*corev1.Node); !ok {
+			return nil
+		}
+		f.getting = nil
+		n := f.node("host-1")
+		delete(n.Labels, v1beta1.LabelVPSieNode)
+		return f.kube.Update(t.Context(), n)
+	}
+	f.survey(6 * time.Minute)
+	if n := len(f.objects()); n > 0 {
+		t.Errorf("%d objects for a machine that nothing proves ours any more", n)
+	}
+}
+
+func TestNameThatIsTakenIsNotReused(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", bought("m2", "host-2")), node("host-2", "m2"))
+	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
+	f.survey(0)
+	f.survey(6 * time.Minute)
+	f.pass(time.Second)
+	all := f.objects()
+	i := slices.IndexFunc(all, func(n v1beta1.VPSieNode) bool { return n.Status.Identifier == "m1" })
+	if len(all) != 2 || i < 0 || f.machine("a").Status.Identifier != "m2" {
+		t.Fatalf("objects %+v", all)
+	}
+	f.step(all[i].Name, time.Second)
+	if got := f.node("host-1").Labels[v1beta1.LabelVPSieNode]; got != all[i].Name {
+		t.Errorf("the Node names %s, want %s", got, all[i].Name)
+	}
+}
+
+func TestOrphanIsReported(t *testing.T) {
+	f := newFixture(t, node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	for range 3 {
+		f.survey(6 * time.Minute)
+	}
+	if n := len(f.objects()); n > 0 || len(f.cloud.deleted) > 0 || f.node("host-1").Spec.Unschedulable {
+		t.Errorf("%d objects, deleted %v; want the machine left alone", n, f.cloud.deleted)
+	}
+	told := f.told()
+	for _, part := range []string{`"m1"`, `"host-1"`, `"proven": true`, "default.g", "2026-11-01T12:06:00Z"} {
+		if !strings.Contains(told, part) {
+			t.Errorf("told %s, want it to contain %s", told, part)
+		}
+	}
+	want := strings.NewReader(`
+# HELP vpsie_orphan_machines Machines that VPSie lists, that no VPSieNode claims and that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.
+# TYPE vpsie_orphan_machines gauge
+vpsie_orphan_machines{cluster="cluster",proven="false"} 0
+vpsie_orphan_machines{cluster="cluster",proven="true"} 1
+`)
+	if err := testutil.GatherAndCompare(f.registry, want, "vpsie_orphan_machines"); err != nil {
+		t.Error(err)
+	}
+	f.restart()
+	for range 3 {
+		f.survey(time.Minute)
+	}
+	if again := f.told(); again != told {
+		t.Errorf("after a restart %s is told, want still %s", again, told)
+	}
+	f.create(group())
+	f.survey(6 * time.Minute)
+	f.pass(time.Second)
+	if n := f.machine("a"); n.Status.Identifier != "m1" {
+		t.Errorf("object %+v; the group is back, want the machine adopted", n)
+	}
+	f.survey(time.Minute)
+	if strings.Contains(f.told(), "m1") {
+		t.Errorf("still told: %s", f.told())
+	}
+}
+
+func TestOrphanIsDeletedWhereThatIsWanted(t *testing.T) {
+	f := newFixture(t, node("host-1", "m1", registered("a")), pod("p", "host-1"))
+	f.orphans = app.OrphansDelete
+	f.restart()
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.survey(6 * time.Minute)
+	f.pass(time.Second)
+	f.step("a", time.Second)
+	if !f.exists(pod("p", "")) || !f.node("host-1").Spec.Unschedulable {
+		t.Error("want the Node cordoned and its pod there until the settle time is over")
+	}
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(node("host-1", "")) || f.exists(intent("a")) {
+		t.Errorf("deleted %v; want m1, with its Node and object", f.cloud.deleted)
+	}
+}
+
+func TestProtectedOrphanStays(t *testing.T) {
+	f := newFixture(t, node("host-1", "m1", registered("a")), pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }))
+	f.orphans = app.OrphansDelete
+	f.restart()
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.survey(6 * time.Minute)
+	f.pass(time.Second)
+	f.life("a")
+	if len(f.cloud.deleted) > 0 || !f.exists(pod("p", "")) || f.node("host-1").Spec.Unschedulable {
+		t.Errorf("deleted %v although a pod must not be moved", f.cloud.deleted)
+	}
+}
+
+func TestMachineOfNobodyIsNeverTouched(t *testing.T) {
+	f := newFixture(t, group(), node("old", ""), node("new", ""), node("liar", "m9", registered("x")))
+	f.orphans = app.OrphansDelete
+	f.restart()
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "old", Size: small}}
+	f.survey(time.Minute)
+	f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m2", Hostname: "new", Size: small}, launch.Listed{Identifier: "m3", Hostname: "liar", Size: small})
+	for range 4 {
+		f.survey(6 * time.Minute)
+	}
+	if n := len(f.objects()); n > 0 || len(f.cloud.deleted) > 0 {
+		t.Errorf("%d objects, deleted %v", n, f.cloud.deleted)
+	}
+	told := f.told()
+	if strings.Contains(told, `"m1"`) || !strings.Contains(told, `"m2"`) || !strings.Contains(told, `"m3"`) || !strings.Contains(told, `"foreign": 1`) {
+		t.Errorf("told %s, want those that came later, and the other counted", told)
+	}
+}

@@ -1,0 +1,122 @@
+package app_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// TestLateMachineOfARequestThatWasMadeAgain lets the machine of an unclear request come half an hour late, when
+// another has been bought in its place.
+func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.cloud.hide = true
+	f.cloud.add = &app.CloudError{Failure: app.OutcomeUnknown, Message: "timeout"}
+	f.pass(time.Second)
+	f.cloud.add = nil
+	f.pass(settle + time.Second)
+	f.pass(10 * time.Second)
+	f.cloud.arrive()
+	f.pass(10 * time.Second)
+	if n := f.machine("a"); f.cloud.asked != 2 || n.Status.Identifier != "m1" {
+		t.Fatalf("asked %d times, %+v", f.cloud.asked, n.Status)
+	}
+	f.clock.Step(20 * time.Minute)
+	f.cloud.arrive()
+	f.survey(10 * time.Second)
+	f.pass(10 * time.Second)
+	n := f.machine("a-1")
+	if n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining || n.Spec.Reason != string(reason.AdoptLateAnswer) || n.Spec.NodeGroup != "g" {
+		t.Errorf("object %+v, want one of its own for the machine that came late", n)
+	}
+	f.create(node("host-2", "", func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute)) }))
+	f.step("a-1", time.Second)
+	if n := f.machine("a-1"); n.Status.Phase != v1beta1.PhaseReady {
+		t.Errorf("machine %+v; its Node registered before it was listed, want it Ready all the same", n.Status)
+	}
+	f.cloud.arrive()
+	f.survey(time.Minute)
+	f.survey(time.Minute)
+	if n := len(f.objects()); n != 2 {
+		t.Errorf("%d objects, want one answer to a request", n)
+	}
+}
+
+// TestLateMachineOfARetiredOne lets it come when the machine that was bought in its place is gone already.
+func TestLateMachineOfARetiredOne(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
+		n.Status.Launches = []v1beta1.LaunchAttempt{
+			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(10 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
+		}
+	}))
+	f.cloud.machines = one("host-1")
+	f.life("a")
+	if len(f.cloud.deleted) != 1 || len(f.cloud.machines) > 0 || !f.exists(intent("a")) {
+		t.Fatalf("deleted %v, object there: %v", f.cloud.deleted, f.exists(intent("a")))
+	}
+	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}
+	f.survey(time.Minute)
+	if n := f.machine("a"); n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining {
+		t.Errorf("machine %+v, want the late one to go its normal way", n.Status)
+	}
+}
+
+// TestFailedIntentIsAnsweredLate has a machine come an hour after its request, when the intent has failed.
+func TestFailedIntentIsAnsweredLate(t *testing.T) {
+	for name, outcome := range map[string]v1beta1.LaunchOutcome{"Accepted": v1beta1.LaunchAccepted, "Unclear": v1beta1.LaunchUnknown} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }), intent("a", attempt(outcome)))
+			for range 60 {
+				f.pass(time.Minute)
+				f.step("a", time.Millisecond)
+			}
+			if n := f.machine("a"); n.Status.Phase == v1beta1.PhaseLaunching {
+				t.Fatalf("phase %s after an hour", n.Status.Phase)
+			}
+			f.cloud.arrive()
+			f.survey(time.Second)
+			f.create(node("host-1", "", func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(noon.Add(50 * time.Minute)) }))
+			f.step("a", 10*time.Minute)
+			n := f.machine("a")
+			if n.Status.Identifier != "m1" || n.Status.Phase != v1beta1.PhaseReady || n.Spec.Retirement != nil {
+				t.Errorf("machine %+v, want it to go its normal way", n.Status)
+			}
+		})
+	}
+}
+
+func TestDeletedIntentWaitsForItsAnswer(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }), intent("a", attempt(v1beta1.LaunchUnknown)))
+	f.pass(settle + time.Second)
+	f.pass(time.Second)
+	f.remove(f.machine("a"))
+	f.step("a", 40*time.Minute)
+	if !f.exists(intent("a")) {
+		t.Fatal("the object of a request that may be answered is gone")
+	}
+	f.cloud.arrive()
+	f.survey(time.Second)
+	f.life("a")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
+		t.Errorf("deleted %v, object there: %v; want the late machine deleted", f.cloud.deleted, f.exists(intent("a")))
+	}
+}
+
+func TestDeletedIntentDoesNotWaitForEver(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }), intent("a", attempt(v1beta1.LaunchUnknown)))
+	f.pass(settle + time.Second)
+	f.remove(f.machine("a"))
+	f.step("a", 80*time.Minute)
+	if f.exists(intent("a")) {
+		t.Error("the finalizer stays for ever")
+	}
+}

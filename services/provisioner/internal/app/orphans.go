@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+// What becomes of machines that are proven ours and whose NodeGroup is gone.
+const (
+	// OrphansReport leaves them alone and tells of them.
+	OrphansReport = "Report"
+	// OrphansDelete drains and deletes them.
+	OrphansDelete = "Delete"
+)
+
+const (
+	// OrphansConfigMap lists the machines that nobody claims, under a key for each VPSie cluster.
+	OrphansConfigMap = "vpsie-autoscaler-orphans"
+	// straysMax bounds the machines that are listed for a cluster.
+	straysMax = 100
+)
+
+// Stray is a listed machine that no object claims and that came after us.
+type Stray struct {
+	Identifier string    `json:"identifier"`
+	Hostname   string    `json:"hostname"`
+	Since      time.Time `json:"since"`
+	// Proven says that its Node proves it ours.
+	Proven bool   `json:"proven"`
+	Why    string `json:"why"`
+}
+
+// strays is what is told of one cluster.
+type strays struct {
+	Machines []Stray `json:"machines"`
+	// Foreign counts the other workers that nobody claims; they were there before us.
+	Foreign int `json:"foreign"`
+}
+
+// Namespace is the services' own.
+type Namespace string
+
+// Orphans tells of machines that nobody claims: in a ConfigMap, which is written when they change, in a
+// metric, in the log and on their Nodes. It is safe for concurrent use.
+type Orphans struct {
+	store     *Store
+	namespace string
+	gauge     *prometheus.GaugeVec
+	events    events.EventRecorder
+	log       *slog.Logger
+
+	mu sync.Mutex
+	// told is what the ConfigMap says, by cluster; a cluster that is missing was not read yet.
+	told map[string]strays
+}
+
+// NewOrphans registers the metric and reads nothing yet.
+func NewOrphans(store *Store, namespace Namespace, registry prometheus.Registerer, recorder events.EventRecorder, log *slog.Logger) (*Orphans, error) {
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vpsie_orphan_machines", Help: "Machines that VPSie lists, that no VPSieNode claims and that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.",
+	}, []string{"cluster", "proven"})
+	if err := registry.Register(gauge); err != nil {
+		return nil, err
+	}
+	return &Orphans{store: store, namespace: string(namespace), gauge: gauge, events: recorder, log: log, told: map[string]strays{}}, nil
+}
+
+// load reads once what was told of a cluster, so that a restart forgets no machine and no date.
+func (o *Orphans) load(ctx context.Context, cluster string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.told[cluster]; ok {
+		return nil
+	}
+	object := &corev1.ConfigMap{}
+	if err := o.store.Live.Get(ctx, o.key(), object); ignoreGone(err) != nil {
+		return fmt.Errorf("read ConfigMap %s: %w", o.key(), err)
+	}
+	var s strays
+	if json.Unmarshal([]byte(object.Data[cluster]), &s) != nil {
+		s = strays{} // a person's edit; it is written again
+	}
+	o.told[cluster] = s
+	return nil
+}
+
+func (o *Orphans) key() client.ObjectKey {
+	return client.ObjectKey{Namespace: o.namespace, Name: OrphansConfigMap}
+}
+
+// find returns what was told of a machine.
+func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.told[cluster].Machines {
+		if s.Identifier == identifier {
+			return s, true
+		}
+	}
+	return Stray{}, false
+}
+
+// report tells what changed about the machines of a cluster that nobody claims.
+func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign int) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := o.told[cluster]
+	now := strays{Machines: machines[:min(len(machines), straysMax)], Foreign: foreign}
+	byProof := map[bool]int{}
+	for i := range now.Machines {
+		s := &now.Machines[i]
+		byProof[s.Proven]++
+		s.Since = s.Since.UTC().Truncate(time.Second)
+		known := slices.IndexFunc(before.Machines, func(old Stray) bool { return old.Identifier == s.Identifier })
+		if known >= 0 {
+			s.Since = before.Machines[known].Since
+		} else {
+			o.tell(ctx, cluster, *s)
+		}
+	}
+	for _, proven := range []bool{true, false} {
+		o.gauge.WithLabelValues(cluster, strconv.FormatBool(proven)).Set(float64(byProof[proven]))
+	}
+	if len(before.Machines)+len(now.Machines) == 0 || slices.Equal(before.Machines, now.Machines) && before.Foreign == now.Foreign {
+		return nil
+	}
+	if err := o.write(ctx, cluster, now); err != nil {
+		return err
+	}
+	o.told[cluster] = now
+	return nil
+}
+
+// tell says once that a machine is nobody's.
+func (o *Orphans) tell(ctx context.Context, cluster string, s Stray) {
+	o.log.WarnContext(ctx, "machine is nobody's", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
+	node := &corev1.Node{}
+	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
+		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))
+	}
+}
+
+func (o *Orphans) write(ctx context.Context, cluster string, s strays) error {
+	if len(validation.IsConfigMapKey(cluster)) > 0 {
+		return nil // a cluster of that name cannot be told of
+	}
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("describe the machines of cluster %q that nobody claims: %w", cluster, err)
+	}
+	object := &corev1.ConfigMap{}
+	err = o.store.Live.Get(ctx, o.key(), object)
+	switch {
+	case apierrors.IsNotFound(err):
+		object.Namespace, object.Name, object.Data = o.namespace, OrphansConfigMap, map[string]string{cluster: string(text)}
+		err = o.store.Create(ctx, object)
+	case err == nil:
+		base := object.DeepCopy()
+		if object.Data == nil {
+			object.Data = map[string]string{}
+		}
+		object.Data[cluster] = string(text)
+		err = o.store.Patch(ctx, object, client.MergeFrom(base))
+	}
+	if err != nil {
+		return fmt.Errorf("write ConfigMap %s: %w", o.key(), err)
+	}
+	return nil
+}

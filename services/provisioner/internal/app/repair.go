@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+const (
+	// trialInterval is how often one machine that never joined is deleted in a group whose machines fail
+	// together. Nothing runs on them, and they cost money.
+	trialInterval = 15 * time.Minute
+	// turnPoll is how often a machine that never joined looks whether it is its turn to go.
+	turnPoll = 15 * time.Second
+)
+
+// isRepair reports whether the machine leaves because it does not work.
+func isRepair(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Retirement != nil && reason.Code(n.Spec.Retirement.Reason).IsRepair()
+}
+
+// neverJoined reports whether the machine leaves because its Node was never Ready.
+func neverJoined(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline)
+}
+
+// fleet reads live which machines should have a Ready Node and which of them have none.
+func (r *Nodes) fleet(ctx context.Context) ([]*v1beta1.VPSieNode, []outage.Machine, error) {
+	all, err := r.store.allNodes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var nodes corev1.NodeList
+	if err := r.store.Live.List(ctx, &nodes); err != nil {
+		return nil, nil, fmt.Errorf("list Nodes: %w", err)
+	}
+	ready := make(map[string]bool, len(nodes.Items))
+	for i := range nodes.Items {
+		ready[nodes.Items[i].Name] = isNodeReady(&nodes.Items[i])
+	}
+	var fleet []outage.Machine
+	for _, n := range all {
+		if outage.Counts(n, outage.IsOverdue(n, r.clock.Now())) {
+			fleet = append(fleet, outage.Machine{Group: groupOf(n), Failing: !ready[nodeNameOf(n)]})
+		}
+	}
+	return all, fleet, nil
+}
+
+// repairObjection says what forbids the replacement of a machine that does not work, read afresh. The node is
+// nil when there is none.
+func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (reason.Code, string, error) {
+	// VPSie itself says of such a machine that it does not exist: nothing runs there, and nothing is lost.
+	vanished := n.Spec.Retirement.Reason == string(reason.RepairMachineMissing)
+	switch {
+	case node != nil && isNodeReady(node):
+		return reason.NoRepairNodeReady, "the Node is Ready again", nil
+	case node != nil && scheduling.NodeProtection(node) != "":
+		return scheduling.NodeProtection(node), protectedNode, nil
+	case group == nil && !vanished:
+		return reason.NoScaleDownDisabled, "the NodeGroup does not exist any more, and no machine goes without one but by hand", nil
+	case group != nil && group.Spec.Mode != "" && group.Spec.Mode != v1beta1.ModeEnforce:
+		return reason.NoScaleDownGroupPaused, fmt.Sprintf("the NodeGroup's mode is %s", group.Spec.Mode), nil
+	case group != nil && !vanished && group.Spec.ScaleDown.Enabled != nil && !*group.Spec.ScaleDown.Enabled:
+		return reason.NoScaleDownDisabled, "scale-down was switched off for the NodeGroup", nil
+	}
+	for _, pod := range pods {
+		// What Kubernetes has given up ends here; anything else may still run behind a partition.
+		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Now: r.clock.Now()})
+		if pod.DeletionTimestamp == nil && shape.Protection == reason.NoScaleDownPodProtected {
+			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s), and Kubernetes has not given it up; delete the pod, or its annotation, to let the machine be replaced",
+				pod.Namespace, pod.Name, shape.Protection), nil
+		}
+	}
+	if vanished {
+		return "", "", nil
+	}
+	_, fleet, err := r.fleet(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if why := outage.Stops(fleet, groupOf(n)); why != "" {
+		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
+	}
+	return "", "", nil
+}
+
+// queue is the machines of a group that never joined and wait to be deleted.
+type queue struct {
+	// tried is when one that fails together with others was last chosen, zero when none was.
+	tried time.Time
+	// code and why are what keeps all of them, as of at; they are used again for a while, since each look
+	// reads every machine.
+	code reason.Code
+	why  string
+	at   time.Time
+}
+
+// turn says what keeps a machine that never joined from being deleted now; empty when it may go. One goes at a
+// time in a group. While many fail together one may be tried at intervals. The caller holds the lock.
+func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, string, error) {
+	q, now := r.queues[groupOf(n)], r.clock.Now()
+	if q == nil {
+		q = &queue{}
+		r.queues[groupOf(n)] = q
+	}
+	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
+		return q.code, q.why, nil
+	}
+	all, fleet, err := r.fleet(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	q.code, q.why, q.at = "", "", now
+	together := outage.Stops(fleet, groupOf(n))
+	goes := func(other *v1beta1.VPSieNode) bool {
+		return groupOf(other) == groupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != ""
+	}
+	switch {
+	case slices.ContainsFunc(all, goes):
+		q.code, q.why = reason.NoRepairOneAtATime, "the machine did not join in time; another one of the group is being deleted for the same reason, and this one follows"
+	case together != "" && !q.tried.IsZero() && now.Sub(q.tried) < trialInterval:
+		q.code, q.why = reason.NoRepairFailingTogether, fmt.Sprintf("the machine did not join in time, and %s; one is deleted every %s until that is over; look at what the machines have in common", together, trialInterval)
+	case together != "":
+		q.tried = now
+	}
+	return q.code, q.why, nil
+}
+
+// giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.
+func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
+		return groupPausedPoll, err
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		if _, paused := asPaused(err); paused {
+			return pausedPoll, nil
+		}
+		return 0, err
+	}
+	r.queueing.Lock()
+	defer r.queueing.Unlock()
+	code, why, err := r.turn(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if why != "" {
+		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+			return setCondition(n, v1beta1.ConditionReady, false, code.Condition(), why)
+		})
+		return turnPoll, err
+	}
+	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
+	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Spec.Retirement != nil || outage.WasReady(n) {
+			return false
+		}
+		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
+		return true
+	})
+	if written {
+		r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
+	}
+	return 0, err
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+)
+
+// definitionName is the custom resource definition of VPSieNodes.
+const definitionName = "vpsienodes.autoscaler.vpsie.com"
+
+// isSwept reports whether the object is deleted because its namespace or its definition is. That is nobody's
+// wish to retire the machine. A machine whose deletion was asked of VPSie is past that.
+func (r *Nodes) isSwept(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+	if n.DeletionTimestamp == nil || n.Spec.Retirement != nil || n.Status.DeleteRequestedAt != nil {
+		return false, nil
+	}
+	stays, err := r.store.acceptsObjects(ctx, n.Namespace)
+	if err != nil || !stays {
+		return err == nil, err
+	}
+	definition := &unstructured.Unstructured{}
+	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	err = r.store.Live.Get(ctx, client.ObjectKey{Name: definitionName}, definition)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read definition of VPSieNodes: %w", err)
+	}
+	return definition.GetDeletionTimestamp() != nil, nil
+}
+
+// letGo takes the finalizer off a machine's object that is swept away, and leaves the machine as it was before
+// anybody wanted to drain it. Its Node keeps the proof by which it is adopted once its NodeGroup is back.
+func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if err := goOn(ctx, r.brake); err != nil && n.Status.DrainStartedAt != nil {
+		return err
+	}
+	node, _, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	const message = "the VPSieNode is deleted together with its namespace or its definition, which is no wish to delete the machine: it stays, without an object, until its NodeGroup is made again"
+	if node != nil {
+		if n.Status.DrainStartedAt != nil {
+			if err := r.uncordon(ctx, node); err != nil {
+				return err
+			}
+		}
+		base := node.DeepCopy()
+		if node.Annotations == nil {
+			node.Annotations = map[string]string{}
+		}
+		node.Annotations[v1beta1.AnnotationReleased] = "true"
+		if err := r.patchNode(ctx, base, node, base.Annotations[v1beta1.AnnotationReleased] != ""); err != nil {
+			return err
+		}
+	}
+	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		return n.Status.DeleteRequestedAt == nil && controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
+	})
+	if written {
+		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		if node != nil {
+			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)
+		}
+	}
+	return err
+}

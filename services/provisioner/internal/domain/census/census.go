@@ -1,0 +1,162 @@
+// Package census compares what VPSie lists in a cluster with the machines that are known there, over time: a
+// listing lags and flaps, so one alone proves nothing.
+package census
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+const (
+	// SightingsMin is how many listings in a row must agree before anything follows from them.
+	SightingsMin = 2
+	// UnclaimedFor is how long a machine must have been listed as nobody's before it is looked after.
+	UnclaimedFor = 5 * time.Minute
+	// suspectShare is the share of the known machines, in percent, above which their absence is not believed.
+	suspectShare = 20
+	// suspectFor is how long such a listing is not believed; after that it is not sudden any more.
+	suspectFor = time.Hour
+	// rememberFor is how long a machine that was nobody's is remembered while listings lack it.
+	rememberFor = 2 * time.Hour
+)
+
+// Known is a machine that a VPSieNode claims.
+type Known struct {
+	// Intent is the name of the VPSieNode, as namespace/name.
+	Intent     string
+	Identifier string
+	// Leaving says that its deletion was asked for, so that its absence says nothing.
+	Leaving bool
+	// Lost says that no VPSieNode claims it, and only its Node tells of it.
+	Lost bool
+}
+
+// Sightings are the listings in a row that showed the same.
+type Sightings struct {
+	First, Last time.Time
+	Count       int
+}
+
+func (s Sightings) add(at time.Time) Sightings {
+	if s.Count == 0 {
+		s.First = at
+	}
+	s.Last, s.Count = at, s.Count+1
+	return s
+}
+
+// Lasted reports whether several listings showed the same for at least d.
+func (s Sightings) Lasted(d time.Duration) bool {
+	return s.Count >= SightingsMin && s.Last.Sub(s.First) >= d
+}
+
+// Stranger is a listed machine that nobody claims.
+type Stranger struct {
+	launch.Listed
+	Sightings
+	// WasThere says that it was in the first listing of all.
+	WasThere bool
+}
+
+// Memory is what earlier listings of a cluster showed. The zero value is for a cluster that was never listed.
+type Memory struct {
+	looked bool
+	// trusted says that a listing was believed at least once.
+	trusted      bool
+	suspectSince time.Time
+	missing      map[string]Sightings
+	strangers    map[string]Stranger
+}
+
+// Findings are what a listing shows together with the earlier ones.
+type Findings struct {
+	// Suspect says that so many known machines are suddenly missing that their absence is not believed, and
+	// SuspectFor how long that has been so.
+	Suspect    bool
+	SuspectFor time.Duration
+	// Missing are the known machines that listings lack, by identifier.
+	Missing map[string]Sightings
+	// Strangers are the listed machines that nobody claims, by identifier.
+	Strangers []Stranger
+}
+
+// Look takes a complete listing, made at a time, and returns the memory after it. Listings must come in the
+// order in which they were made.
+func (m Memory) Look(listed []launch.Listed, known []Known, at time.Time) (Memory, Findings) {
+	next := Memory{looked: true, trusted: m.trusted, missing: map[string]Sightings{}, strangers: map[string]Stranger{}}
+	present := make(map[string]bool, len(listed))
+	for _, machine := range listed {
+		present[machine.Identifier] = true
+	}
+	claimed, staying := make(map[string]bool, len(known)), 0
+	var lacking []string
+	for _, k := range known {
+		claimed[k.Identifier] = claimed[k.Identifier] || !k.Lost
+		if k.Leaving {
+			continue
+		}
+		if staying++; !present[k.Identifier] {
+			lacking = append(lacking, k.Identifier)
+		}
+	}
+	if len(lacking) > 1 && len(lacking)*100 > staying*suspectShare {
+		next.suspectSince = m.suspectSince
+		if next.suspectSince.IsZero() {
+			next.suspectSince = at
+		}
+	}
+	var f Findings
+	if !next.suspectSince.IsZero() {
+		f.SuspectFor = at.Sub(next.suspectSince)
+		f.Suspect = f.SuspectFor < suspectFor
+	}
+	if f.Suspect {
+		// It is no sighting at all.
+		next.missing = maps.Clone(m.missing)
+	} else {
+		next.trusted = true
+		for _, id := range lacking {
+			next.missing[id] = m.missing[id].add(at)
+		}
+		f.Missing = next.missing
+	}
+	next.meet(m, listed, claimed, at)
+	for _, s := range next.strangers {
+		if s.Last.Equal(at) {
+			f.Strangers = append(f.Strangers, s)
+		}
+	}
+	slices.SortFunc(f.Strangers, func(a, b Stranger) int { return cmp.Compare(a.Identifier, b.Identifier) })
+	return next, f
+}
+
+// meet takes the listed machines that nobody claims.
+func (m *Memory) meet(before Memory, listed []launch.Listed, claimed map[string]bool, at time.Time) {
+	for id, s := range before.strangers {
+		if !claimed[id] && at.Sub(s.Last) < rememberFor {
+			s.Count = 0
+			m.strangers[id] = s
+		}
+	}
+	for _, machine := range listed {
+		if machine.Identifier == "" || claimed[machine.Identifier] {
+			continue
+		}
+		s, met := before.strangers[machine.Identifier]
+		s.Listed = machine
+		s.WasThere = met && s.WasThere || !before.looked
+		s.Sightings = s.add(at)
+		m.strangers[machine.Identifier] = s
+	}
+}
+
+// Trusted reports whether a listing was believed at least once, so that the memory knows the strangers.
+func (m Memory) Trusted() bool { return m.trusted }
+
+// Strangers are the identifiers of the machines that were nobody's in any listing a while ago, in order. A
+// listing that lacks some of them does not make them new when they are back.
+func (m Memory) Strangers() []string { return slices.Sorted(maps.Keys(m.strangers)) }
