@@ -37,8 +37,19 @@ func (m *Model) AddFault(f Fault) (string, error) {
 	return added[0].ID, nil
 }
 
-// RemoveFault ends a fault; one that is over already is fine.
-func (m *Model) RemoveFault(id string) { m.removeFault(id) }
+// RemoveFault ends a fault and returns how many calls it hit. One that expired counts as none.
+func (m *Model) RemoveFault(id string) int {
+	hits := 0
+	m.mu.Lock()
+	for _, f := range m.faults {
+		if f.ID == id {
+			hits = f.Hits
+		}
+	}
+	m.mu.Unlock()
+	m.removeFault(id)
+	return hits
+}
 
 // HideOffers takes sizes off the market, by id, and puts all others on it. Machines of them live on.
 func (m *Model) HideOffers(ids []int) {

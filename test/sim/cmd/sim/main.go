@@ -1,0 +1,243 @@
+// Command sim plays seeds of the simulation on every processor and adds up what they showed.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	seeds   int
+	from    uint64
+	seed    uint64
+	faults  string
+	length  time.Duration
+	workers int
+	folder  string
+	min     int
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.seeds, "seeds", 1000, "how many seeds to play")
+	flag.Uint64Var(&o.from, "from", 1, "the first seed")
+	flag.Uint64Var(&o.seed, "seed", 0, "play this seed alone and show its steps")
+	flag.StringVar(&o.faults, "faults", "", "let these faults happen, separated by commas, instead of those that each seed draws")
+	flag.DurationVar(&o.length, "length", time.Hour, "how long workloads and faults come and go in a seed")
+	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to play at a time")
+	flag.StringVar(&o.folder, "folder", "test/sim", "where the simulation's package is")
+	flag.IntVar(&o.min, "faults-min", 0, "fail unless this many faults did something")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "sim:", err)
+		os.Exit(1)
+	}
+}
+
+// run builds the simulation, plays the seeds in as many processes as there are workers, and prints the sums.
+func run(ctx context.Context, o options, out io.Writer) error {
+	if o.seed != 0 {
+		o.from, o.seeds, o.workers = o.seed, 1, 1
+	}
+	o.workers = min(o.workers, o.seeds)
+	scratch, err := os.MkdirTemp("", "sim")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	binary := filepath.Join(scratch, "sim.test")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, ".")
+	build.Dir, build.Stderr = o.folder, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build simulation: %w", err)
+	}
+	began := time.Now()
+	sums := newSums()
+	errs := make([]error, o.workers)
+	var workers sync.WaitGroup
+	for i := range o.workers {
+		workers.Go(func() { errs[i] = work(ctx, o, binary, uint64(i), sums, out) })
+	}
+	workers.Wait()
+	sums.print(out, o, time.Since(began))
+	return errors.Join(append(errs, sums.verdict(o))...)
+}
+
+// work plays every nth seed in a process of its own, whose goroutines share one processor: that is faster
+// than many, and leaves less to chance.
+func work(ctx context.Context, o options, binary string, index uint64, sums *sums, out io.Writer) error {
+	count := (o.seeds + o.workers - 1 - int(index)) / o.workers
+	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report",
+		"-seeds="+strconv.Itoa(count), "-from="+strconv.FormatUint(o.from+index, 10), "-stride="+strconv.Itoa(o.workers),
+		"-faults="+o.faults, "-length="+o.length.String())
+	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	c.Dir = filepath.Dir(binary)
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	c.Stderr = c.Stdout
+	if err := c.Start(); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	last := tail{}
+	lines := bufio.NewReader(stdout)
+	for {
+		line, err := lines.ReadString('\n')
+		if text, ok := strings.CutPrefix(line, "RESULT "); ok {
+			var r result
+			if err := json.Unmarshal([]byte(text), &r); err != nil {
+				return fmt.Errorf("read result: %w", err)
+			}
+			sums.add(r)
+			r.print(out, o)
+		} else {
+			last.add(line)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := c.Wait(); err != nil && !sums.failed() {
+		return fmt.Errorf("worker of every %d. seed from %d on ended (%w):\n%s", o.workers, o.from+index, err, last.text())
+	}
+	return nil
+}
+
+// tail keeps the last lines of a worker, for one that ends without a result.
+type tail struct{ lines []string }
+
+const tailMax = 500
+
+func (t *tail) add(line string) {
+	t.lines = append(t.lines, line)
+	t.lines = t.lines[max(0, len(t.lines)-tailMax):]
+}
+
+func (t *tail) text() string { return strings.Join(t.lines, "") }
+
+// result is what a worker says of a seed.
+type result struct {
+	Seed       uint64
+	Violations []string
+	Steps      []string
+	Faults     []string
+	Hits       map[string]int
+	Lives      int
+	Bought     int
+	Calls      int
+	Seconds    float64
+}
+
+func (r result) print(out io.Writer, o options) {
+	if len(r.Violations) == 0 && o.seed == 0 {
+		return
+	}
+	fmt.Fprintf(out, "seed %d: faults %s\n", r.Seed, strings.Join(r.Faults, ", "))
+	if len(r.Violations) > 0 {
+		fmt.Fprintf(out, "the last steps:\n\t%s\n", strings.Join(r.Steps, "\n\t"))
+	}
+	for _, v := range r.Violations {
+		fmt.Fprintf(out, "seed %d breaks %s\n", r.Seed, v)
+	}
+	if len(r.Violations) > 0 {
+		fmt.Fprintf(out, "it plays again with: make sim SEED=%d\n", r.Seed)
+	}
+}
+
+// sums are the results of all seeds. It is safe for concurrent use.
+type sums struct {
+	mu      sync.Mutex
+	seeds   int
+	broken  []uint64
+	hits    map[string]int
+	lives   int
+	fewest  int
+	bought  int
+	calls   int
+	seconds float64
+	short   float64
+}
+
+func newSums() *sums { return &sums{hits: map[string]int{}, fewest: -1} }
+
+func (s *sums) add(r result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seeds++
+	if len(r.Violations) > 0 {
+		s.broken = append(s.broken, r.Seed)
+	}
+	for name, n := range r.Hits {
+		s.hits[name] += n
+	}
+	s.lives, s.bought, s.calls, s.seconds = s.lives+r.Lives, s.bought+r.Bought, s.calls+r.Calls, s.seconds+r.Seconds
+	if s.fewest < 0 || r.Lives < s.fewest {
+		s.fewest = r.Lives
+	}
+	if s.short == 0 || r.Seconds < s.short {
+		s.short = r.Seconds
+	}
+}
+
+func (s *sums) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.broken) > 0
+}
+
+func (s *sums) print(out io.Writer, o options, took time.Duration) {
+	acted := 0
+	for _, n := range s.hits {
+		if n > 0 {
+			acted++
+		}
+	}
+	if o.seed == 0 {
+		fmt.Fprintf(out, "%-32s %s\n", "fault", "times it did something")
+		for _, name := range slices.Sorted(maps.Keys(s.hits)) {
+			fmt.Fprintf(out, "%-32s %d\n", name, s.hits[name])
+		}
+	}
+	fmt.Fprintf(out, "%d seeds, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d calls to VPSie, %d faults did something; %d seeds broke an invariant; %s\n",
+		s.seeds, s.seconds/3600, s.short/3600, s.bought, s.lives, max(s.fewest, 0), s.calls, acted, len(s.broken), took.Round(time.Second))
+}
+
+func (s *sums) verdict(o options) error {
+	if len(s.broken) > 0 {
+		slices.Sort(s.broken)
+		return fmt.Errorf("seeds %v break an invariant", s.broken)
+	}
+	if s.seeds != o.seeds {
+		return fmt.Errorf("%d of %d seeds were played", s.seeds, o.seeds)
+	}
+	acted := 0
+	for _, n := range s.hits {
+		if n > 0 {
+			acted++
+		}
+	}
+	if acted < o.min {
+		return fmt.Errorf("%d faults did something, fewer than %d", acted, o.min)
+	}
+	return nil
+}

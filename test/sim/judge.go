@@ -1,0 +1,379 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
+)
+
+// violation is a broken invariant.
+type violation struct {
+	Invariant string
+	Message   string
+	At        time.Time
+}
+
+// judge watches every change to the cluster and every call to VPSie, and compares them with what really is.
+// The invariants are named as in the design documents' list.
+type judge struct {
+	world *world
+
+	mu         sync.Mutex
+	violations []violation
+	// claimed are the machines that VPSieNodes ever claimed, by identifier.
+	claimed map[string]string
+	// pausedAt is since when the brake is on, zero while it is off.
+	pausedAt time.Time
+	// protectedAt notes ceilings as they were, so that a change under way is not held against the actor.
+	ceilings map[string][]ceiling
+	// breakerAt is since when many nodes fail together, zero while they do not.
+	breakerAt time.Time
+	// released says that the definitions or the namespace are going, so objects go without their machines.
+	released bool
+	// busyAt is when one of our services last wrote something.
+	busyAt time.Time
+	writes []string
+}
+
+type ceiling struct {
+	at  time.Time
+	max int
+}
+
+// Slack that the actors have: what they read was true a moment ago.
+const (
+	ceilingSlack = time.Minute
+	brakeSlack   = 5 * time.Second
+	breakerSlack = time.Minute
+	fenceSlack   = time.Minute
+	bootSlack    = 3 * time.Minute
+)
+
+func newJudge(w *world) *judge {
+	return &judge{world: w, claimed: map[string]string{}, ceilings: map[string][]ceiling{}}
+}
+
+func (j *judge) fail(invariant, format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failLocked(invariant, format, args...)
+}
+
+func (j *judge) failLocked(invariant, format string, args ...any) {
+	v := violation{invariant, fmt.Sprintf(format, args...), time.Now()}
+	j.violations = append(j.violations, v)
+	j.world.log.add("VIOLATION", v.Invariant+": "+v.Message)
+	if len(j.violations) == 1 {
+		for _, n := range machines(j.world) {
+			j.world.note("state", "%s", describe(n))
+		}
+	}
+}
+
+// describe says what a VPSieNode holds, in a line.
+func describe(n *v1beta1.VPSieNode) string {
+	text := fmt.Sprintf("%s %s node=%s id=%s", n.Name, n.Status.Phase, n.Status.NodeName, n.Status.Identifier)
+	if n.DeletionTimestamp != nil {
+		text += " deleted"
+	}
+	if r := n.Spec.Retirement; r != nil {
+		text += " retired:" + r.Reason
+	}
+	for _, a := range n.Status.Launches {
+		text += fmt.Sprintf(" launch:%s/%s@%s", a.Outcome, a.Reason, a.RequestedAt.UTC().Format("01-02T15:04:05"))
+	}
+	for name, at := range map[string]*metav1.Time{"ready": n.Status.ReadyAt, "launched": n.Status.LaunchedAt, "drain": n.Status.DrainStartedAt, "delete": n.Status.DeleteRequestedAt} {
+		if at != nil {
+			text += " " + name + "@" + at.UTC().Format("01-02T15:04:05")
+		}
+	}
+	return text + " " + strings.Join(conditionsOf(n), " | ")
+}
+
+func (j *judge) broken() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.violations) > 0
+}
+
+// beforeCloud judges a call that buys or deletes before it takes effect.
+func (j *judge) beforeCloud(c change) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now, w := time.Now(), j.world
+	w.log.add("call", c.by.name+" "+c.endpoint+" "+c.identifier)
+	if !c.buys && c.identifier == "" {
+		j.failLocked("I1", "%s names no machine", c.endpoint)
+	}
+	if !j.pausedAt.IsZero() && now.Sub(j.pausedAt) > brakeSlack {
+		j.failLocked("I27", "%s although the brake is on since %s", c.endpoint, now.Sub(j.pausedAt))
+	}
+	j.fence(c, now)
+	if c.buys {
+		j.buys(now)
+	} else {
+		j.deletes(c, now)
+	}
+}
+
+// fence holds that only the elected provisioner calls, and one that was frozen only for as long as it cannot know.
+func (j *judge) fence(c change, now time.Time) {
+	w := j.world
+	w.mu.Lock()
+	elected, at := w.elected[Provisioner], w.electedAt[Provisioner]
+	w.mu.Unlock()
+	if elected != nil && elected != c.by && now.Sub(at) > fenceSlack && !c.by.wasFrozen.Load() {
+		j.failLocked("I15", "%s by %s, while %s is elected since %s", c.endpoint, c.by.name, elected.name, now.Sub(at))
+	}
+}
+
+// buys holds the ceilings of every group (I4, I20, I28).
+func (j *judge) buys(now time.Time) {
+	count := map[string]int{}
+	for _, n := range machines(j.world) {
+		if mayBeMachine(n) {
+			count[groupOf(n)]++
+		}
+	}
+	for group, n := range count {
+		if limit, known := j.ceilingOf(group, now); known && n > limit {
+			j.failLocked("I20", "group %s has or may have %d machines, and its maximum is %d", group, n, limit)
+		}
+	}
+}
+
+// ceilingOf is the highest maximum that a group had a moment ago or has.
+func (j *judge) ceilingOf(group string, now time.Time) (int, bool) {
+	list := j.ceilings[group]
+	limit := -1
+	for i, c := range list {
+		replaced := i+1 < len(list) && now.Sub(list[i+1].at) > ceilingSlack
+		if !replaced {
+			limit = max(limit, c.max)
+		}
+	}
+	return limit, limit >= 0
+}
+
+// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I11, I26, I30).
+func (j *judge) deletes(c change, now time.Time) {
+	truth, known := j.machine(c.identifier)
+	if !known {
+		return // it is gone already, or never was; asking again does no harm
+	}
+	if truth.Foreign || truth.Role != vpsiesim.RoleSlave {
+		j.failLocked("I2", "machine %s (%s) is not ours", truth.Hostname, c.identifier)
+	}
+	intent := false
+	for _, n := range machines(j.world) {
+		intent = intent || n.Status.Identifier == c.identifier && n.Status.DeleteRequestedAt != nil
+	}
+	if !intent {
+		j.failLocked("I1", "no VPSieNode says that machine %s (%s) is to be deleted", truth.Hostname, c.identifier)
+	}
+	for _, pod := range kubesim.List[corev1.Pod](j.world.cluster.server, "") {
+		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && pod.DeletionTimestamp == nil {
+			j.failLocked("I30", "machine %s is deleted with pod %s on it", truth.Hostname, pod.Name)
+		}
+	}
+}
+
+func (j *judge) machine(identifier string) (vpsiesim.Machine, bool) {
+	m, ok := j.world.cloud.sim.Model().Machine(identifier)
+	return m, ok && m.GoneAt.IsZero()
+}
+
+// onChange judges a change to the cluster, while no other can happen.
+func (j *judge) onChange(c kubesim.Change) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ours := j.isOurs(c.Request.Client)
+	if ours && c.Request.Resource.Resource != "events" {
+		j.busyAt = time.Now()
+		j.writes = append(j.writes, fmt.Sprintf("%s %s %s %s/%s/%s", time.Now().UTC().Format("15:04:05"), c.Request.Client, c.Request.Verb, c.Request.Resource.Resource, c.Request.Name, c.Request.Subresource))
+		j.writes = j.writes[max(0, len(j.writes)-20):]
+	}
+	switch c.Request.Resource.Resource {
+	case "vpsienodes":
+		j.onMachine(c, ours)
+	case "nodegroups":
+		if g, ok := c.New.(*v1beta1.NodeGroup); ok {
+			list := j.ceilings[keyOf(g)]
+			if len(list) == 0 || list[len(list)-1].max != int(g.Spec.MaxNodes) {
+				j.ceilings[keyOf(g)] = append(list, ceiling{time.Now(), int(g.Spec.MaxNodes)})
+			}
+		}
+	case "configmaps":
+		if c.Request.Name == pauseName {
+			j.pausedAt = time.Time{}
+			if c.New != nil {
+				j.pausedAt = time.Now()
+			}
+		}
+	case "pods":
+		if ours {
+			j.onPod(c)
+		}
+	case "nodes":
+		j.onNode(c, ours)
+	}
+}
+
+func (j *judge) isOurs(client string) bool {
+	return strings.HasPrefix(client, Observer+"-") || strings.HasPrefix(client, Planner+"-") || strings.HasPrefix(client, Provisioner+"-")
+}
+
+func (j *judge) onMachine(c kubesim.Change, ours bool) {
+	before, _ := c.Old.(*v1beta1.VPSieNode)
+	after, _ := c.New.(*v1beta1.VPSieNode)
+	if c.New == nil && c.Old != nil {
+		j.onGone(before, ours)
+		return
+	}
+	if before == nil || before.Status.Identifier != after.Status.Identifier {
+		j.onClaim(after)
+	}
+	if (before == nil || before.Status.DeleteRequestedAt == nil) && after.Status.DeleteRequestedAt != nil {
+		j.onDeletionDecided(after)
+	}
+	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
+		j.onRetirement(after)
+	}
+	if before == nil {
+		j.onIntent(after)
+	}
+}
+
+// onGone holds that an object outlives its machine (I7): only a confirmed absence lets it go.
+func (j *judge) onGone(n *v1beta1.VPSieNode, ours bool) {
+	if !ours {
+		return // a person took it away by force
+	}
+	if m, alive := j.machine(n.Status.Identifier); alive && n.Status.Identifier != "" && !j.released {
+		j.failLocked("I7", "VPSieNode %s is gone while its machine %s lives", n.Name, m.Hostname)
+	}
+	if n.Status.Identifier == "" && mayBeMachine(n) {
+		j.failLocked("I7", "VPSieNode %s is gone while its request is open", n.Name)
+	}
+}
+
+// onClaim holds that a machine is ours and nobody else's (I2, I29).
+func (j *judge) onClaim(n *v1beta1.VPSieNode) {
+	id := n.Status.Identifier
+	if id == "" {
+		return
+	}
+	for _, other := range machines(j.world) {
+		if other.Status.Identifier == id && other.UID != n.UID {
+			j.failLocked("I29", "machine %s is claimed by %s and %s", id, other.Name, n.Name)
+		}
+	}
+	if m, ok := j.world.cloud.sim.Model().Machine(id); !ok || m.Foreign {
+		j.failLocked("I2", "VPSieNode %s claims machine %s, which is not ours", n.Name, id)
+	}
+	j.claimed[id] = n.Name
+}
+
+// onDeletionDecided holds the breaker on correlated failure (I9) at the moment that has no way back.
+func (j *judge) onDeletionDecided(n *v1beta1.VPSieNode) {
+	if n.DeletionTimestamp != nil || n.Spec.Retirement == nil || !strings.HasPrefix(n.Spec.Retirement.Reason, "repair.") {
+		return
+	}
+	if !j.breakerAt.IsZero() && time.Since(j.breakerAt) > breakerSlack {
+		j.failLocked("I9", "machine of %s is replaced (%s) while many nodes fail since %s", n.Name, n.Spec.Retirement.Reason, time.Since(j.breakerAt))
+	}
+}
+
+// onPod holds that protections are sacred (I26): what nobody may evict, our services do not.
+func (j *judge) onPod(c kubesim.Change) {
+	pod, ok := c.Old.(*corev1.Pod)
+	if !ok || pod.DeletionTimestamp != nil {
+		return
+	}
+	if c.New != nil && c.New.GetDeletionTimestamp() == nil {
+		return
+	}
+	if pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false" && !j.askedByPerson(pod.Spec.NodeName) {
+		j.failLocked("I26", "protected pod %s on %s was evicted by %s", pod.Name, pod.Spec.NodeName, c.Request.Client)
+	}
+	if c.Request.Subresource != "eviction" {
+		j.failLocked("I26", "pod %s was deleted past the Eviction API by %s", pod.Name, c.Request.Client)
+	}
+}
+
+func (j *judge) askedByPerson(node string) bool {
+	for _, n := range machines(j.world) {
+		if n.Status.NodeName == node && n.DeletionTimestamp != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// onNode holds that Nodes that are not ours are left alone (I2), and that a Node outlives its machine.
+func (j *judge) onNode(c kubesim.Change, ours bool) {
+	j.watchBreaker()
+	if !ours {
+		return
+	}
+	name := c.Request.Name
+	m, known := j.byNode(name)
+	if !known {
+		return
+	}
+	if m.Foreign {
+		j.failLocked("I2", "Node %s is not ours and was changed by %s", name, c.Request.Client)
+	}
+	if c.New == nil && m.GoneAt.IsZero() {
+		j.failLocked("I17", "Node %s was deleted while its machine lives", name)
+	}
+}
+
+func (j *judge) byNode(name string) (vpsiesim.Machine, bool) {
+	return j.world.cloud.sim.Model().MachineNamed(name)
+}
+
+// watchBreaker notes since when too many nodes fail together: more than three and 45 % of the cluster.
+func (j *judge) watchBreaker() {
+	total, failing := 0, 0
+	for _, node := range kubesim.List[corev1.Node](j.world.cluster.server, "") {
+		total++
+		// A Node that is not Ready yet is on its way, not failing.
+		if !isReady(node) && time.Since(node.CreationTimestamp.Time) > bootSlack {
+			failing++
+		}
+	}
+	open := failing > max(3, int(math.Ceil(0.45*float64(total))))
+	switch {
+	case !open:
+		j.breakerAt = time.Time{}
+	case j.breakerAt.IsZero():
+		j.breakerAt = time.Now()
+	}
+}
+
+func groupOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Spec.NodeGroup }
+
+// mayBeMachine reports whether a machine exists, or may come to exist, because of an intent.
+func mayBeMachine(n *v1beta1.VPSieNode) bool {
+	if n.Status.Identifier != "" {
+		return true
+	}
+	if len(n.Status.Launches) == 0 {
+		return false
+	}
+	switch n.Status.Launches[len(n.Status.Launches)-1].Outcome {
+	case v1beta1.LaunchRequested, v1beta1.LaunchAccepted, v1beta1.LaunchUnknown:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,174 @@
+package sim
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+)
+
+// onIntent holds that machines on their way are counted (I4): no more of them than pods that wait or
+// waited a moment ago, and what the groups' minimum asks for.
+func (j *judge) onIntent(n *v1beta1.VPSieNode) {
+	w := j.world
+	if n.Annotations[v1beta1.AnnotationAdopts] != "" {
+		return
+	}
+	onTheirWay, minimum := 0, 0
+	for _, other := range machines(w) {
+		if isOnItsWay(other) {
+			onTheirWay++
+		}
+	}
+	for _, g := range listOf[v1beta1.NodeGroup](w) {
+		minimum += int(g.Spec.MinNodes)
+	}
+	waiting := w.cluster.waitingLately()
+	if onTheirWay > waiting+minimum+1 {
+		j.failLocked("I4", "%d machines are on their way with %s, for %d pods that wait and a minimum of %d", onTheirWay, n.Name, waiting, minimum)
+	}
+}
+
+func isOnItsWay(n *v1beta1.VPSieNode) bool {
+	return n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
+}
+
+// waitingLately is the most pods that waited for a place at any time in the last two minutes.
+func (c *cluster) waitingLately() int {
+	c.pressureMu.Lock()
+	defer c.pressureMu.Unlock()
+	most := 0
+	for _, p := range c.pressure {
+		if time.Since(p.until) < pressureMemory {
+			most = max(most, p.waiting)
+		}
+	}
+	return most
+}
+
+// pressureMemory is how long pods that found a place may still be on a planner's mind.
+const pressureMemory = 2 * time.Minute
+
+// pressure is how many pods waited, until when.
+type pressure struct {
+	waiting int
+	until   time.Time
+}
+
+func (c *cluster) notePressure(waiting int, now time.Time) {
+	c.pressureMu.Lock()
+	defer c.pressureMu.Unlock()
+	if last := len(c.pressure) - 1; last >= 0 && c.pressure[last].waiting == waiting {
+		c.pressure[last].until = now
+		return
+	}
+	c.pressure = append(c.pressure, pressure{waiting, now})
+	for len(c.pressure) > 1 && now.Sub(c.pressure[0].until) > pressureMemory {
+		c.pressure = c.pressure[1:]
+	}
+}
+
+// onRetirement judges a machine that our services decided to take away.
+func (j *judge) onRetirement(n *v1beta1.VPSieNode) {
+	w := j.world
+	var group *v1beta1.NodeGroup
+	for _, g := range listOf[v1beta1.NodeGroup](w) {
+		if keyOf(g) == groupOf(n) {
+			group = g
+		}
+	}
+	if group == nil || !isScaleDown(n) {
+		return
+	}
+	staying, leaving := 0, 0
+	for _, other := range machines(w) {
+		switch {
+		case groupOf(other) != keyOf(group):
+		case other.Spec.Retirement != nil && other.Status.Identifier != "":
+			if isScaleDown(other) && other.Status.DeleteRequestedAt == nil {
+				leaving++
+			}
+		case other.DeletionTimestamp == nil && other.Status.Phase == v1beta1.PhaseReady:
+			staying++
+		}
+	}
+	// I8: machines whose removal hangs keep others from being chosen beyond the group's limit.
+	if most := int(*group.Spec.ScaleDown.MaxNodesPerStep); leaving > most {
+		j.failLocked("I8", "%d machines of group %s are leaving, and the limit is %d", leaving, group.Name, most)
+	}
+	if staying < int(group.Spec.MinNodes) {
+		j.failLocked("I28", "%d machines of group %s would stay, and the minimum is %d", staying, group.Name, group.Spec.MinNodes)
+	}
+	j.unwatched(n, group)
+}
+
+func isScaleDown(n *v1beta1.VPSieNode) bool {
+	r := n.Spec.Retirement
+	return r != nil && (r.Reason == string(reason.ScaleDownEmpty) || r.Reason == string(reason.ScaleDownUnneeded))
+}
+
+// unwatched holds that time which nobody watched does not count (I10), and that what came a moment ago
+// does not go again (I12).
+func (j *judge) unwatched(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup) {
+	window := group.Spec.ScaleDown.UnneededFor.Duration - time.Second
+	w := j.world
+	w.mu.Lock()
+	p := w.elected[Planner]
+	w.mu.Unlock()
+	// A planner whose clock was set measures its own time.
+	if p != nil && p.clock.skew.Load() == 0 && time.Since(p.started) < window {
+		j.failLocked("I10", "%s is retired %s after the start of the planner, which must watch it for %s", n.Name, time.Since(p.started), window)
+	}
+	if n.Status.ReadyAt != nil && p != nil && !p.skewed.Load() && time.Since(n.Status.ReadyAt.Time) < window-time.Second {
+		j.failLocked("I12", "%s is retired %s after it was Ready, and must be unneeded for %s", n.Name, time.Since(n.Status.ReadyAt.Time), window)
+	}
+}
+
+// atEnd judges what is left when all faults are over and nothing is wanted any more.
+func (j *judge) atEnd() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	w := j.world
+	held := map[string]bool{}
+	for _, n := range machines(w) {
+		if n.Status.Identifier != "" {
+			held[n.Status.Identifier] = true
+		}
+		if n.DeletionTimestamp != nil {
+			j.failLocked("I19", "VPSieNode %s cannot go: %v", n.Name, conditionsOf(n))
+		}
+	}
+	reported := w.reportedOrphans()
+	for _, m := range w.cloud.sim.Truth().Machines {
+		switch {
+		case m.Foreign || m.State == "lost":
+			if m.Foreign && !m.DeleteRequestedAt.IsZero() && !byPerson(m) {
+				j.failLocked("I2", "machine %s was not ours and was deleted by %s", m.Hostname, m.DeletedBy)
+			}
+			continue
+		case m.PodsAtDeletion > 0 && !byPerson(m):
+			j.failLocked("I30", "machine %s was deleted with %d pods on it", m.Hostname, m.PodsAtDeletion)
+		case m.GoneAt.IsZero() && !held[m.Identifier] && !reported[m.Identifier]:
+			j.failLocked("I7", "machine %s (%s, asked for at %s) is paid for, claimed by nobody and reported by nobody", m.Hostname, m.State, m.RequestedAt.Format("15:04:05"))
+		}
+	}
+	for _, node := range kubesim.List[corev1.Node](w.cluster.server, "") {
+		if node.Annotations[v1beta1.AnnotationCordoned] == "" {
+			continue
+		}
+		if m, known := j.byNode(node.Name); known && m.GoneAt.IsZero() {
+			j.failLocked("D7", "Node %s is still cordoned by us", node.Name)
+		}
+	}
+}
+
+func conditionsOf(n *v1beta1.VPSieNode) []string {
+	var out []string
+	for _, c := range n.Status.Conditions {
+		out = append(out, c.Type+"="+string(c.Status)+" "+c.Reason+": "+c.Message)
+	}
+	return out
+}

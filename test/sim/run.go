@@ -1,0 +1,244 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
+)
+
+// How long what faults left behind may take to be mended. A purchase whose answer was lost is looked for
+// during the settle time, and one that was late may come an hour late.
+const (
+	servedWithin  = 100 * time.Minute
+	clearedWithin = 120 * time.Minute
+	quietFor      = 5 * time.Minute
+	quietAfter    = 30 * time.Minute
+	pollEvery     = 10 * time.Second
+	idlePerMinute = 6
+	livesMin      = 10
+)
+
+// result is what a run showed.
+type result struct {
+	Seed       uint64         `json:"seed"`
+	Violations []string       `json:"violations,omitempty"`
+	Steps      []string       `json:"steps,omitempty"`
+	Faults     []string       `json:"faults,omitempty"`
+	Hits       map[string]int `json:"hits,omitempty"`
+	// Lives are machines that were bought and went again, Bought all that were bought.
+	Lives  int `json:"lives"`
+	Bought int `json:"bought"`
+	// Calls were made to VPSie, in so many simulated seconds.
+	Calls   int     `json:"calls"`
+	Seconds float64 `json:"seconds"`
+}
+
+// run plays a plan from its first pod to the last machine, and judges it. It must be called in a bubble.
+func run(p plan, folder string, log *ring) result {
+	w := newWorld(p, folder, log)
+	began := time.Now()
+	done := make(chan struct{})
+	var background sync.WaitGroup
+	background.Go(func() { w.cluster.run(done) })
+	w.install()
+	background.Go(func() { w.keep(done) })
+	w.play()
+	if !w.judge.broken() {
+		w.recover()
+	}
+	simulated := time.Since(began)
+	close(done)
+	background.Wait()
+	w.shutdown()
+	return w.result(simulated)
+}
+
+func (w *world) result(simulated time.Duration) result {
+	truth := w.cloud.sim.Truth()
+	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds()}
+	for name, n := range w.cloud.spoiled {
+		r.Hits[name] += n
+	}
+	for _, v := range w.judge.violations {
+		r.Violations = append(r.Violations, fmt.Sprintf("%s at %s: %s", v.Invariant, v.At.UTC().Format("15:04:05"), v.Message))
+	}
+	for _, o := range w.plan.faults {
+		r.Faults = append(r.Faults, o.String())
+	}
+	if len(r.Violations) > 0 {
+		r.Steps = w.log.last(stepsMax)
+	}
+	return r
+}
+
+// play lets workloads come and go while faults happen.
+func (w *world) play() {
+	ended := make(chan struct{})
+	w.suffer(ended, func() {})
+	began := time.Now()
+	next := 0
+	waves := w.plan.sortedWaves()
+	for time.Since(began) < w.plan.length && !w.judge.broken() {
+		for next < len(waves) && time.Since(began) >= waves[next].at {
+			w.cluster.scale(w.plan.loads[waves[next].load], waves[next].replicas)
+			w.note("people", "%s wants %d pods", w.plan.loads[waves[next].load].name, waves[next].replicas)
+			next++
+		}
+		time.Sleep(pollEvery)
+	}
+	close(ended)
+	w.ending.Wait()
+	w.cluster.reconnect(w.stopped)
+	w.note("people", "all faults are over")
+}
+
+// recover holds liveness: pods run, then machines go, then nothing is written any more.
+func (w *world) recover() {
+	if !w.await("L1", servedWithin, w.waitingPods) {
+		return
+	}
+	w.note("people", "nothing is wanted any more")
+	for _, load := range w.cluster.workloads() {
+		w.cluster.scale(load, 0)
+	}
+	for _, b := range listOf[policyv1.PodDisruptionBudget](w) {
+		ignore(w.cluster.server.As("person").Delete(b, deleteNow))
+	}
+	if !w.await("L2", clearedWithin, w.surplus) || !w.liveOn() {
+		return
+	}
+	w.quiet()
+	w.judge.atEnd()
+}
+
+// liveOn has more machines come and go until enough were bought. It reports false when something is broken.
+func (w *world) liveOn() bool {
+	load := w.plan.loads[0]
+	for round := 0; w.cloud.sim.Truth().Counts.Bought < livesMin+w.minimum(); round++ {
+		if round > livesMin {
+			w.fail("harness", "%d rounds brought no more than %d machines", round, w.cloud.sim.Truth().Counts.Bought)
+			return false
+		}
+		w.note("people", "more machines come and go")
+		w.cluster.scale(load, 10)
+		if !w.await("L1", servedWithin, w.waitingPods) {
+			return false
+		}
+		w.cluster.scale(load, 0)
+		if !w.await("L2", clearedWithin, w.surplus) {
+			return false
+		}
+	}
+	return true
+}
+
+// minimum is how many machines are kept although nothing needs them.
+func (w *world) minimum() int {
+	n := 0
+	for i := range w.plan.groups {
+		n += int(w.plan.groups[i].Spec.MinNodes)
+	}
+	return n
+}
+
+// await waits until nothing is left to say, and fails with what is.
+func (w *world) await(invariant string, limit time.Duration, left func() []string) bool {
+	began := time.Now()
+	for {
+		time.Sleep(pollEvery)
+		if w.judge.broken() {
+			return false
+		}
+		missing := left()
+		if len(missing) == 0 {
+			return true
+		}
+		if time.Since(began) > limit {
+			w.fail(invariant, "%s after all faults were over: %s", time.Since(began).Round(time.Second), strings.Join(missing, "; "))
+			return false
+		}
+	}
+}
+
+// waitingPods names the pods that could run and do not.
+func (w *world) waitingPods() []string {
+	var waiting []string
+	for _, pod := range listOf[corev1.Pod](w) {
+		if !strings.HasPrefix(pod.Name, "impossible-") && (pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil) {
+			waiting = append(waiting, "pod "+pod.Name+" is "+string(pod.Status.Phase))
+		}
+	}
+	return waiting
+}
+
+// surplus names the machines that are paid for and not wanted.
+func (w *world) surplus() []string {
+	reported := w.reportedOrphans()
+	var alive []string
+	for _, m := range w.cloud.sim.Truth().Machines {
+		if !m.Foreign && m.State != "lost" && m.GoneAt.IsZero() && !reported[m.Identifier] {
+			alive = append(alive, "machine "+m.Hostname+" is "+m.State)
+		}
+	}
+	leaving := 0
+	for _, n := range machines(w) {
+		if n.DeletionTimestamp != nil || n.Spec.Retirement != nil {
+			leaving++
+		}
+	}
+	if len(alive) <= w.minimum() && leaving == 0 {
+		return nil
+	}
+	return append(alive, fmt.Sprintf("the minimum is %d, %d leave", w.minimum(), leaving))
+}
+
+// quiet holds that a system with nothing to do does nothing: no write to Kubernetes, few calls to VPSie.
+func (w *world) quiet() {
+	began := time.Now()
+	for {
+		if w.judge.broken() {
+			return
+		}
+		since := w.judge.quietSince()
+		if time.Since(since) >= quietFor && time.Since(began) >= quietFor {
+			break
+		}
+		if time.Since(began) > quietAfter {
+			w.fail("R10", "something is still written %s after the last machine went:\n\t%s", time.Since(began).Round(time.Second), strings.Join(w.judge.lastWrites(), "\n\t"))
+			return
+		}
+		time.Sleep(pollEvery)
+	}
+	before := w.cloud.sim.Model().Calls().Total
+	time.Sleep(quietFor)
+	if calls := w.cloud.sim.Model().Calls().Total - before; calls > idlePerMinute*int(quietFor/time.Minute) {
+		w.fail("economy", "%d calls to VPSie in %s with nothing to do", calls, quietFor)
+	}
+}
+
+func (j *judge) quietSince() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.busyAt
+}
+
+func (j *judge) lastWrites() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]string{}, j.writes...)
+}
+
+func listOf[T any, P kubesim.Object[T]](w *world) []P {
+	return kubesim.List[T, P](w.cluster.server, "")
+}
+
+func byPerson(m vpsiesim.Machine) bool {
+	return m.HowDeleted == vpsiesim.DeletedInConsole || m.HowDeleted == vpsiesim.DeletedByVanishing
+}

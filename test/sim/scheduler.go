@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+)
+
+// schedule binds waiting pods to Nodes that have room, the emptiest first, and tells the others that there is none.
+func (c *cluster) schedule(now time.Time) {
+	pods := kubesim.List[corev1.Pod](c.server, "")
+	var waiting []*corev1.Pod
+	used := map[string]scheduling.Resources{}
+	for _, pod := range pods {
+		switch {
+		case pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil:
+			waiting = append(waiting, pod)
+		case pod.Spec.NodeName != "" && !isOver(pod):
+			if used[pod.Spec.NodeName] == nil {
+				used[pod.Spec.NodeName] = scheduling.Resources{}
+			}
+			used[pod.Spec.NodeName].Add(requests(pod), 1)
+		}
+	}
+	c.notePressure(len(waiting), now)
+	if len(waiting) == 0 {
+		return
+	}
+	nodes := kubesim.List[corev1.Node](c.server, "")
+	for _, pod := range waiting {
+		node := c.place(pod, nodes, used, now)
+		if node == nil {
+			c.unschedulable(pod, now)
+			continue
+		}
+		if c.server.As("kube-scheduler").Bind(pod.Namespace, pod.Name, node.Name) != nil {
+			continue
+		}
+		if used[node.Name] == nil {
+			used[node.Name] = scheduling.Resources{}
+		}
+		used[node.Name].Add(requests(pod), 1)
+		c.later(podStartAfter)
+	}
+}
+
+func requests(pod *corev1.Pod) scheduling.Resources {
+	r := scheduling.Resources{corev1.ResourcePods: 1}
+	for i := range pod.Spec.Containers {
+		r.Add(scheduling.ResourcesOf(pod.Spec.Containers[i].Resources.Requests), 1)
+	}
+	return r
+}
+
+func (c *cluster) place(pod *corev1.Pod, nodes []*corev1.Node, used map[string]scheduling.Resources, now time.Time) *corev1.Node {
+	var best *corev1.Node
+	var most int64
+	for _, node := range nodes {
+		if !c.takes(node, pod, now) {
+			continue
+		}
+		allocatable := scheduling.ResourcesOf(node.Status.Allocatable)
+		fits, free := true, int64(0)
+		for name, amount := range requests(pod) {
+			left := allocatable[name] - used[node.Name][name] - amount
+			fits = fits && left >= 0
+			if name == corev1.ResourceCPU {
+				free = left
+			}
+		}
+		if fits && (best == nil || free > most) {
+			best, most = node, free
+		}
+	}
+	return best
+}
+
+// takes reports whether the scheduler believes that a Node takes a pod, room aside.
+func (c *cluster) takes(node *corev1.Node, pod *corev1.Pod, now time.Time) bool {
+	if !isReady(node) {
+		return false
+	}
+	closed := node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(pod.Spec.Tolerations, func(tol corev1.Toleration) bool {
+			return tol.Key == t.Key && (tol.Effect == "" || tol.Effect == t.Effect)
+		})
+	})
+	if closed {
+		since, known := c.tainted[node.Name]
+		if !known {
+			since = now
+			c.tainted[node.Name] = since
+		}
+		if c.lateBinding == 0 || now.Sub(since) >= c.lateBinding || taints(node, corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable) {
+			return false
+		}
+		c.world.hit("late-binding")
+	} else {
+		delete(c.tainted, node.Name)
+	}
+	ok, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node)
+	return err == nil && ok
+}
+
+func (c *cluster) unschedulable(pod *corev1.Pod, now time.Time) {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled {
+			return
+		}
+	}
+	told := pod.DeepCopy()
+	told.Status.Phase = corev1.PodPending
+	told.Status.Conditions = append(told.Status.Conditions, corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: "no node fits", LastTransitionTime: metav1.NewTime(now),
+	})
+	ignore(c.server.As("kube-scheduler").UpdateStatus(told))
+}
