@@ -19,9 +19,12 @@ const (
 	groupShare   = 20
 	// CoolDown is how long the failures must have stayed within bounds before machines are replaced.
 	CoolDown = 5 * time.Minute
+	// TrialInterval is how often one machine of a group on which nothing can run goes although many fail
+	// together: it costs money, and a new one shows whether the failure is over.
+	TrialInterval = 15 * time.Minute
 )
 
-// Cluster is the scope of all machines together; the other scopes are groups.
+// Cluster is the scope of all Nodes and machines together; the other scopes are groups.
 const Cluster = ""
 
 // Machine is one that should have a Ready Node.

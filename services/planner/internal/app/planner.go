@@ -25,7 +25,7 @@ import (
 
 const (
 	// idleTick is how often a plan is made when nothing seems to change: health and time do.
-	idleTick = 5 * time.Second
+	idleTick = 10 * time.Second
 	// unknownRetry is how soon a plan is made again that lacked what can be bought.
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.

@@ -244,6 +244,7 @@ func TestOrphanIsDeletedWhereThatIsWanted(t *testing.T) {
 	f.cloud.machines = one("host-1")
 	f.survey(0)
 	f.survey(6 * time.Minute)
+	f.step("a", time.Second) // before the status is written
 	f.pass(time.Second)
 	f.step("a", time.Second)
 	if !f.exists(pod("p", "")) || !f.node("host-1").Spec.Unschedulable {

@@ -22,7 +22,7 @@ const (
 	// breaker keeps back cost nothing.
 	catalogueRetry    = 2 * time.Second
 	unauthorizedRetry = 15 * time.Second
-	catalogueTick     = time.Second
+	catalogueTick     = catalogueRetry
 )
 
 // Target is a cluster and the datacenter whose sizes it can use.

@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
@@ -237,7 +238,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 	c.mu.Lock()
 	last, tried := c.sought[n.Status.Identifier]
 	c.mu.Unlock()
-	if tried && c.clock.Now().Sub(last) < trialInterval {
+	if tried && c.clock.Now().Sub(last) < outage.TrialInterval {
 		return nil // something objected to it
 	}
 	if err := goOn(ctx, c.brake); err != nil {

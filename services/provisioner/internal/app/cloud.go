@@ -24,8 +24,9 @@ type Cloud interface {
 	CreateGroup(ctx context.Context, cluster, name string, offering int64) error
 	// AddWorker buys one machine into a VPSie group. It is never repeated by itself.
 	AddWorker(ctx context.Context, cluster string, group int64) error
-	// DeleteWorker deletes the machine with this identifier; that it is gone already is no error.
-	DeleteWorker(ctx context.Context, cluster, identifier string) error
+	// DeleteWorker deletes the machine with this identifier. That VPSie knows no such machine is no error
+	// but the answer gone.
+	DeleteWorker(ctx context.Context, cluster, identifier string) (gone bool, err error)
 }
 
 // Listing is the workers of a managed cluster at one moment.

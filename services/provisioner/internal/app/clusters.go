@@ -257,8 +257,7 @@ func (c *Clusters) act(ctx context.Context, v *view, listing Listing, proofs map
 			return 0, err
 		}
 	}
-	// A listing that stays as it is for longer than listings lag is believed about what we had deleted.
-	removed, err := c.remove(ctx, v, listing.Workers, findings.Suspect && findings.SuspectFor < c.config.LaunchSettle)
+	removed, err := c.remove(ctx, v, listing.Workers, findings.Suspect)
 	if err != nil {
 		return 0, err
 	}

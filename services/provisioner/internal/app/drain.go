@@ -67,8 +67,12 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 // podsOn reads the pods that must leave before the machine may: not those that leave with their
 // node, and not those that have ended.
 func (r *Nodes) podsOn(ctx context.Context, node *corev1.Node) ([]*corev1.Pod, error) {
+	return r.store.podsOn(ctx, node, r.clock.Now())
+}
+
+func (s *Store) podsOn(ctx context.Context, node *corev1.Node, now time.Time) ([]*corev1.Pod, error) {
 	var list corev1.PodList
-	if err := r.store.Live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node.Name}); err != nil {
+	if err := s.Live.List(ctx, &list, client.MatchingFields{"spec.nodeName": node.Name}); err != nil {
 		return nil, fmt.Errorf("list pods of Node %q: %w", node.Name, err)
 	}
 	var pods []*corev1.Pod
@@ -80,7 +84,7 @@ func (r *Nodes) podsOn(ctx context.Context, node *corev1.Node) ([]*corev1.Pod, e
 			continue
 		}
 		// A kubelet that is gone ends no pod; what it was told to end long ago holds nobody up.
-		if pod.DeletionTimestamp != nil && !isNodeReady(node) && r.clock.Now().Sub(pod.DeletionTimestamp.Time) > deadPodAge {
+		if pod.DeletionTimestamp != nil && !isNodeReady(node) && now.Sub(pod.DeletionTimestamp.Time) > deadPodAge {
 			continue
 		}
 		pods = append(pods, pod)

@@ -57,6 +57,8 @@ type cloud struct {
 	group          error
 	onAdd          func()
 	addTakesEffect bool
+	// deletionHangs says that machines outlive their deletion, blank that listings show nothing.
+	deletionHangs, blank bool
 	// onGroups is called when the groups are read.
 	onGroups func()
 	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
@@ -67,6 +69,9 @@ func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
 	c.calls++
 	if c.list != nil {
 		return app.Listing{}, c.list
+	}
+	if c.blank {
+		return app.Listing{}, nil
 	}
 	return app.Listing{Workers: slices.Clone(c.machines), ShowsSizes: true}, nil
 }
@@ -126,17 +131,23 @@ func (c *cloud) arrive() {
 	c.machines = append(c.machines, launch.Listed{Identifier: fmt.Sprintf("m%d", n), Hostname: fmt.Sprintf("Host-%d", n), Size: small})
 }
 
-func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) error {
+func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) (bool, error) {
 	c.calls++
 	if c.waits != nil {
 		c.waits()
 	}
 	if err := app.Check(ctx); err != nil {
-		return err
+		return false, err
 	}
-	c.deleted = append(c.deleted, identifier)
-	c.machines = slices.DeleteFunc(c.machines, func(m launch.Listed) bool { return m.Identifier == identifier })
-	return nil
+	is := func(m launch.Listed) bool { return m.Identifier == identifier }
+	gone := !slices.ContainsFunc(c.machines, is)
+	if !gone {
+		c.deleted = append(c.deleted, identifier)
+	}
+	if !c.deletionHangs {
+		c.machines = slices.DeleteFunc(c.machines, is)
+	}
+	return gone, nil
 }
 
 func (c *cloud) Health() app.Health { return app.Health{Known: true} }

@@ -120,3 +120,27 @@ func TestDeletedIntentDoesNotWaitForEver(t *testing.T) {
 		t.Error("the finalizer stays for ever")
 	}
 }
+
+// TestNodeThatJoinsAfterItsMachineWasGivenUp has pods land on a machine that is about to be deleted.
+func TestNodeThatJoinsAfterItsMachineWasGivenUp(t *testing.T) {
+	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	f.step("a", time.Second)
+	if f.machine("a").Status.DeleteRequestedAt == nil {
+		t.Fatal("a machine without a Node is not given up")
+	}
+	f.create(node("host-1", "m1"))
+	f.create(pod("p", "host-1"))
+	f.pass(time.Second)
+	if len(f.cloud.deleted) > 0 {
+		t.Fatal("the machine was deleted with a pod on it")
+	}
+	f.step("a", time.Second)
+	if n := f.node("host-1"); !n.Spec.Unschedulable {
+		t.Error("the Node takes further pods")
+	}
+	f.life("a")
+	if f.exists(pod("p", "host-1")) || !slices.Equal(f.cloud.deleted, []string{"m1"}) {
+		t.Errorf("deleted %v, pod there: %v; want the pod moved and the machine deleted", f.cloud.deleted, f.exists(pod("p", "host-1")))
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -17,26 +18,27 @@ import (
 )
 
 // remove asks VPSie to delete the machines whose Nodes are drained, and counts the listings that
-// lack them. A machine is named by identifier and must have the hostname that we know it by.
-// What a listing lacks that has just become suspect is not absent.
+// lack them. A machine is named by identifier and must have the hostname that we know it by. Where a
+// listing is not to be believed, it is VPSie's answer about the machine itself that counts in the end.
 func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
 	present := make(map[string]launch.Listed, len(listed))
 	for _, machine := range listed {
 		present[machine.Identifier] = machine
 	}
-	progress := false
+	// A listing without any worker may be empty for another reason than that all are gone.
+	believed, progress := !suspect && len(listed) > 0, false
 	for _, n := range v.leaving {
 		machine, exists := present[n.Status.Identifier]
 		var err error
 		var changed bool
 		switch {
-		case !exists && suspect:
-			continue
 		case exists:
 			changed, err = c.delete(ctx, n, machine, v.at)
 		case !c.wasAsked(n.Status.Identifier):
 			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
 			changed, err = c.ask(ctx, n, n.Status.Identifier, v.at)
+		case !believed && n.Status.AbsentSightings == absenceSightings-1:
+			changed, err = c.confirm(ctx, n, v.at)
 		default:
 			changed, err = c.sighted(ctx, n)
 		}
@@ -46,6 +48,19 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 		progress = progress || changed
 	}
 	return progress, nil
+}
+
+// confirm asks once more for the deletion of a machine that is missing from a listing which proves nothing:
+// it counts as absent when VPSie answers that it does not know it.
+func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time) (bool, error) {
+	last := c.askedAt(n.Status.Identifier)
+	if at := n.Status.LastAbsentAt; at != nil && at.After(last) {
+		last = at.Time
+	}
+	if c.clock.Now().Sub(last) < c.config.AbsenceInterval {
+		return false, nil
+	}
+	return c.ask(ctx, n, n.Status.Identifier, basis)
 }
 
 // sighted counts a listing that lacks the machine.
@@ -58,9 +73,9 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		n.Status.AbsentSightings++
 		n.Status.LastAbsentAt = timestamp(now)
 		gone := n.Status.AbsentSightings >= absenceSightings
-		message := "VPSie's listing lacks the machine; a second listing must confirm that"
+		message := "VPSie shows the machine no longer; a second look must confirm that"
 		if gone {
-			message = "two complete listings of VPSie lack the machine"
+			message = "VPSie showed twice that the machine is gone"
 		}
 		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
 		return true
@@ -77,19 +92,19 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 		})
 		return false, err
 	}
-	c.mu.Lock()
-	recently := c.clock.Now().Sub(c.asked[machine.Identifier]) < deleteAgain
-	c.mu.Unlock()
-	if recently {
+	if c.clock.Now().Sub(c.askedAt(machine.Identifier)) < deleteAgain {
 		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
 	return c.ask(ctx, n, machine.Identifier, basis)
 }
 
-func (c *Clusters) wasAsked(identifier string) bool {
+func (c *Clusters) wasAsked(identifier string) bool { return !c.askedAt(identifier).IsZero() }
+
+// askedAt is when the deletion of a machine was last asked for, zero when this process never did.
+func (c *Clusters) askedAt(identifier string) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.asked[identifier].IsZero()
+	return c.asked[identifier]
 }
 
 // ask has VPSie delete the machine; asking again does no harm.
@@ -104,7 +119,13 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier str
 	if n.Status.DeleteRequestedAt == nil || n.Status.Identifier != identifier {
 		return false, nil // another replica went on with it
 	}
-	err := c.cloud.DeleteWorker(WithCheck(ctx, c.stillTrue(basis)), n.Spec.Cluster.Identifier, identifier)
+	again := c.wasAsked(identifier)
+	if !again {
+		if occupied, err := c.isOccupied(ctx, n); err != nil || occupied {
+			return false, err
+		}
+	}
+	gone, err := c.cloud.DeleteWorker(WithCheck(ctx, c.stillTrue(basis)), n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
 	kind := "Requested"
 	if err != nil {
@@ -121,11 +142,31 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier str
 		c.mu.Unlock()
 		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, identifier)
 	}
+	if gone && again {
+		return c.sighted(ctx, n)
+	}
 	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		changed := backInListing(n)
 		return setCondition(n, v1beta1.ConditionDeleted, false, kind, message) || changed
 	})
 	return err == nil, updateErr
+}
+
+// isOccupied reports whether pods run on the machine that would have to move: its Node may have joined after it
+// was found to have none. Whoever retires it has them move.
+func (c *Clusters) isOccupied(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+	node := &corev1.Node{}
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: nodeNameOf(n)}, node); err != nil {
+		return false, ignoreGone(err)
+	}
+	pods, err := c.store.podsOn(ctx, node, c.clock.Now())
+	if err != nil || len(pods) == 0 {
+		return false, err
+	}
+	_, err = c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		return setCondition(n, v1beta1.ConditionDeleted, false, "NodeJoinedLate", "the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted")
+	})
+	return true, err
 }
 
 // backInListing forgets the listings that lacked a machine that is listed.

@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	// trialInterval is how often one machine that never joined is deleted in a group whose machines fail
-	// together. Nothing runs on them, and they cost money.
-	trialInterval = 15 * time.Minute
 	// turnPoll is how often a machine that never joined looks whether it is its turn to go.
 	turnPoll = 15 * time.Second
 )
@@ -47,9 +44,18 @@ func (r *Nodes) fleet(ctx context.Context) ([]*v1beta1.VPSieNode, []outage.Machi
 		ready[nodes.Items[i].Name] = isNodeReady(&nodes.Items[i])
 	}
 	var fleet []outage.Machine
+	judged := make(map[string]bool, len(all))
 	for _, n := range all {
-		if outage.Counts(n, outage.IsOverdue(n, r.clock.Now())) {
+		counts := outage.Counts(n, outage.IsOverdue(n, r.clock.Now()))
+		if counts {
 			fleet = append(fleet, outage.Machine{Group: groupOf(n), Failing: !ready[nodeNameOf(n)]})
+		}
+		// What is on its way is not failing yet.
+		judged[nodeNameOf(n)] = counts || !outage.WasReady(n) && !isLeaving(n)
+	}
+	for name, isReady := range ready {
+		if !judged[name] {
+			fleet = append(fleet, outage.Machine{Failing: !isReady})
 		}
 	}
 	return all, fleet, nil
@@ -87,7 +93,7 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 	if err != nil {
 		return "", "", err
 	}
-	if why := outage.Stops(fleet, groupOf(n)); why != "" {
+	if why := outage.Stops(fleet, groupOf(n)); why != "" && (node != nil || !r.mayTry(groupOf(n))) {
 		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
 	}
 	return "", "", nil
@@ -104,14 +110,31 @@ type queue struct {
 	at   time.Time
 }
 
+// queueOf returns a group's queue. The caller holds the lock.
+func (r *Nodes) queueOf(group string) *queue {
+	if r.queues[group] == nil {
+		r.queues[group] = &queue{}
+	}
+	return r.queues[group]
+}
+
+// mayTry reports whether a machine without a Node may go now although many fail together. The planner, which
+// asks for it at the same interval, may be a moment early by our clock.
+func (r *Nodes) mayTry(group string) bool {
+	r.queueing.Lock()
+	defer r.queueing.Unlock()
+	q, now := r.queueOf(group), r.clock.Now()
+	if !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval*9/10 {
+		return false
+	}
+	q.tried = now
+	return true
+}
+
 // turn says what keeps a machine that never joined from being deleted now; empty when it may go. One goes at a
 // time in a group. While many fail together one may be tried at intervals. The caller holds the lock.
 func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, string, error) {
-	q, now := r.queues[groupOf(n)], r.clock.Now()
-	if q == nil {
-		q = &queue{}
-		r.queues[groupOf(n)] = q
-	}
+	q, now := r.queueOf(groupOf(n)), r.clock.Now()
 	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
 		return q.code, q.why, nil
 	}
@@ -127,8 +150,8 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 	switch {
 	case slices.ContainsFunc(all, goes):
 		q.code, q.why = reason.NoRepairOneAtATime, "the machine did not join in time; another one of the group is being deleted for the same reason, and this one follows"
-	case together != "" && !q.tried.IsZero() && now.Sub(q.tried) < trialInterval:
-		q.code, q.why = reason.NoRepairFailingTogether, fmt.Sprintf("the machine did not join in time, and %s; one is deleted every %s until that is over; look at what the machines have in common", together, trialInterval)
+	case together != "" && !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval:
+		q.code, q.why = reason.NoRepairFailingTogether, fmt.Sprintf("the machine did not join in time, and %s; one is deleted every %s until that is over; look at what the machines have in common", together, outage.TrialInterval)
 	case together != "":
 		q.tried = now
 	}

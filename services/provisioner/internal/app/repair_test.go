@@ -214,7 +214,7 @@ func TestPauseKeepsAMachineThatDoesNotJoin(t *testing.T) {
 	}
 }
 
-func TestMissingNodesOfManyMachinesAreNoReasonToReplaceOne(t *testing.T) {
+func TestMachinesWhoseNodesAreMissingTogetherGoOneByOne(t *testing.T) {
 	f := newFixture(t, group())
 	f.fleet(10, 0)
 	for _, name := range []string{"n1", "n2", "n3"} {
@@ -222,8 +222,14 @@ func TestMissingNodesOfManyMachinesAreNoReasonToReplaceOne(t *testing.T) {
 	}
 	f.retire("n1", reason.RepairNodeMissing)
 	f.life("n1")
-	if c := condition(f.machine("n1"), v1beta1.ConditionDrained); len(f.cloud.deleted) > 0 || c.Reason != reason.NoRepairFailingTogether.Condition() {
-		t.Errorf("deleted %v, condition %+v", f.cloud.deleted, c)
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
+		t.Errorf("deleted %v, want one to try: nothing runs there", f.cloud.deleted)
+	}
+	f.remove(node("n4", ""))
+	f.retire("n2", reason.RepairNodeMissing)
+	f.life("n2")
+	if c := condition(f.machine("n2"), v1beta1.ConditionDrained); len(f.cloud.deleted) > 1 || c.Reason != reason.NoRepairFailingTogether.Condition() {
+		t.Errorf("deleted %v, condition %+v; want no second one so soon", f.cloud.deleted, c)
 	}
 }
 

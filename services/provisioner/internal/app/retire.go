@@ -47,6 +47,8 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	switch {
 	case n.DeletionTimestamp == nil && n.Status.Phase == v1beta1.PhaseFailed && n.Status.Identifier == "":
 		return 0, r.keepAsFailed(ctx, n)
+	case n.DeletionTimestamp == nil && isAdoption(n) && isAdopting(n, false):
+		return launchOutcomePoll, nil // its status follows
 	case swept && n.Status.NodeName != "":
 		return 0, r.letGo(ctx, n)
 	case n.Status.Identifier == "" && (isOpen(n) || !swept && mayBeAnswered(n, r.clock.Now())):
@@ -57,7 +59,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	case n.Status.Identifier == "":
 		return 0, r.release(ctx, n, "nothing was bought for it")
 	case n.Status.DeleteRequestedAt != nil && n.Status.AbsentSightings < absenceSightings:
-		return 0, nil // the cluster's worker deletes and looks
+		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
 	}
 	if err := goOn(ctx, r.brake); err != nil {
 		return 0, err
@@ -112,6 +114,29 @@ func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) error {
 		}
 	}
 	return r.drained(ctx, n, "the machine has no Node")
+}
+
+// closeLateNode keeps pods away from a Node that joined after its machine was given up, and has those move
+// that came before: the machine goes in any case.
+func (r *Nodes) closeLateNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node, why, err := r.nodeOf(ctx, n)
+	if err != nil || node == nil || why != "" {
+		return 0, err
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		return 0, err
+	}
+	if err := r.cordon(ctx, n, node); err != nil {
+		return 0, err
+	}
+	pods, err := r.podsOn(ctx, node)
+	if err != nil || len(pods) == 0 {
+		return 0, err
+	}
+	if _, err := r.evict(ctx, pods); err != nil {
+		return 0, err
+	}
+	return drainPoll, nil
 }
 
 // standStill notes since when a drain waits for the end of a pause.

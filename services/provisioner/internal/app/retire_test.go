@@ -83,7 +83,7 @@ func (f *fixture) life(name string) {
 }
 
 func TestRetirement(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired), intent("b", bought("m2", "other")))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "HOST-1", Size: small}, {Identifier: "m2", Hostname: "other", Size: small}}
 	f.step("a", time.Second)
 	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) != 1 {
@@ -117,6 +117,23 @@ func TestAbsenceIsConfirmedTwice(t *testing.T) {
 	f.pass(11 * time.Second)
 	if n := f.machine("a"); n.Status.AbsentSightings != 0 {
 		t.Errorf("%d sightings although the machine is back in the listing", n.Status.AbsentSightings)
+	}
+}
+
+// TestBlankListingProvesNoAbsence has VPSie list nothing while a machine that it was asked to delete lives on.
+func TestBlankListingProvesNoAbsence(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	f.cloud.deletionHangs, f.cloud.blank = true, true
+	f.life("a")
+	if !f.exists(intent("a")) || !f.exists(node("host-1", "")) {
+		t.Fatal("a blank listing was taken for the machine's absence")
+	}
+	f.cloud.deletionHangs = false
+	f.life("a")
+	f.life("a")
+	if f.exists(intent("a")) || f.exists(node("host-1", "")) {
+		t.Errorf("VPSie knows the machine no longer, and it is kept: %v", condition(f.machine("a"), v1beta1.ConditionDeleted))
 	}
 }
 
@@ -321,6 +338,8 @@ func TestMachineBehindAForeignNodeIsNotDeleted(t *testing.T) {
 
 func TestMachineMissingFromAListingIsDeletedAllTheSame(t *testing.T) {
 	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	f.cloud.blank = true
 	for range 3 {
 		f.step("a", 6*time.Second)
 	}

@@ -119,7 +119,7 @@ func (p *planner) addLaunching() {
 	})
 	for _, m := range machines {
 		// What should have joined by now may never come, so pods must not be left to wait for it.
-		if isLeaving(m) || isFailed(m) || !p.isFresh(m) || outage.IsHeld(m) {
+		if isLeaving(m) || isFailed(m) || !p.isFresh(m) && !p.isUnseen(m) || outage.IsHeld(m) {
 			continue
 		}
 		if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {

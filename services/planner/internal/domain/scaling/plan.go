@@ -142,12 +142,16 @@ type Memory struct {
 	Outage outage.Watch
 	// Repaired is when the last repair in a group began, by namespace/name.
 	Repaired map[string]time.Time
+	// Tried is when a machine of a group was last replaced although many failed together, by namespace/name.
+	Tried map[string]time.Time
 	// Learned is what nodes of each size turned out to have, by size id.
 	Learned map[string]Learned
 }
 
 // Blind is the memory after a gap in what was watched: nothing that takes time has made any progress.
-func (m Memory) Blind() Memory { return Memory{Learned: m.Learned, Repaired: m.Repaired} }
+func (m Memory) Blind() Memory {
+	return Memory{Learned: m.Learned, Repaired: m.Repaired, Tried: m.Tried}
+}
 
 // Policy is what the operator decides for all groups together. The zero value is not useful; see DefaultPolicy.
 type Policy struct {
@@ -178,7 +182,7 @@ func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
 		p.repair(m)
 		p.scaleDown(m)
 	} else {
-		p.plan.Memory.Repaired = m.Repaired
+		p.plan.Memory.Repaired, p.plan.Memory.Tried = m.Repaired, m.Tried
 		p.plan.Memory = p.plan.Memory.Blind()
 	}
 	p.report()

@@ -3,9 +3,11 @@ package scaling
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -41,22 +43,30 @@ func (b broken) wait() time.Duration {
 // survey finds out which machines have no Ready Node and whether they fail together.
 func (p *planner) survey(m Memory) {
 	p.failing = map[string]int{}
+	judged := map[string]bool{}
 	for _, machine := range p.snapshot.Machines {
 		if !outage.Counts(machine, outage.IsHeld(machine)) {
+			judged[nodeName(machine)] = p.isLaunching(machine)
 			continue
 		}
+		judged[nodeName(machine)] = true
 		failing := !p.works(machine)
 		p.fleet = append(p.fleet, outage.Machine{Group: groupOf(machine), Failing: failing})
 		if failing {
 			p.failing[groupOf(machine)]++
 		}
 	}
+	for name, node := range p.snapshot.Nodes {
+		if !judged[name] {
+			p.fleet = append(p.fleet, outage.Machine{Failing: !node.Ready})
+		}
+	}
 	p.plan.Memory.Outage = m.Outage.Look(p.fleet, p.now)
 }
 
-// works reports whether the machine has a Ready Node, or had its first so shortly ago that the feed may not show it.
+// works reports whether the machine has a Ready Node, or has one that the feed may not show yet.
 func (p *planner) works(m *v1beta1.VPSieNode) bool {
-	if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {
+	if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready || p.isUnseen(m) {
 		return true
 	}
 	if m.Status.ReadyAt == nil {
@@ -66,10 +76,16 @@ func (p *planner) works(m *v1beta1.VPSieNode) bool {
 	return age >= 0 && age < freshFor
 }
 
+// isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
+func (p *planner) isUnseen(m *v1beta1.VPSieNode) bool {
+	return p.snapshot.Nodes[nodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady &&
+		meta.IsStatusConditionTrue(m.Status.Conditions, v1beta1.ConditionReady)
+}
+
 // repair replaces machines whose Nodes have not worked for long enough, one at a time in each group, and none
 // while many fail together. The replacement is bought like any machine: for the pods that wait or for the minimum.
 func (p *planner) repair(m Memory) {
-	p.plan.Memory.Unready, p.plan.Memory.Repaired = map[string]time.Time{}, map[string]time.Time{}
+	p.plan.Memory.Unready, p.plan.Memory.Repaired, p.plan.Memory.Tried = map[string]time.Time{}, map[string]time.Time{}, maps.Clone(m.Tried)
 	busy := p.repairing(m)
 	for _, b := range p.broken(m) {
 		p.plan.Memory.Unready[machineKey(b.machine)] = b.since
@@ -163,7 +179,7 @@ func (p *planner) keepBroken(b broken, busy bool) Refusal {
 		p.due(b.since.Add(b.wait()))
 		return Refusal{reason.NoScaleDownNodeNotReady, fmt.Sprintf("%s, so what runs on it is not known for certain; the machine is replaced once that has been so for %s", what, b.wait())}
 	}
-	if why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.name(), p.now); why != "" {
+	if why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.name(), p.now); why != "" && !p.mayTry(b, busy) {
 		p.due(closes)
 		return Refusal{reason.NoRepairFailingTogether, what + ", and " + why + "; nothing is replaced until that is over; look at what the machines have in common"}
 	}
@@ -171,6 +187,20 @@ func (p *planner) keepBroken(b broken, busy bool) Refusal {
 		return Refusal{reason.NoRepairOneAtATime, what + "; another machine of the group is being replaced, and this one follows when its replacement has joined"}
 	}
 	return Refusal{}
+}
+
+// mayTry reports whether the machine may be replaced although many fail together. Without a Node nothing runs on it
+// that Kubernetes knows, and it costs money, so one is tried at intervals.
+func (p *planner) mayTry(b broken, busy bool) bool {
+	name := b.group.name()
+	if last, tried := p.plan.Memory.Tried[name]; b.node != nil || busy || tried && p.now.Sub(last) < outage.TrialInterval {
+		return false
+	}
+	if p.plan.Memory.Tried == nil {
+		p.plan.Memory.Tried = map[string]time.Time{}
+	}
+	p.plan.Memory.Tried[name] = p.now
+	return true
 }
 
 // drainMessage is what the machine says about its last drain.

@@ -105,6 +105,43 @@ func TestRepair(t *testing.T) {
 				return m
 			}(), kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether},
 		},
+		"ManyNodesAreMissing": {
+			why: "nothing runs there, so one is tried at a time",
+			build: func(w *world, g, _ *v1beta1.NodeGroup) {
+				w.broken(g, 10, 3)
+				for _, name := range []string{"g0", "g1", "g2"} {
+					delete(w.Nodes, name)
+				}
+			}, memory: watched([]string{"g"}, "g0", "g1", "g2"), want: []string{"g0"},
+			kept: map[string]reason.Code{"g1": reason.NoRepairFailingTogether, "g2": reason.NoRepairFailingTogether},
+		},
+		"ManyNodesAreMissingAndOneWasTried": {
+			build: func(w *world, g, _ *v1beta1.NodeGroup) {
+				w.broken(g, 10, 3)
+				for _, name := range []string{"g0", "g1", "g2"} {
+					delete(w.Nodes, name)
+				}
+			}, memory: func() scaling.Memory {
+				m := watched([]string{"g"}, "g0")
+				m.Tried = map[string]time.Time{"default/g": noon.Add(-14 * time.Minute)}
+				return m
+			}(), kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether, "g1": reason.NoScaleDownNodeNotReady, "g2": reason.NoScaleDownNodeNotReady},
+		},
+		"OthersOfTheClusterFail": {
+			why: "an outage takes Nodes that are not ours as well",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				for i := range 10 {
+					w.Nodes[fmt.Sprintf("other%d", i)] = &scaling.Node{Name: fmt.Sprintf("other%d", i)}
+				}
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether},
+		},
+		"FeedIsBehind": {
+			why: "the provisioner sees the Node Ready",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				delete(w.Nodes, "g0")
+				w.Machines[0].Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}}
+			}), memory: long,
+		},
 		"NodeIsProtected": {
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Nodes["g0"].Protection = reason.NoScaleDownNodeProtected }), memory: long,
 			kept: map[string]reason.Code{"g0": reason.NoScaleDownNodeProtected},
@@ -138,7 +175,7 @@ func TestRepair(t *testing.T) {
 			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
 			kept := map[string]reason.Code{}
 			for node, refusal := range plan.Kept {
-				if n := w.Nodes[node]; n == nil || !n.Ready {
+				if n := w.Nodes[node]; !strings.HasPrefix(node, "other") && (n == nil || !n.Ready) {
 					kept[node] = refusal.Code
 				}
 			}
@@ -188,6 +225,20 @@ func (w *world) overdue(g *v1beta1.NodeGroup, n int) {
 		m := w.machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
 		m.Status.Identifier, m.Status.Hostname = "id-"+m.Name, m.Name
 		m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason.NoRepairFailingTogether.Condition()}}
+	}
+}
+
+// TestMachineThatTheFeedDoesNotShowIsNotBoughtAgain has the feed be behind for long.
+func TestMachineThatTheFeedDoesNotShowIsNotBoughtAgain(t *testing.T) {
+	g := group("g")
+	w := newWorld(g)
+	m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-10 * time.Minute)))
+	m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}}
+	delete(w.Nodes, "n1")
+	w.pending(w.shape("web", 3000, 64), 1)
+	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("bought %v for a pod that the machine takes or has taken", got)
 	}
 }
 

@@ -140,9 +140,9 @@ func TestClientUnderEveryForm(t *testing.T) {
 			if got.Identifier != bought.Identifier || got.Hostname != bought.Hostname || got.Size != offering.Size || !listing.ShowsSizes {
 				t.Errorf("listed %+v, want %+v of size %+v", listing, bought, offering.Size)
 			}
-			for range 2 {
-				if err := c.client.DeleteWorker(t.Context(), vpsiesim.DefaultCluster, bought.Identifier); err != nil {
-					t.Errorf("delete: %v; a machine that is gone already is no error", err)
+			for _, want := range []bool{false, true} {
+				if gone, err := c.client.DeleteWorker(t.Context(), vpsiesim.DefaultCluster, bought.Identifier); err != nil || gone != want {
+					t.Errorf("delete: gone=%v, %v, want gone=%v; a machine that is gone already is no error", gone, err, want)
 				}
 				c.listed(t, 0)
 			}
@@ -302,8 +302,9 @@ func TestCallThatIsHeldBackIsNotSent(t *testing.T) {
 	held := &app.CloudError{Failure: app.Held, Message: "everything is paused", Endpoint: "call"}
 	ctx := app.WithCheck(t.Context(), func(context.Context) error { return held })
 	for range 10 { // more than the breaker bears
+		_, deleted := c.client.DeleteWorker(ctx, "cluster", "m1")
 		for name, err := range map[string]error{
-			"AddWorker": c.client.AddWorker(ctx, "cluster", 1), "DeleteWorker": c.client.DeleteWorker(ctx, "cluster", "m1"),
+			"AddWorker": c.client.AddWorker(ctx, "cluster", 1), "DeleteWorker": deleted,
 			"CreateGroup": c.client.CreateGroup(ctx, "cluster", "g", 1),
 		} {
 			if app.AsCloudError(err).Failure != app.Held {

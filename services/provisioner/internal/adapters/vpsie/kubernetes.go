@@ -243,15 +243,19 @@ func (c *Client) AddWorker(ctx context.Context, cluster string, group int64) err
 }
 
 // DeleteWorker implements app.Cloud.
-func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) error {
-	_, err := c.do(ctx, request{
+func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) (bool, error) {
+	r, err := c.do(ctx, request{
 		endpoint: "delete node", method: http.MethodDelete, path: clusterPath(cluster) + "/delete/slave",
 		changes: true, repeatable: true, body: map[string]string{"identifier": identifier},
 	})
-	if err != nil && app.AsCloudError(err).Failure == app.NotFound {
-		return nil
+	if err != nil {
+		if app.AsCloudError(err).Failure == app.NotFound {
+			return true, nil
+		}
+		return false, err
 	}
-	return err
+	// Of a machine that it does not know VPSie says 404 or false (vpsie-api.md §2.1).
+	return isNothing(r.Data), nil
 }
 
 func clusterPath(cluster string) string {

@@ -74,10 +74,8 @@ type Memory struct {
 
 // Findings are what a listing shows together with the earlier ones.
 type Findings struct {
-	// Suspect says that so many known machines are suddenly missing that their absence is not believed, and
-	// SuspectFor how long that has been so.
-	Suspect    bool
-	SuspectFor time.Duration
+	// Suspect says that so many known machines are suddenly missing that their absence is not believed.
+	Suspect bool
 	// Missing are the known machines that listings lack, by identifier.
 	Missing map[string]Sightings
 	// Strangers are the listed machines that nobody claims, by identifier.
@@ -110,10 +108,7 @@ func (m Memory) Look(listed []launch.Listed, known []Known, at time.Time) (Memor
 		}
 	}
 	var f Findings
-	if !next.suspectSince.IsZero() {
-		f.SuspectFor = at.Sub(next.suspectSince)
-		f.Suspect = f.SuspectFor < suspectFor
-	}
+	f.Suspect = !next.suspectSince.IsZero() && at.Sub(next.suspectSince) < suspectFor
 	if f.Suspect {
 		// It is no sighting at all.
 		next.missing = maps.Clone(m.missing)
