@@ -49,6 +49,10 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 	if err := c.orphans.load(ctx, v.cluster); err != nil {
 		return err
 	}
+	marked, err := c.marked(ctx)
+	if err != nil {
+		return err
+	}
 	var reports []Stray
 	foreign := 0
 	for _, s := range f.Strangers {
@@ -60,7 +64,7 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 			proven = true
 		}
 		switch {
-		case !proven && s.WasThere && !v.cameAfterRequest(s.Identifier) && !told:
+		case !proven && !marked[s.Identifier] && s.WasThere && !v.cameAfterRequest(s.Identifier) && !told:
 			foreign++
 			continue
 		case !s.Lasted(census.UnclaimedFor):
@@ -68,6 +72,8 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 				reports = append(reports, before) // a restart does not make it news
 			}
 			continue
+		case !proven && marked[s.Identifier]:
+			stray.Why = "its Node has our providerID and has lost the label " + v1beta1.LabelVPSieNode + ", so nobody can tell which VPSieNode it belonged to and it is left alone; put the label back, or delete it in the console"
 		case !proven:
 			stray.Why = "no Node proves that the machine is ours, so it is left alone; delete it in the console if it is nobody's"
 		default:
@@ -83,6 +89,21 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		reports = append(reports, stray)
 	}
 	return c.orphans.report(ctx, v.cluster, reports, foreign)
+}
+
+// marked are the identifiers of the machines whose Nodes bear our providerID, which cannot be taken off again.
+func (c *Clusters) marked(ctx context.Context) (map[string]bool, error) {
+	var nodes corev1.NodeList
+	if err := c.store.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Nodes: %w", err)
+	}
+	marked := map[string]bool{}
+	for i := range nodes.Items {
+		if id, ours := strings.CutPrefix(nodes.Items[i].Spec.ProviderID, v1beta1.ProviderIDPrefix); ours {
+			marked[id] = true
+		}
+	}
+	return marked, nil
 }
 
 // cameAfterRequest reports whether a machine was not there when one of our requests was made.

@@ -288,3 +288,20 @@ func TestMachineOfNobodyIsNeverTouched(t *testing.T) {
 		t.Errorf("told %s, want those that came later, and the other counted", told)
 	}
 }
+
+// TestMachineWhoseNodeLostItsLabelIsTold has somebody take the proof off a Node while its object is lost.
+func TestMachineWhoseNodeLostItsLabelIsTold(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"))
+	f.orphans = app.OrphansDelete
+	f.restart()
+	f.cloud.machines = one("host-1")
+	for range 3 {
+		f.survey(6 * time.Minute)
+	}
+	if n := len(f.objects()); n > 0 || len(f.cloud.deleted) > 0 {
+		t.Errorf("%d objects, deleted %v; want the machine left alone", n, f.cloud.deleted)
+	}
+	if told := f.told(); !strings.Contains(told, `"m1"`) || !strings.Contains(told, "has lost the label") {
+		t.Errorf("told %s, want the machine, and why it is left alone", told)
+	}
+}
