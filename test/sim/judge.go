@@ -140,7 +140,7 @@ func (j *judge) fence(c change, now time.Time) {
 func (j *judge) buys(now time.Time) {
 	count := map[string]int{}
 	for _, n := range machines(j.world) {
-		if mayBeMachine(n) {
+		if mayBeMachine(n) && !cameLate(n) {
 			count[groupOf(n)]++
 		}
 	}
@@ -149,6 +149,13 @@ func (j *judge) buys(now time.Time) {
 			j.failLocked("I20", "group %s has or may have %d machines, and its maximum is %d", group, n, limit)
 		}
 	}
+}
+
+// cameLate reports whether VPSie delivered a machine after nobody counted on it any more. Such a one may
+// take its group above the maximum until it is used or goes.
+func cameLate(n *v1beta1.VPSieNode) bool {
+	return n.Status.LaunchedAt != nil && len(n.Status.Launches) > 0 &&
+		n.Status.LaunchedAt.Sub(n.Status.Launches[0].RequestedAt.Time) > n.Spec.LaunchDeadline.Duration
 }
 
 // ceilingOf is the highest maximum that a group had a moment ago or has.
@@ -179,6 +186,9 @@ func (j *judge) deletes(c change, now time.Time) {
 	}
 	if !intent {
 		j.failLocked("I1", "no VPSieNode says that machine %s (%s) is to be deleted", truth.Hostname, c.identifier)
+	}
+	if !truth.DeleteRequestedAt.IsZero() {
+		return // VPSie was asked before, and what came to the machine since is not the product's doing
 	}
 	for _, pod := range kubesim.List[corev1.Pod](j.world.cluster.server, "") {
 		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && pod.DeletionTimestamp == nil {
@@ -246,7 +256,7 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 		j.onDeletionDecided(after)
 	}
 	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
-		j.onRetirement(after)
+		j.onRetirement(after, c.Request.Client)
 	}
 	if before == nil {
 		j.onIntent(after)
@@ -287,6 +297,9 @@ func (j *judge) onClaim(n *v1beta1.VPSieNode) {
 func (j *judge) onDeletionDecided(n *v1beta1.VPSieNode) {
 	if n.DeletionTimestamp != nil || n.Spec.Retirement == nil || !strings.HasPrefix(n.Spec.Retirement.Reason, "repair.") {
 		return
+	}
+	if _, alive := j.machine(n.Status.Identifier); !alive {
+		return // it vanished; only its object goes
 	}
 	if !j.breakerAt.IsZero() && time.Since(j.breakerAt) > breakerSlack {
 		j.failLocked("I9", "machine of %s is replaced (%s) while many nodes fail since %s", n.Name, n.Spec.Retirement.Reason, time.Since(j.breakerAt))

@@ -10,8 +10,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
 
-// onIntent holds that machines on their way are counted (I4): no more of them than pods that wait or
-// waited a moment ago, and what the groups' minimum asks for.
+// onIntent holds that machines on their way are counted (I4): no more of them are asked for within the time
+// that machines take than pods wait, or waited a moment ago, and the group's minimum asks for.
 func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 	w := j.world
 	if n.Annotations[v1beta1.AnnotationAdopts] != "" {
@@ -19,18 +19,23 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 	}
 	onTheirWay, minimum := 0, 0
 	for _, other := range machines(w) {
-		if isOnItsWay(other) {
+		if groupOf(other) == groupOf(n) && isOnItsWay(other) && time.Since(other.CreationTimestamp.Time) < onItsWayFor {
 			onTheirWay++
 		}
 	}
 	for _, g := range listOf[v1beta1.NodeGroup](w) {
-		minimum += int(g.Spec.MinNodes)
+		if keyOf(g) == groupOf(n) {
+			minimum = int(g.Spec.MinNodes)
+		}
 	}
 	waiting := w.cluster.waitingLately()
 	if onTheirWay > waiting+minimum+1 {
 		j.failLocked("I4", "%d machines are on their way with %s, for %d pods that wait and a minimum of %d", onTheirWay, n.Name, waiting, minimum)
 	}
 }
+
+// onItsWayFor is how long a machine that is asked for is held against the pods that wait.
+const onItsWayFor = 3 * time.Minute
 
 func isOnItsWay(n *v1beta1.VPSieNode) bool {
 	return n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
@@ -72,7 +77,7 @@ func (c *cluster) notePressure(waiting int, now time.Time) {
 }
 
 // onRetirement judges a machine that our services decided to take away.
-func (j *judge) onRetirement(n *v1beta1.VPSieNode) {
+func (j *judge) onRetirement(n *v1beta1.VPSieNode, client string) {
 	w := j.world
 	var group *v1beta1.NodeGroup
 	for _, g := range listOf[v1beta1.NodeGroup](w) {
@@ -102,7 +107,7 @@ func (j *judge) onRetirement(n *v1beta1.VPSieNode) {
 	if staying < int(group.Spec.MinNodes) {
 		j.failLocked("I28", "%d machines of group %s would stay, and the minimum is %d", staying, group.Name, group.Spec.MinNodes)
 	}
-	j.unwatched(n, group)
+	j.unwatched(n, group, client)
 }
 
 func isScaleDown(n *v1beta1.VPSieNode) bool {
@@ -112,14 +117,14 @@ func isScaleDown(n *v1beta1.VPSieNode) bool {
 
 // unwatched holds that time which nobody watched does not count (I10), and that what came a moment ago
 // does not go again (I12).
-func (j *judge) unwatched(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup) {
+func (j *judge) unwatched(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup, client string) {
 	window := group.Spec.ScaleDown.UnneededFor.Duration - time.Second
 	w := j.world
 	w.mu.Lock()
-	p := w.elected[Planner]
+	p := w.cluster.clients[client]
 	w.mu.Unlock()
 	// A planner whose clock was set measures its own time.
-	if p != nil && p.clock.skew.Load() == 0 && time.Since(p.started) < window {
+	if p != nil && !p.skewed.Load() && time.Since(p.started) < window {
 		j.failLocked("I10", "%s is retired %s after the start of the planner, which must watch it for %s", n.Name, time.Since(p.started), window)
 	}
 	if n.Status.ReadyAt != nil && p != nil && !p.skewed.Load() && time.Since(n.Status.ReadyAt.Time) < window-time.Second {

@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// longRun is from what length on a run renews its Leases and looks at the cloud less often.
+	longRun   = 24 * time.Hour
 	workerCap = 200
 	// foreignSize is a size that no group buys.
 	foreignSize = 31
@@ -27,12 +29,24 @@ type plan struct {
 	length        time.Duration
 	leaseDuration time.Duration
 	orphanPolicy  string
+	clusterPoll   time.Duration
 	switches      vpsiesim.Switches
 	catalogue     vpsiesim.Seed
 	groups        []v1beta1.NodeGroup
 	loads         []*workload
 	waves         []wave
 	faults        []occurrence
+	// livesMin is how many machines come and go at least.
+	livesMin int
+	// crash is where the first process of a service dies, nil for nowhere.
+	crash *crashPoint
+}
+
+// crashPoint is a call of a process, counted from its start, at which it dies.
+type crashPoint struct {
+	service string
+	call    int // 0 for none
+	after   bool
 }
 
 // wave sets how many pods a workload wants.
@@ -48,9 +62,12 @@ var bought = []int64{21, 22, 23, 41}
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, length: length, leaseDuration: time.Minute, orphanPolicy: "Report", switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
+	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
 	if dice.IntN(2) == 0 {
 		p.orphanPolicy = "Delete"
+	}
+	if length > longRun {
+		p.leaseDuration, p.clusterPoll = 10*time.Minute, 5*time.Minute
 	}
 	s := &p.switches
 	s.WorkerCap = workerCap
@@ -88,8 +105,8 @@ func (p *plan) drawGroups(dice *rand.Rand) {
 
 // drawLoads makes workloads that come and go in waves, each of which needs a few machines.
 func (p *plan) drawLoads(dice *rand.Rand) {
-	for i := range 2 + dice.IntN(2) {
-		load := &workload{name: fmt.Sprintf("load-%d", i), milliCPU: int64(600 + 100*dice.IntN(12)), memoryMi: int64(200 + 100*dice.IntN(8)), keep: -1}
+	for i := range 2 {
+		load := &workload{name: fmt.Sprintf("load-%d", i), milliCPU: int64(600 + 100*dice.IntN(9)), memoryMi: int64(200 + 100*dice.IntN(8)), keep: -1}
 		switch dice.IntN(5) {
 		case 0:
 			load.keep = 1
@@ -99,20 +116,22 @@ func (p *plan) drawLoads(dice *rand.Rand) {
 		load.dedicated = len(p.groups) > 1 && i%2 == 1
 		p.loads = append(p.loads, load)
 	}
+	// In a long run workloads come and go less often.
+	pace := max(1, p.length/(2*time.Hour))
 	for i := range p.loads {
 		at := between(dice, 0, 3*time.Minute)
 		for at < p.length-8*time.Minute {
-			p.waves = append(p.waves, wave{at, i, 3 + dice.IntN(7)})
-			at += between(dice, 6*time.Minute, 10*time.Minute)
+			p.waves = append(p.waves, wave{at, i, 3 + dice.IntN(6)})
+			at += pace * between(dice, 6*time.Minute, 12*time.Minute)
 			p.waves = append(p.waves, wave{at, i, dice.IntN(2)})
-			at += between(dice, 7*time.Minute, 13*time.Minute)
+			at += pace * between(dice, 12*time.Minute, 24*time.Minute)
 		}
 	}
 }
 
 func (p *plan) drawFaults(dice *rand.Rand) {
 	names := faultNames()
-	for range dice.IntN(7) {
+	for range dice.IntN(7) + int(p.length/(10*time.Hour)) {
 		p.faults = append(p.faults, occurrence{
 			fault: names[dice.IntN(len(names))], at: between(dice, time.Minute, p.length-10*time.Minute), length: between(dice, 30*time.Second, 15*time.Minute),
 		})

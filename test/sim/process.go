@@ -68,6 +68,10 @@ func (w *world) start(service string) *process {
 		ended: make(chan struct{}), log: w.log,
 	}
 	p.gate = &gate{crashed: func() { w.crashed(p) }}
+	if c := w.plan.crash; c != nil && c.service == service && c.call > 0 && !w.dies.Swap(true) {
+		p.gate.crashIn(c.call, c.after)
+		p.gate.crashed = func() { w.hit("crash-point"); w.crashed(p) }
+	}
 	log := slog.New(w.log.handler(p.name))
 	p.app = fx.New(
 		servicefx.Module(servicefx.Name(service)), bus.Messages, modules[service], fx.NopLogger,
@@ -125,7 +129,7 @@ func (w *world) arguments(service string) []string {
 	args := []string{"--kubeconfig=none", "--namespace=" + namespace, "--lease-duration=" + w.plan.leaseDuration.String(), "--log-level=info"}
 	if service == Provisioner {
 		args = append(args, "--vpsie-url=http://vpsie.sim", "--vpsie-token-file="+filepath.Join(w.folder, "token"), "--rpc-address="+catalogueAddress,
-			"--vpsie-requests-per-minute=600", "--orphan-policy="+w.plan.orphanPolicy)
+			"--vpsie-requests-per-minute=600", "--orphan-policy="+w.plan.orphanPolicy, "--cluster-poll="+w.plan.clusterPoll.String())
 	}
 	if service == Planner {
 		args = append(args, "--catalogue-address="+catalogueAddress)

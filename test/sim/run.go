@@ -22,7 +22,6 @@ const (
 	quietAfter    = 30 * time.Minute
 	pollEvery     = 10 * time.Second
 	idlePerMinute = 6
-	livesMin      = 10
 )
 
 // result is what a run showed.
@@ -35,6 +34,8 @@ type result struct {
 	// Lives are machines that were bought and went again, Bought all that were bought.
 	Lives  int `json:"lives"`
 	Bought int `json:"bought"`
+	// CallsOf counts what the last process of each service asked of anybody until the last machine was gone.
+	CallsOf map[string]int `json:"-"`
 	// Calls were made to VPSie, in so many simulated seconds.
 	Calls   int     `json:"calls"`
 	Seconds float64 `json:"seconds"`
@@ -60,9 +61,19 @@ func run(p plan, folder string, log *ring) result {
 	return w.result(simulated)
 }
 
+func (w *world) callsOf() map[string]int {
+	calls := map[string]int{}
+	for _, service := range []string{Observer, Planner, Provisioner} {
+		if p := w.one(service); p != nil {
+			calls[service] = p.gate.count()
+		}
+	}
+	return calls
+}
+
 func (w *world) result(simulated time.Duration) result {
 	truth := w.cloud.sim.Truth()
-	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds()}
+	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds()}
 	for name, n := range w.cloud.spoiled {
 		r.Hits[name] += n
 	}
@@ -114,6 +125,7 @@ func (w *world) recover() {
 	if !w.await("L2", clearedWithin, w.surplus) || !w.liveOn() {
 		return
 	}
+	w.callsOfLife = w.callsOf()
 	w.quiet()
 	w.judge.atEnd()
 }
@@ -121,13 +133,13 @@ func (w *world) recover() {
 // liveOn has more machines come and go until enough were bought. It reports false when something is broken.
 func (w *world) liveOn() bool {
 	load := w.plan.loads[0]
-	for round := 0; w.cloud.sim.Truth().Counts.Bought < livesMin+w.minimum(); round++ {
-		if round > livesMin {
+	for round := 0; w.cloud.sim.Truth().Counts.Bought < w.plan.livesMin+w.minimum(); round++ {
+		if round > w.plan.livesMin {
 			w.fail("harness", "%d rounds brought no more than %d machines", round, w.cloud.sim.Truth().Counts.Bought)
 			return false
 		}
 		w.note("people", "more machines come and go")
-		w.cluster.scale(load, 10)
+		w.cluster.scale(load, 12)
 		if !w.await("L1", servedWithin, w.waitingPods) {
 			return false
 		}
@@ -202,12 +214,17 @@ func (w *world) surplus() []string {
 // quiet holds that a system with nothing to do does nothing: no write to Kubernetes, few calls to VPSie.
 func (w *world) quiet() {
 	began := time.Now()
+	calls, before := 0, w.cloud.sim.Model().Calls().Total
 	for {
 		if w.judge.broken() {
 			return
 		}
 		since := w.judge.quietSince()
-		if time.Since(since) >= quietFor && time.Since(began) >= quietFor {
+		if time.Since(since) < pollEvery {
+			before = w.cloud.sim.Model().Calls().Total
+		}
+		if time.Since(since) >= quietFor {
+			calls = w.cloud.sim.Model().Calls().Total - before
 			break
 		}
 		if time.Since(began) > quietAfter {
@@ -216,9 +233,7 @@ func (w *world) quiet() {
 		}
 		time.Sleep(pollEvery)
 	}
-	before := w.cloud.sim.Model().Calls().Total
-	time.Sleep(quietFor)
-	if calls := w.cloud.sim.Model().Calls().Total - before; calls > idlePerMinute*int(quietFor/time.Minute) {
+	if calls > idlePerMinute*int(quietFor/time.Minute) {
 		w.fail("economy", "%d calls to VPSie in %s with nothing to do", calls, quietFor)
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 // schedule binds waiting pods to Nodes that have room, the emptiest first, and tells the others that there is none.
 func (c *cluster) schedule(now time.Time) {
+	nodes := kubesim.List[corev1.Node](c.server, "")
+	c.noteCordons(nodes, now)
 	pods := kubesim.List[corev1.Pod](c.server, "")
 	var waiting []*corev1.Pod
 	used := map[string]scheduling.Resources{}
@@ -32,7 +34,6 @@ func (c *cluster) schedule(now time.Time) {
 	if len(waiting) == 0 {
 		return
 	}
-	nodes := kubesim.List[corev1.Node](c.server, "")
 	for _, pod := range waiting {
 		node := c.place(pod, nodes, used, now)
 		if node == nil {
@@ -86,26 +87,35 @@ func (c *cluster) takes(node *corev1.Node, pod *corev1.Pod, now time.Time) bool 
 	if !isReady(node) {
 		return false
 	}
-	closed := node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+	if isClosedTo(node, pod) {
+		late := c.lateBinding > 0 && now.Sub(c.tainted[node.Name]) < c.lateBinding
+		if !late || taints(node, corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable) {
+			return false
+		}
+		c.world.hit("late-binding")
+	}
+	ok, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node)
+	return err == nil && ok
+}
+
+// isClosedTo reports whether a Node is cordoned or has a taint that a pod does not tolerate.
+func isClosedTo(node *corev1.Node, pod *corev1.Pod) bool {
+	return node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
 		return t.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(pod.Spec.Tolerations, func(tol corev1.Toleration) bool {
 			return tol.Key == t.Key && (tol.Effect == "" || tol.Effect == t.Effect)
 		})
 	})
-	if closed {
-		since, known := c.tainted[node.Name]
-		if !known {
-			since = now
-			c.tainted[node.Name] = since
+}
+
+// noteCordons keeps since when each Node is cordoned, which a scheduler that lags behind does not see yet.
+func (c *cluster) noteCordons(nodes []*corev1.Node, now time.Time) {
+	for _, node := range nodes {
+		if !node.Spec.Unschedulable {
+			delete(c.tainted, node.Name)
+		} else if _, known := c.tainted[node.Name]; !known {
+			c.tainted[node.Name] = now
 		}
-		if c.lateBinding == 0 || now.Sub(since) >= c.lateBinding || taints(node, corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable) {
-			return false
-		}
-		c.world.hit("late-binding")
-	} else {
-		delete(c.tainted, node.Name)
 	}
-	ok, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node)
-	return err == nil && ok
 }
 
 func (c *cluster) unschedulable(pod *corev1.Pod, now time.Time) {

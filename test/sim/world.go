@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,7 @@ type world struct {
 	network *rpctest.Network
 	judge   *judge
 	log     *ring
+	dies    atomic.Bool
 
 	mu        sync.Mutex
 	random    *rand.Rand
@@ -49,6 +51,8 @@ type world struct {
 	hits      map[string]int
 	over      bool
 	stopped   []*kubelet
+	// callsOfLife is result.CallsOf.
+	callsOfLife map[string]int
 	// token is what the credentials file holds.
 	token string
 }

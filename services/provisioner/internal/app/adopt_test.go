@@ -305,3 +305,32 @@ func TestMachineWhoseNodeLostItsLabelIsTold(t *testing.T) {
 		t.Errorf("told %s, want the machine, and why it is left alone", told)
 	}
 }
+
+// TestTellingOutlivesAListingThatLeavesSomeOut also has the provisioner start anew meanwhile.
+func TestTellingOutlivesAListingThatLeavesSomeOut(t *testing.T) {
+	f := newFixture(t, node("host-1", "m1", registered("a")))
+	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "resident", Hostname: "resident", Size: small})
+	for range 3 {
+		f.survey(6 * time.Minute)
+	}
+	all := f.cloud.machines
+	f.cloud.machines = all[1:]
+	f.restart()
+	f.survey(time.Minute)
+	if told := f.told(); !strings.Contains(told, `"m1"`) {
+		t.Errorf("told %s after one listing that lacks the machine", told)
+	}
+	f.cloud.machines = all
+	f.restart()
+	f.survey(time.Minute)
+	if told := f.told(); !strings.Contains(told, `"m1"`) {
+		t.Errorf("told %s, want the machine still", told)
+	}
+	f.cloud.machines = all[1:]
+	for range 4 {
+		f.survey(settle)
+	}
+	if told := f.told(); strings.Contains(told, `"m1"`) {
+		t.Errorf("told %s of a machine that was gone for long", told)
+	}
+}

@@ -68,6 +68,8 @@ type Orphans struct {
 	mu sync.Mutex
 	// told is what the ConfigMap says, by cluster; a cluster that is missing was not read yet.
 	told map[string]strays
+	// seen is when a machine that was told of was last listed, by identifier.
+	seen map[string]time.Time
 }
 
 // NewOrphans registers the metric and reads nothing yet.
@@ -78,7 +80,7 @@ func NewOrphans(store *Store, namespace Namespace, registry prometheus.Registere
 	if err := registry.Register(gauge); err != nil {
 		return nil, err
 	}
-	return &Orphans{store: store, namespace: string(namespace), gauge: gauge, events: recorder, log: log, told: map[string]strays{}}, nil
+	return &Orphans{store: store, namespace: string(namespace), gauge: gauge, events: recorder, log: log, told: map[string]strays{}, seen: map[string]time.Time{}}, nil
 }
 
 // load reads once what was told of a cluster, so that a restart forgets no machine and no date.
@@ -114,6 +116,31 @@ func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
 		}
 	}
 	return Stray{}, false
+}
+
+// unlisted returns the machines that were told of, that a listing at a time lacks, and that nobody claims: a
+// listing may lag or leave some out, so they stay told of until they were missing for a while.
+func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bool, at time.Time, patience time.Duration) []Stray {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range listed {
+		o.seen[s.Identifier] = at
+	}
+	var kept []Stray
+	for _, s := range o.told[cluster].Machines {
+		if claimed[s.Identifier] || slices.ContainsFunc(listed, func(l Stray) bool { return l.Identifier == s.Identifier }) {
+			continue
+		}
+		if o.seen[s.Identifier].IsZero() {
+			o.seen[s.Identifier] = at // a restart
+		}
+		if at.Sub(o.seen[s.Identifier]) < patience {
+			kept = append(kept, s)
+		} else {
+			delete(o.seen, s.Identifier)
+		}
+	}
+	return kept
 }
 
 // report tells what changed about the machines of a cluster that nobody claims.

@@ -9,9 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -317,90 +315,4 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 		return 0, r.keepForAnswers(ctx, n)
 	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
-}
-
-// keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
-// its requests may be answered late: without it nobody would know of that machine.
-func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error {
-	from := n.Status.Phase
-	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := lastAttempt(n)
-		if a == nil || n.Status.Identifier == "" {
-			return false
-		}
-		if a.Reason == "" {
-			a.Outcome, a.Message = v1beta1.LaunchRefused, "its machine came and is gone"
-		}
-		forgetMachine(n)
-		setPhase(n, v1beta1.PhaseFailed)
-		setCondition(n, v1beta1.ConditionReady, false, "AwaitingLateAnswer", message)
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	if written {
-		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
-	}
-	return r.dropRetirement(ctx, n)
-}
-
-// forgetMachine takes everything about a machine that is gone out of the status.
-func forgetMachine(n *v1beta1.VPSieNode) {
-	n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = "", "", ""
-	n.Status.DrainStartedAt, n.Status.DrainHeldAt, n.Status.DeleteRequestedAt = nil, nil, nil
-	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
-}
-
-// dropRetirement takes the retirement off an object that stays as a failed one.
-func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error {
-	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		had := n.Spec.Retirement != nil && n.Status.Phase == v1beta1.PhaseFailed
-		if had {
-			n.Spec.Retirement = nil
-		}
-		return had
-	})
-	return err
-}
-
-// keepAsFailed leaves the object of a machine that never joined behind as a failed launch: without it
-// the next machine of the size would be bought at once, and the next.
-func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
-	message := n.Spec.Retirement.Message
-	if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := lastAttempt(n)
-		if a == nil || n.Status.Identifier == "" {
-			return false
-		}
-		a.Outcome, a.Reason, a.Message = v1beta1.LaunchRefused, string(reason.LaunchDeadline), truncate(message)
-		forgetMachine(n)
-		setPhase(n, v1beta1.PhaseFailed)
-		setCondition(n, v1beta1.ConditionReady, false, reason.LaunchDeadline.Condition(), truncate(message))
-		return true
-	}); err != nil {
-		return err
-	}
-	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, keyOf(n))
-	return r.dropRetirement(ctx, n)
-}
-
-// release deletes the object, if nobody did, and takes the finalizer off.
-func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
-	if n.DeletionTimestamp == nil {
-		// The next pass, which the deletion triggers, takes the finalizer off.
-		return ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
-	}
-	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier == "" && isOpen(n) {
-			return false
-		}
-		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
-	})
-	if written {
-		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
-		r.facts.PhaseChanged(ctx, n, n.Status.Phase, PhaseGone, message)
-	}
-	return err
 }

@@ -89,7 +89,7 @@ func work(ctx context.Context, o options, binary string, index uint64, sums *sum
 	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report",
 		"-seeds="+strconv.Itoa(count), "-from="+strconv.FormatUint(o.from+index, 10), "-stride="+strconv.Itoa(o.workers),
 		"-faults="+o.faults, "-length="+o.length.String())
-	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
 	c.Dir = filepath.Dir(binary)
 	stdout, err := c.StdoutPipe()
 	if err != nil {

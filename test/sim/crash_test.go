@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestCrashPoints has a service die at each of its calls during the life of one machine, before the call
+// takes effect and after: the end is the same as without, with one machine bought and none left.
+func TestCrashPoints(t *testing.T) {
+	for _, service := range []string{Planner, Provisioner} {
+		t.Run(service, func(t *testing.T) {
+			whole := play(t, oneLife(service, 0, false))
+			judged(t, whole)
+			want := ending{bought: 1, lives: 1}
+			if got := endingOf(whole); got != want {
+				t.Fatalf("without a crash: %+v, want %+v", got, want)
+			}
+			t.Logf("%d calls", whole.CallsOf[service])
+			for call := 1; call <= whole.CallsOf[service]; call++ {
+				for _, after := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%d/after=%v", call, after), func(t *testing.T) {
+						r := play(t, oneLife(service, call, after))
+						judged(t, r)
+						if r.Hits["crash-point"] != 1 {
+							t.Errorf("the process died %d times", r.Hits["crash-point"])
+						}
+						if diff := cmp.Diff(want, endingOf(r), cmp.AllowUnexported(ending{})); diff != "" {
+							t.Error(diff)
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+type ending struct{ bought, lives int }
+
+func endingOf(r result) ending { return ending{r.Bought, r.Lives} }
+
+// oneLife is a run in which one pod comes and goes, and a service dies at one of its calls; 0 is none.
+func oneLife(service string, call int, after bool) plan {
+	p := makePlan(1, time.Hour)
+	p.length = 6 * time.Minute
+	p.faults = nil
+	p.catalogue.Clusters[0].Workers = nil
+	p.groups = p.groups[:1]
+	p.groups[0].Spec.MinNodes = 0
+	p.groups[0].Spec.ScaleDown.UnneededFor.Duration = time.Minute
+	p.loads = []*workload{{name: "load", milliCPU: 700, memoryMi: 200, keep: -1}}
+	p.waves = []wave{{10 * time.Second, 0, 1}, {3 * time.Minute, 0, 0}}
+	p.crash = &crashPoint{service: service, call: call, after: after}
+	p.livesMin = 0
+	return p
+}
