@@ -4,6 +4,11 @@ SHELL := /bin/bash -o pipefail
 GO ?= go
 FUZZTIME ?= 20s
 BENCH ?= .
+# The simulation: how many seeds from which on, or one alone, and which faults instead of those that a seed draws.
+SEEDS ?= 1000
+FROM ?= 1
+SEED ?= 0
+FAULTS ?=
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 25m
 
@@ -21,7 +26,7 @@ demo: ## Watch the product work: pods wait, machines are bought, used, drained a
 	@$(GO) run ./test/demo
 
 .PHONY: test
-test: test-unit test-integration test-e2e ## Run every test there is.
+test: test-unit test-sim test-integration test-e2e test-chaos ## Run every test there is.
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
@@ -35,6 +40,16 @@ test-integration: ## Run each service on real parts; KUBECONFIG names a cluster 
 .PHONY: test-e2e
 test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to use instead of a new one.
 	$(GO) test -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
+
+.PHONY: test-sim
+test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safety checks taken out.
+	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -run TestCrashPoints .
+	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -tags sabotage -run TestSabotage .
+
+.PHONY: sim
+sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days), or SEED alone; FAULTS names faults.
+	@$(GO) run ./test/sim/cmd/sim -seeds $(SEEDS) -from $(FROM) -seed $(SEED) -faults '$(FAULTS)' \
+		$(if $(filter 1000/1/0/,$(SEEDS)/$(FROM)/$(SEED)/$(FAULTS)),-month -faults-min 45)
 
 .PHONY: bench
 bench: ## Measure plans and evacuations, in the form that benchstat reads; BENCH selects by name.

@@ -39,6 +39,8 @@ type judge struct {
 	breakerAt time.Time
 	// released says that the definitions or the namespace are going, so objects go without their machines.
 	released bool
+	// readyAt is when a machine was first called Ready, by our clock.
+	readyAt map[string]time.Time
 	// busyAt is when one of our services last wrote something.
 	busyAt time.Time
 	writes []string
@@ -59,7 +61,7 @@ const (
 )
 
 func newJudge(w *world) *judge {
-	return &judge{world: w, claimed: map[string]string{}, ceilings: map[string][]ceiling{}}
+	return &judge{world: w, claimed: map[string]string{}, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}}
 }
 
 func (j *judge) fail(invariant, format string, args ...any) {
@@ -257,6 +259,9 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	}
 	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
 		j.onRetirement(after, c.Request.Client)
+	}
+	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
+		j.readyAt[after.Name] = time.Now()
 	}
 	if before == nil {
 		j.onIntent(after)

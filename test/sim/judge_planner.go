@@ -127,8 +127,8 @@ func (j *judge) unwatched(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup, client
 	if p != nil && !p.skewed.Load() && time.Since(p.started) < window {
 		j.failLocked("I10", "%s is retired %s after the start of the planner, which must watch it for %s", n.Name, time.Since(p.started), window)
 	}
-	if n.Status.ReadyAt != nil && p != nil && !p.skewed.Load() && time.Since(n.Status.ReadyAt.Time) < window-time.Second {
-		j.failLocked("I12", "%s is retired %s after it was Ready, and must be unneeded for %s", n.Name, time.Since(n.Status.ReadyAt.Time), window)
+	if at, known := j.readyAt[n.Name]; known && p != nil && !p.skewed.Load() && time.Since(at) < window-time.Second {
+		j.failLocked("I12", "%s is retired %s after it was Ready, and must be unneeded for %s", n.Name, time.Since(at), window)
 	}
 }
 

@@ -132,14 +132,17 @@ func (w *world) recover() {
 
 // liveOn has more machines come and go until enough were bought. It reports false when something is broken.
 func (w *world) liveOn() bool {
-	load := w.plan.loads[0]
+	load := &workload{name: "more", milliCPU: 1800, memoryMi: 200, keep: -1}
 	for round := 0; w.cloud.sim.Truth().Counts.Bought < w.plan.livesMin+w.minimum(); round++ {
 		if round > w.plan.livesMin {
 			w.fail("harness", "%d rounds brought no more than %d machines", round, w.cloud.sim.Truth().Counts.Bought)
 			return false
 		}
 		w.note("people", "more machines come and go")
-		w.cluster.scale(load, 12)
+		if round == 0 {
+			w.cluster.add(load)
+		}
+		w.cluster.scale(load, 9)
 		if !w.await("L1", servedWithin, w.waitingPods) {
 			return false
 		}

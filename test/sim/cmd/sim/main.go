@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type options struct {
 	workers int
 	folder  string
 	min     int
+	month   bool
 }
 
 func main() {
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to play at a time")
 	flag.StringVar(&o.folder, "folder", "test/sim", "where the simulation's package is")
 	flag.IntVar(&o.min, "faults-min", 0, "fail unless this many faults did something")
+	flag.BoolVar(&o.month, "month", false, "play one more run, of thirty days")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -72,23 +75,46 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	began := time.Now()
 	sums := newSums()
-	errs := make([]error, o.workers)
+	errs := make([]error, o.workers+1)
 	var workers sync.WaitGroup
+	var next atomic.Int64
 	for i := range o.workers {
-		workers.Go(func() { errs[i] = work(ctx, o, binary, uint64(i), sums, out) })
+		workers.Go(func() {
+			if i == 0 && o.month {
+				errs[o.workers] = work(ctx, o, binary, batch{from: o.from, seeds: 1, length: month}, sums, out)
+			}
+			for ctx.Err() == nil && errs[i] == nil {
+				first := int(next.Add(batchSeeds)) - batchSeeds
+				if first >= o.seeds {
+					return
+				}
+				errs[i] = work(ctx, o, binary, batch{from: o.from + uint64(first), seeds: min(batchSeeds, o.seeds-first), length: o.length}, sums, out)
+			}
+		})
 	}
 	workers.Wait()
 	sums.print(out, o, time.Since(began))
 	return errors.Join(append(errs, sums.verdict(o))...)
 }
 
-// work plays every nth seed in a process of its own, whose goroutines share one processor: that is faster
-// than many, and leaves less to chance.
-func work(ctx context.Context, o options, binary string, index uint64, sums *sums, out io.Writer) error {
-	count := (o.seeds + o.workers - 1 - int(index)) / o.workers
+// month is a run in which leaks and growth would show that an hour hides.
+const month = 30 * 24 * time.Hour
+
+// batchSeeds are played by one process, so that no worker is idle for long at the end.
+const batchSeeds = 50
+
+// batch is what one process plays.
+type batch struct {
+	from   uint64
+	seeds  int
+	length time.Duration
+}
+
+// work plays seeds in a process of its own, whose goroutines share one processor: that is faster than many,
+// and leaves less to chance.
+func work(ctx context.Context, o options, binary string, b batch, sums *sums, out io.Writer) error {
 	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report",
-		"-seeds="+strconv.Itoa(count), "-from="+strconv.FormatUint(o.from+index, 10), "-stride="+strconv.Itoa(o.workers),
-		"-faults="+o.faults, "-length="+o.length.String())
+		"-seeds="+strconv.Itoa(b.seeds), "-from="+strconv.FormatUint(b.from, 10), "-faults="+o.faults, "-length="+b.length.String(), "-hang="+hang(b.length).String())
 	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
 	c.Dir = filepath.Dir(binary)
 	stdout, err := c.StdoutPipe()
@@ -99,7 +125,7 @@ func work(ctx context.Context, o options, binary string, index uint64, sums *sum
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
-	last := tail{}
+	last, broke := tail{}, false
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadString('\n')
@@ -109,6 +135,7 @@ func work(ctx context.Context, o options, binary string, index uint64, sums *sum
 				return fmt.Errorf("read result: %w", err)
 			}
 			sums.add(r)
+			broke = broke || len(r.Violations) > 0
 			r.print(out, o)
 		} else {
 			last.add(line)
@@ -117,11 +144,14 @@ func work(ctx context.Context, o options, binary string, index uint64, sums *sum
 			break
 		}
 	}
-	if err := c.Wait(); err != nil && !sums.failed() {
-		return fmt.Errorf("worker of every %d. seed from %d on ended (%w):\n%s", o.workers, o.from+index, err, last.text())
+	if err := c.Wait(); err != nil && !broke {
+		return fmt.Errorf("worker of %d seeds from %d on ended (%w):\n%s", b.seeds, b.from, err, last.text())
 	}
 	return nil
 }
+
+// hang is how long a run may take before it counts as caught in a loop.
+func hang(length time.Duration) time.Duration { return 2*time.Minute + length/100 }
 
 // tail keeps the last lines of a worker, for one that ends without a result.
 type tail struct{ lines []string }
@@ -199,12 +229,6 @@ func (s *sums) add(r result) {
 	}
 }
 
-func (s *sums) failed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.broken) > 0
-}
-
 func (s *sums) print(out io.Writer, o options, took time.Duration) {
 	acted := 0
 	for _, n := range s.hits {
@@ -218,7 +242,7 @@ func (s *sums) print(out io.Writer, o options, took time.Duration) {
 			fmt.Fprintf(out, "%-32s %d\n", name, s.hits[name])
 		}
 	}
-	fmt.Fprintf(out, "%d seeds, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d calls to VPSie, %d faults did something; %d seeds broke an invariant; %s\n",
+	fmt.Fprintf(out, "%d runs, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d calls to VPSie, %d faults did something; %d broke an invariant; %s\n",
 		s.seeds, s.seconds/3600, s.short/3600, s.bought, s.lives, max(s.fewest, 0), s.calls, acted, len(s.broken), took.Round(time.Second))
 }
 
@@ -227,8 +251,12 @@ func (s *sums) verdict(o options) error {
 		slices.Sort(s.broken)
 		return fmt.Errorf("seeds %v break an invariant", s.broken)
 	}
-	if s.seeds != o.seeds {
-		return fmt.Errorf("%d of %d seeds were played", s.seeds, o.seeds)
+	want := o.seeds
+	if o.month {
+		want++
+	}
+	if s.seeds != want {
+		return fmt.Errorf("%d of %d runs were played", s.seeds, want)
 	}
 	acted := 0
 	for _, n := range s.hits {
