@@ -149,6 +149,7 @@ func clockJump(service string) func(*world, *rand.Rand) func() {
 			if p := w.one(service); p != nil {
 				w.hit("clock-jump-" + service)
 				p.skewed.Store(true)
+				w.judge.noteSkew()
 				p.clock.skew.Store(int64(between(dice, -24*time.Hour, 24*time.Hour)))
 			}
 		})

@@ -31,8 +31,16 @@ func workloadFaults() []fault {
 			return func() { budgets(1) }
 		}},
 		{"late-binding", func(w *world, dice *rand.Rand) func() {
-			w.cluster.setLateBinding(between(dice, 500*time.Millisecond, 3*time.Second))
-			return func() { w.cluster.setLateBinding(0) }
+			// Pods come just when Nodes are closed, and the scheduler does not know yet that they are.
+			w.cluster.setLateBinding(between(dice, 2*time.Second, 4*time.Second))
+			load := &workload{name: fmt.Sprintf("late-%d", dice.Uint32()), milliCPU: 100, memoryMi: 64, keep: -1, protected: dice.IntN(2) == 0}
+			w.cluster.add(load)
+			stop := w.repeat(dice, 500*time.Millisecond, 1500*time.Millisecond, func() {
+				if w.cluster.closedLately() {
+					w.cluster.scale(load, min(load.replicas+1, 20))
+				}
+			})
+			return func() { stop(); w.cluster.setLateBinding(0); w.cluster.scale(load, 0) }
 		}},
 		{"pods-churn", func(w *world, dice *rand.Rand) func() {
 			load := &workload{name: fmt.Sprintf("churn-%d", dice.Uint32()), milliCPU: 200, memoryMi: 128, keep: -1}
@@ -55,6 +63,18 @@ func (c *cluster) setLateBinding(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lateBinding = d
+}
+
+// closedLately reports whether a Node was cordoned a moment ago.
+func (c *cluster) closedLately() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.tainted {
+		if time.Since(at) < 2*time.Second {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *cluster) setStuck(is bool) {

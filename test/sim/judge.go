@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -39,6 +40,8 @@ type judge struct {
 	breakerAt time.Time
 	// released says that the definitions or the namespace are going, so objects go without their machines.
 	released bool
+	// skewed says that some process's clock was wrong at some time, so that times in objects mean nothing.
+	skewed bool
 	// readyAt is when a machine was first called Ready, by our clock.
 	readyAt map[string]time.Time
 	// busyAt is when one of our services last wrote something.
@@ -101,6 +104,12 @@ func describe(n *v1beta1.VPSieNode) string {
 	return text + " " + strings.Join(conditionsOf(n), " | ")
 }
 
+func (j *judge) noteSkew() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.skewed = true
+}
+
 func (j *judge) broken() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -138,16 +147,19 @@ func (j *judge) fence(c change, now time.Time) {
 	}
 }
 
-// buys holds the ceilings of every group (I4, I20, I28).
+// buys holds the ceilings of the groups that buy (I4, I20, I28).
 func (j *judge) buys(now time.Time) {
-	count := map[string]int{}
+	count, buying := map[string]int{}, map[string]bool{}
 	for _, n := range machines(j.world) {
+		last := len(n.Status.Launches) - 1
+		buying[groupOf(n)] = buying[groupOf(n)] || last >= 0 && n.Status.Launches[last].Outcome == v1beta1.LaunchRequested
 		if mayBeMachine(n) && !cameLate(n) {
 			count[groupOf(n)]++
 		}
 	}
 	for group, n := range count {
-		if limit, known := j.ceilingOf(group, now); known && n > limit {
+		// A group may have more than its maximum after that was lowered, but buy nothing then.
+		if limit, known := j.ceilingOf(group, now); known && buying[group] && n > limit {
 			j.failLocked("I20", "group %s has or may have %d machines, and its maximum is %d", group, n, limit)
 		}
 	}
@@ -263,6 +275,9 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
 		j.readyAt[after.Name] = time.Now()
 	}
+	if before != nil && len(after.Status.Launches) > len(before.Status.Launches) {
+		j.onAttempt(before, c.Request.Client)
+	}
 	if before == nil {
 		j.onIntent(after)
 	}
@@ -296,6 +311,20 @@ func (j *judge) onClaim(n *v1beta1.VPSieNode) {
 		j.failLocked("I2", "VPSieNode %s claims machine %s, which is not ours", n.Name, id)
 	}
 	j.claimed[id] = n.Name
+}
+
+// consistencyWindow is how long listings may lag behind.
+const consistencyWindow = 10 * time.Minute
+
+// onAttempt holds that a purchase whose answer was unclear is looked for before it is made again (I5).
+func (j *judge) onAttempt(before *v1beta1.VPSieNode, client string) {
+	p := j.world.cluster.clients[client]
+	for _, a := range before.Status.Launches {
+		age := time.Since(a.RequestedAt.Time)
+		if a.Reason == string(reason.LaunchUnconfirmed) && age < consistencyWindow && p != nil && !p.skewed.Load() && !j.skewed {
+			j.failLocked("I5", "a machine is asked for again for %s, %s after an unclear answer", before.Name, age)
+		}
+	}
 }
 
 // onDeletionDecided holds the breaker on correlated failure (I9) at the moment that has no way back.

@@ -31,13 +31,13 @@ func TestSabotage(t *testing.T) {
 			defer sabotage.Set("")
 			for seed := first; seed < first+*sabotageSeeds; seed++ {
 				sabotage.Set(check)
-				r := play(t, makePlan(seed, *length))
+				r := play(t, planFor(t, seed))
 				if len(r.Violations) == 0 {
 					continue
 				}
 				t.Logf("seed %d notices after %d seeds: %s", seed, seed-first+1, r.Violations[0])
 				sabotage.Set("")
-				judged(t, play(t, makePlan(seed, *length)))
+				judged(t, play(t, planFor(t, seed)))
 				return
 			}
 			t.Errorf("%d seeds do not notice that %s is taken out", *sabotageSeeds, check)

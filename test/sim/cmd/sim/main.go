@@ -156,7 +156,7 @@ func hang(length time.Duration) time.Duration { return 2*time.Minute + length/10
 // tail keeps the last lines of a worker, for one that ends without a result.
 type tail struct{ lines []string }
 
-const tailMax = 500
+const tailMax = 20_000
 
 func (t *tail) add(line string) {
 	t.lines = append(t.lines, line)
