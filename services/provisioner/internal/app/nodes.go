@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,13 +32,13 @@ type Nodes struct {
 	log       *slog.Logger
 
 	// queueing is held while a machine that never joined is chosen to go.
-	queueing sync.Mutex
+	queueing turnstile
 	queues   map[string]*queue
 }
 
 // NewNodes returns a reconciler of VPSieNodes.
 func NewNodes(store *Store, catalogue *Catalogue, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
-	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, queues: map[string]*queue{}}
+	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, queueing: newTurnstile(), queues: map[string]*queue{}}
 }
 
 // Reconcile takes one machine a step further and returns when to look again; zero means when

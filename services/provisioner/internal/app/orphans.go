@@ -57,7 +57,7 @@ type strays struct {
 type Namespace string
 
 // Orphans tells of machines that nobody claims: in a ConfigMap, which is written when they change, in a
-// metric, in the log and on their Nodes. It is safe for concurrent use.
+// metric, in the log and on their Nodes. It is safe for concurrent use, one call at a time for each cluster.
 type Orphans struct {
 	store     *Store
 	namespace string
@@ -85,9 +85,7 @@ func NewOrphans(store *Store, namespace Namespace, registry prometheus.Registere
 
 // load reads once what was told of a cluster, so that a restart forgets no machine and no date.
 func (o *Orphans) load(ctx context.Context, cluster string) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, ok := o.told[cluster]; ok {
+	if o.isLoaded(cluster) {
 		return nil
 	}
 	object := &corev1.ConfigMap{}
@@ -98,8 +96,27 @@ func (o *Orphans) load(ctx context.Context, cluster string) error {
 	if json.Unmarshal([]byte(object.Data[cluster]), &s) != nil {
 		s = strays{} // a person's edit; it is written again
 	}
-	o.told[cluster] = s
+	o.remember(cluster, s)
 	return nil
+}
+
+func (o *Orphans) isLoaded(cluster string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.told[cluster]
+	return ok
+}
+
+func (o *Orphans) remember(cluster string, s strays) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.told[cluster] = s
+}
+
+func (o *Orphans) toldOf(cluster string) strays {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.told[cluster]
 }
 
 func (o *Orphans) key() client.ObjectKey {
@@ -145,9 +162,7 @@ func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bo
 
 // report tells what changed about the machines of a cluster that nobody claims.
 func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign int) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	before := o.told[cluster]
+	before := o.toldOf(cluster)
 	now := strays{Machines: machines[:min(len(machines), straysMax)], Foreign: foreign}
 	byProof := map[bool]int{}
 	for i := range now.Machines {
@@ -170,7 +185,7 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, 
 	if err := o.write(ctx, cluster, now); err != nil {
 		return err
 	}
-	o.told[cluster] = now
+	o.remember(cluster, now)
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 	if err != nil {
 		return "", "", err
 	}
-	if why := outage.Stops(fleet, groupOf(n)); why != "" && (node != nil || !r.mayTry(groupOf(n))) {
+	if why := outage.Stops(fleet, groupOf(n)); why != "" && (node != nil || !r.mayTry(ctx, groupOf(n))) {
 		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
 	}
 	return "", "", nil
@@ -110,7 +110,24 @@ type queue struct {
 	at   time.Time
 }
 
-// queueOf returns a group's queue. The caller holds the lock.
+// turnstile lets one goroutine through at a time. Unlike a mutex it may be held while others are asked over the
+// network, since who waits for it can be told to stop.
+type turnstile chan struct{}
+
+func newTurnstile() turnstile { return make(turnstile, 1) }
+
+func (t turnstile) enter(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turnstile) leave() { <-t }
+
+// queueOf returns a group's queue. The caller has entered the turnstile.
 func (r *Nodes) queueOf(group string) *queue {
 	if r.queues[group] == nil {
 		r.queues[group] = &queue{}
@@ -120,9 +137,11 @@ func (r *Nodes) queueOf(group string) *queue {
 
 // mayTry reports whether a machine without a Node may go now although many fail together. The planner, which
 // asks for it at the same interval, may be a moment early by our clock.
-func (r *Nodes) mayTry(group string) bool {
-	r.queueing.Lock()
-	defer r.queueing.Unlock()
+func (r *Nodes) mayTry(ctx context.Context, group string) bool {
+	if r.queueing.enter(ctx) != nil {
+		return false
+	}
+	defer r.queueing.leave()
 	q, now := r.queueOf(group), r.clock.Now()
 	if !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval*9/10 {
 		return false
@@ -132,7 +151,7 @@ func (r *Nodes) mayTry(group string) bool {
 }
 
 // turn says what keeps a machine that never joined from being deleted now; empty when it may go. One goes at a
-// time in a group. While many fail together one may be tried at intervals. The caller holds the lock.
+// time in a group. While many fail together one may be tried at intervals. The caller has entered the turnstile.
 func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, string, error) {
 	q, now := r.queueOf(groupOf(n)), r.clock.Now()
 	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
@@ -169,8 +188,10 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		}
 		return 0, err
 	}
-	r.queueing.Lock()
-	defer r.queueing.Unlock()
+	if err := r.queueing.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer r.queueing.leave()
 	code, why, err := r.turn(ctx, n)
 	if err != nil {
 		return 0, err
