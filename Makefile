@@ -9,8 +9,10 @@ SEEDS ?= 1000
 FROM ?= 1
 SEED ?= 0
 FAULTS ?=
+LENGTH ?= 1h0m0s
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 25m
+CHAOS_COUNT ?= 1
 
 # Packages with tests that start a cluster: each asks for its build tag.
 tagged = $(shell grep -rl --include='*_test.go' '^//go:build $(1)' api libs services test tools | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
@@ -48,8 +50,12 @@ test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safe
 
 .PHONY: sim
 sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days), or SEED alone; FAULTS names faults.
-	@$(GO) run ./test/sim/cmd/sim -seeds $(SEEDS) -from $(FROM) -seed $(SEED) -faults '$(FAULTS)' \
-		$(if $(filter 1000/1/0/,$(SEEDS)/$(FROM)/$(SEED)/$(FAULTS)),-month -faults-min 45)
+	@$(GO) run ./test/sim/cmd/sim -seeds $(SEEDS) -from $(FROM) -seed $(SEED) -faults '$(FAULTS)' -length $(LENGTH) \
+		$(if $(filter 1000/1/0//1h0m0s,$(SEEDS)/$(FROM)/$(SEED)/$(FAULTS)/$(LENGTH)),-month -faults-min 45)
+
+.PHONY: test-chaos
+test-chaos: ## Break what the product depends on, CHAOS_COUNT (1) times; CHAOS_SEED repeats what the dice of a run chose.
+	$(GO) test -race -tags chaos -count=$(CHAOS_COUNT) -p 1 -timeout $$((25 * $(CHAOS_COUNT)))m $(call tagged,chaos)
 
 .PHONY: bench
 bench: ## Measure plans and evacuations, in the form that benchstat reads; BENCH selects by name.

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
@@ -41,7 +42,7 @@ type cluster struct {
 	tainted    map[string]time.Time
 
 	pressureMu sync.Mutex
-	pressure   []pressure
+	pressure   map[types.UID]time.Time
 }
 
 // workloads returns every workload there is.
@@ -54,7 +55,7 @@ func (c *cluster) workloads() []*workload {
 func newCluster(w *world, random *rand.Rand) *cluster {
 	c := &cluster{
 		world: w, random: random, wake: make(chan struct{}, 1), kubelets: map[string]*kubelet{}, clients: map[string]*process{},
-		tainted: map[string]time.Time{},
+		tainted: map[string]time.Time{}, pressure: map[types.UID]time.Time{},
 	}
 	c.server = kubesim.New(kubesim.Config{Faults: (*kubeFaults)(w)})
 	c.server.Observe(func(change kubesim.Change) {

@@ -50,7 +50,7 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 	}
 	verdict := w.strike(r, p, write)
 	if write && verdict.Err == nil {
-		if err := p.gate.peek(after); err != nil {
+		if err := after(); err != nil {
 			return kubesim.Verdict{Err: err, LostReply: true}
 		}
 	}

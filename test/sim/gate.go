@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // errDead is what a process that was killed gets for everything it asks of the world.
@@ -14,6 +15,7 @@ type gate struct {
 	mu     sync.Mutex
 	dead   bool
 	thawed chan struct{} // nil unless frozen
+	wentOn time.Time     // when it last thawed
 	// calls counts what the process asked; it dies at crashAt, before or after the call took effect.
 	calls      int
 	crashAt    int
@@ -86,6 +88,12 @@ func (g *gate) freeze() {
 	}
 }
 
+func (g *gate) isFrozen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.thawed != nil
+}
+
 func (g *gate) thaw() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -95,8 +103,18 @@ func (g *gate) thaw() {
 func (g *gate) thawLocked() {
 	if g.thawed != nil {
 		close(g.thawed)
-		g.thawed = nil
+		g.thawed, g.wentOn = nil, time.Now()
 	}
+}
+
+// thawedAt is when a frozen process last went on, the present while it is frozen.
+func (g *gate) thawedAt() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.thawed != nil {
+		return time.Now()
+	}
+	return g.wentOn
 }
 
 // crashIn has the process die at the nth call from now.
@@ -111,6 +129,3 @@ func (g *gate) count() int {
 	defer g.mu.Unlock()
 	return g.calls
 }
-
-// peek reports whether a call, which takes effect in any case, is the process's last.
-func (g *gate) peek(after func() error) error { return after() }

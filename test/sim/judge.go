@@ -9,8 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -30,11 +30,9 @@ type judge struct {
 
 	mu         sync.Mutex
 	violations []violation
-	// claimed are the machines that VPSieNodes ever claimed, by identifier.
-	claimed map[string]string
 	// pausedAt is since when the brake is on, zero while it is off.
 	pausedAt time.Time
-	// protectedAt notes ceilings as they were, so that a change under way is not held against the actor.
+	// ceilings are the maxima of groups as they were, so that a change under way is not held against the actor.
 	ceilings map[string][]ceiling
 	// breakerAt is since when many nodes fail together, zero while they do not.
 	breakerAt time.Time
@@ -61,10 +59,11 @@ const (
 	breakerSlack = time.Minute
 	fenceSlack   = time.Minute
 	bootSlack    = 3 * time.Minute
+	thawSlack    = time.Minute
 )
 
 func newJudge(w *world) *judge {
-	return &judge{world: w, claimed: map[string]string{}, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}}
+	return &judge{world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}}
 }
 
 func (j *judge) fail(invariant, format string, args ...any) {
@@ -125,12 +124,11 @@ func (j *judge) beforeCloud(c change) {
 	if !c.buys && c.identifier == "" {
 		j.failLocked("I1", "%s names no machine", c.endpoint)
 	}
-	if !j.pausedAt.IsZero() && now.Sub(j.pausedAt) > brakeSlack {
-		j.failLocked("I27", "%s although the brake is on since %s", c.endpoint, now.Sub(j.pausedAt))
-	}
+	j.braked(c.endpoint)
 	j.fence(c, now)
 	if c.buys {
 		j.buys(now)
+		j.again(now)
 	} else {
 		j.deletes(c, now)
 	}
@@ -142,7 +140,9 @@ func (j *judge) fence(c change, now time.Time) {
 	w.mu.Lock()
 	elected, at := w.elected[Provisioner], w.electedAt[Provisioner]
 	w.mu.Unlock()
-	if elected != nil && elected != c.by && now.Sub(at) > fenceSlack && !c.by.wasFrozen.Load() {
+	// What a frozen process had asked before it froze may reach the world when it goes on, and no later.
+	held := c.by.wasFrozen.Load() && now.Sub(c.by.gate.thawedAt()) < thawSlack
+	if elected != nil && elected != c.by && now.Sub(at) > fenceSlack && !held {
 		j.failLocked("I15", "%s by %s, while %s is elected since %s", c.endpoint, c.by.name, elected.name, now.Sub(at))
 	}
 }
@@ -205,10 +205,16 @@ func (j *judge) deletes(c change, now time.Time) {
 		return // VPSie was asked before, and what came to the machine since is not the product's doing
 	}
 	for _, pod := range kubesim.List[corev1.Pod](j.world.cluster.server, "") {
-		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && pod.DeletionTimestamp == nil {
+		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && (pod.DeletionTimestamp == nil || j.runs(pod.Spec.NodeName)) {
 			j.failLocked("I30", "machine %s is deleted with pod %s on it", truth.Hostname, pod.Name)
 		}
 	}
+}
+
+// runs reports whether a Node works, so that pods which are told to end there are still ending.
+func (j *judge) runs(node string) bool {
+	n := kubesim.Get[corev1.Node](j.world.cluster.server, "", node)
+	return n != nil && isReady(n)
 }
 
 func (j *judge) machine(identifier string) (vpsiesim.Machine, bool) {
@@ -275,9 +281,6 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
 		j.readyAt[after.Name] = time.Now()
 	}
-	if before != nil && len(after.Status.Launches) > len(before.Status.Launches) {
-		j.onAttempt(before, c.Request.Client)
-	}
 	if before == nil {
 		j.onIntent(after)
 	}
@@ -310,21 +313,6 @@ func (j *judge) onClaim(n *v1beta1.VPSieNode) {
 	if m, ok := j.world.cloud.sim.Model().Machine(id); !ok || m.Foreign {
 		j.failLocked("I2", "VPSieNode %s claims machine %s, which is not ours", n.Name, id)
 	}
-	j.claimed[id] = n.Name
-}
-
-// consistencyWindow is how long listings may lag behind.
-const consistencyWindow = 10 * time.Minute
-
-// onAttempt holds that a purchase whose answer was unclear is looked for before it is made again (I5).
-func (j *judge) onAttempt(before *v1beta1.VPSieNode, client string) {
-	p := j.world.cluster.clients[client]
-	for _, a := range before.Status.Launches {
-		age := time.Since(a.RequestedAt.Time)
-		if a.Reason == string(reason.LaunchUnconfirmed) && age < consistencyWindow && p != nil && !p.skewed.Load() && !j.skewed {
-			j.failLocked("I5", "a machine is asked for again for %s, %s after an unclear answer", before.Name, age)
-		}
-	}
 }
 
 // onDeletionDecided holds the breaker on correlated failure (I9) at the moment that has no way back.
@@ -349,12 +337,25 @@ func (j *judge) onPod(c kubesim.Change) {
 	if c.New != nil && c.New.GetDeletionTimestamp() == nil {
 		return
 	}
+	j.braked("pod " + pod.Name + " was evicted by " + c.Request.Client)
 	if pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false" && !j.askedByPerson(pod.Spec.NodeName) {
 		j.failLocked("I26", "protected pod %s on %s was evicted by %s", pod.Name, pod.Spec.NodeName, c.Request.Client)
 	}
 	if c.Request.Subresource != "eviction" {
 		j.failLocked("I26", "pod %s was deleted past the Eviction API by %s", pod.Name, c.Request.Client)
 	}
+}
+
+// braked holds that nothing is done while the brake is on (I27).
+func (j *judge) braked(what string) {
+	if !j.pausedAt.IsZero() && time.Since(j.pausedAt) > brakeSlack {
+		j.failLocked("I27", "%s although the brake is on since %s", what, time.Since(j.pausedAt))
+	}
+}
+
+func cordoned(o client.Object) bool {
+	n, ok := o.(*corev1.Node)
+	return ok && n != nil && n.Annotations[v1beta1.AnnotationCordoned] != ""
 }
 
 func (j *judge) askedByPerson(node string) bool {
@@ -376,6 +377,9 @@ func (j *judge) onNode(c kubesim.Change, ours bool) {
 	m, known := j.byNode(name)
 	if !known {
 		return
+	}
+	if cordoned(c.New) && !cordoned(c.Old) {
+		j.braked("Node " + name + " was cordoned by " + c.Request.Client)
 	}
 	if m.Foreign {
 		j.failLocked("I2", "Node %s is not ours and was changed by %s", name, c.Request.Client)

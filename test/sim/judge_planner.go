@@ -29,6 +29,11 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 		}
 	}
 	waiting := w.cluster.waitingLately()
+	w.mu.Lock()
+	planners := max(1, len(w.running[Planner]))
+	w.mu.Unlock()
+	// Two planners at once, until one of them knows, may ask for the same; the provisioner's maximum bounds it.
+	waiting *= planners
 	if onTheirWay > waiting+minimum+1 {
 		j.failLocked("I4", "%d machines are on their way with %s, for %d pods that wait and a minimum of %d", onTheirWay, n.Name, waiting, minimum)
 	}
@@ -41,38 +46,25 @@ func isOnItsWay(n *v1beta1.VPSieNode) bool {
 	return n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
 }
 
-// waitingLately is the most pods that waited for a place at any time in the last two minutes.
+// waitingLately counts the pods that waited for a place at some time while machines that are on their way were
+// asked for.
 func (c *cluster) waitingLately() int {
 	c.pressureMu.Lock()
 	defer c.pressureMu.Unlock()
-	most := 0
-	for _, p := range c.pressure {
-		if time.Since(p.until) < pressureMemory {
-			most = max(most, p.waiting)
-		}
-	}
-	return most
+	return len(c.pressure)
 }
 
-// pressureMemory is how long pods that found a place may still be on a planner's mind.
-const pressureMemory = 2 * time.Minute
-
-// pressure is how many pods waited, until when.
-type pressure struct {
-	waiting int
-	until   time.Time
-}
-
-func (c *cluster) notePressure(waiting int, now time.Time) {
+// notePressure keeps which pods wait, and which did a moment ago.
+func (c *cluster) notePressure(waiting []*corev1.Pod, now time.Time) {
 	c.pressureMu.Lock()
 	defer c.pressureMu.Unlock()
-	if last := len(c.pressure) - 1; last >= 0 && c.pressure[last].waiting == waiting {
-		c.pressure[last].until = now
-		return
+	for _, pod := range waiting {
+		c.pressure[pod.UID] = now
 	}
-	c.pressure = append(c.pressure, pressure{waiting, now})
-	for len(c.pressure) > 1 && now.Sub(c.pressure[0].until) > pressureMemory {
-		c.pressure = c.pressure[1:]
+	for uid, at := range c.pressure {
+		if now.Sub(at) > onItsWayFor+time.Minute {
+			delete(c.pressure, uid)
+		}
 	}
 }
 

@@ -132,8 +132,15 @@ func (p *plan) drawLoads(dice *rand.Rand) {
 func (p *plan) drawFaults(dice *rand.Rand) {
 	names := faultNames()
 	for range dice.IntN(7) + int(p.length/(10*time.Hour)) {
+		most := 15 * time.Minute
+		switch {
+		case p.length > longRun && dice.IntN(4) == 0:
+			most = longRun
+		case dice.IntN(10) == 0:
+			most = p.length
+		}
 		p.faults = append(p.faults, occurrence{
-			fault: names[dice.IntN(len(names))], at: between(dice, time.Minute, p.length-10*time.Minute), length: between(dice, 30*time.Second, 15*time.Minute),
+			fault: names[dice.IntN(len(names))], at: between(dice, time.Minute, p.length-10*time.Minute), length: between(dice, 30*time.Second, most),
 		})
 	}
 }

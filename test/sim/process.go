@@ -140,6 +140,9 @@ func (w *world) arguments(service string) []string {
 // stop ends a process in an orderly way, as a rolling update does.
 func (w *world) stop(p *process) {
 	w.note("process", "stop %s", p.name)
+	if p.gate.isFrozen() {
+		p.gate.cut() // what stands still is killed in the end
+	}
 	w.end(p)
 }
 

@@ -30,7 +30,7 @@ func (c *cluster) schedule(now time.Time) {
 			used[pod.Spec.NodeName].Add(requests(pod), 1)
 		}
 	}
-	c.notePressure(len(waiting), now)
+	c.notePressure(waiting, now)
 	if len(waiting) == 0 {
 		return
 	}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,8 +49,8 @@ func (p *Planner) newID() string {
 	return ulid.MustNewDefault(p.clock.Now()).String()
 }
 
-// launch writes one VPSieNode a machine; the names come from the decision, so that a repeated
-// write changes nothing.
+// launch writes one VPSieNode a machine. The names come from what the decision was made on, so that a repeated
+// write changes nothing, also one by another planner that believes itself elected.
 func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, l *scaling.Launch) {
 	group := findGroup(s, l.Group)
 	id := p.newID()
@@ -59,7 +61,7 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	writers.SetLimit(writersMax)
 	for i, m := range l.Machines {
 		writers.Go(func() error {
-			machine := p.intent(ctx, group, id, i, m, string(l.Reason))
+			machine := p.intent(ctx, group, id, intentName(group, s, i), m, string(l.Reason))
 			err := p.store.Create(ctx, machine)
 			if err != nil && !apierrors.IsAlreadyExists(err) && wasRefused(err) {
 				p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyNodeGroup, l.Group, telemetry.KeyError, err)
@@ -98,12 +100,22 @@ func wasRefused(err error) bool {
 	return errors.As(err, &status) && status.Status().Code >= 400 && status.Status().Code < 500
 }
 
-// intent is the VPSieNode of one machine.
-func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id string, number int, m scaling.Machine, why string) *v1beta1.VPSieNode {
+// basisBytes are enough of a hash to tell one batch of the feed from all others of a group.
+const basisBytes = 10
+
+// intentName names a machine after its group and the batch of the feed that asked for it.
+func intentName(group *v1beta1.NodeGroup, s scaling.Snapshot, number int) string {
 	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
+	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s", s.Epoch, s.Revision, group.UID))
+	text := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
+	return fmt.Sprintf("%s-%s-%d", prefix, text, number)
+}
+
+// intent is the VPSieNode of one machine.
+func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id, name string, m scaling.Machine, why string) *v1beta1.VPSieNode {
 	return &v1beta1.VPSieNode{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: group.Namespace, Name: fmt.Sprintf("%s-%s-%d", prefix, strings.ToLower(id), number),
+			Namespace: group.Namespace, Name: name,
 			Labels:      map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
 			Annotations: map[string]string{v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned)},
 			Finalizers:  []string{v1beta1.FinalizerMachine},

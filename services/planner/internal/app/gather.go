@@ -106,7 +106,7 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scalin
 
 func translate(state *feed.State) scaling.Snapshot {
 	s := scaling.Snapshot{
-		Revision: state.Revision, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets, Namespaces: state.Namespaces,
+		Revision: state.Revision, Epoch: state.Epoch, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets, Namespaces: state.Namespaces,
 		Nodes: make(map[string]*scaling.Node, len(state.Nodes)), Pending: make(map[scheduling.ShapeID]*scaling.Pending, len(state.Pending)),
 	}
 	for name, n := range state.Nodes {

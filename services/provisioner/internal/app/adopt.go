@@ -151,9 +151,11 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	}
 	adoption := c.adoption(v.cluster, s.Identifier, node)
 	adoption.Name = p.owner
+	elsewhere := false
 	for i := range groups.Items {
 		group := &groups.Items[i]
 		ours := scheduling.GroupLabel(group.Namespace, group.Name) == p.group || sabotage.OwnershipProof()
+		elsewhere = elsewhere || ours && group.Spec.Cluster.Identifier != v.cluster
 		if !ours || group.Spec.Cluster.Identifier != v.cluster || group.DeletionTimestamp != nil {
 			continue
 		}
@@ -166,6 +168,9 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	}
 	if retirement != nil {
 		return "", nil // without a group nobody knows in which cluster it was
+	}
+	if p.group == "" || elsewhere {
+		return "its Node does not say to which NodeGroup of this cluster it belongs, so it is left alone; put the label " + v1beta1.LabelNodeGroup + " back, or delete the machine in the console", nil
 	}
 	why := "its NodeGroup (" + p.group + ") does not exist"
 	if node.Annotations[v1beta1.AnnotationReleased] != "" {
@@ -180,9 +185,6 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 			return "", err
 		}
 		adoption.Namespace = c.orphans.namespace
-	}
-	if adoption.Spec.NodeGroup == "" {
-		adoption.Spec.NodeGroup = "unknown"
 	}
 	adoption.Spec.Retirement = &v1beta1.Retirement{DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup), Message: why + ", so it is drained and deleted (--orphan-policy=" + OrphansDelete + ")"}
 	return "", c.createAdoption(ctx, adoption, taken, why)

@@ -252,7 +252,7 @@ func (c *Clusters) act(ctx context.Context, v *view, listing Listing, proofs map
 		return 0, err
 	}
 	var launched launchResult
-	if c.isTrusted(v.cluster) {
+	if c.isTrusted(v.cluster) && !findings.Suspect {
 		if launched, err = c.launch(ctx, v, listing); err != nil {
 			return 0, err
 		}

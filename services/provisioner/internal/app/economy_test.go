@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,9 +42,14 @@ func (f *fixture) work(done func() bool) {
 // TestCallsPerMachine launches and retires a fleet and counts what VPSie is asked.
 func TestCallsPerMachine(t *testing.T) {
 	const machines = 200
-	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = machines }))
-	// A cluster has workers of its own, or a listing that lacks everything would be doubted.
-	f.cloud.machines = []launch.Listed{{Identifier: "resident", Hostname: "resident", Size: small}}
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 2 * machines }))
+	// A large cluster keeps some of its machines, without which a listing that lacks others would be doubted.
+	const staying = 10
+	for i := range staying {
+		id := fmt.Sprintf("stays-%d", i)
+		f.create(intent(id, bought(id, id)))
+		f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: id, Hostname: id, Size: small})
+	}
 	for i := range machines {
 		f.create(intent(fmt.Sprintf("n%03d", i)))
 	}
@@ -58,12 +64,15 @@ func TestCallsPerMachine(t *testing.T) {
 	})
 	launched := f.cloud.calls
 	for _, n := range f.objects() {
+		if strings.HasPrefix(n.Name, "stays-") {
+			continue
+		}
 		retired(&n)
 		if err := f.kube.Update(t.Context(), &n); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f.work(func() bool { return len(f.objects()) == 0 })
+	f.work(func() bool { return len(f.objects()) == staying })
 	if len(f.cloud.deleted) != machines {
 		t.Errorf("%d deletions of %d machines", len(f.cloud.deleted), machines)
 	}

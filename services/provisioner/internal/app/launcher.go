@@ -352,7 +352,7 @@ func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepa
 			case OutcomeUnknown:
 				p.outcome = v1beta1.LaunchUnknown
 				if sabotage.ListBeforeRetry() {
-					p.outcome, p.failure.Code = v1beta1.LaunchNotMade, reason.LaunchUnconfirmed
+					p.outcome = v1beta1.LaunchNotMade
 				}
 			case NotMade, Unauthorized, Held:
 				p.outcome, stop = v1beta1.LaunchNotMade, p.failure

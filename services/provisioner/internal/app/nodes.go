@@ -120,10 +120,12 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		return 0, err
 	}
 	if why := disowned(n, node); why != "" {
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setCondition(n, v1beta1.ConditionRegistered, false, "NodeNotOurs", why)
-		})
-		return 0, err
+		}); err != nil {
+			return 0, err
+		}
+		return r.awaitNode(ctx, n)
 	}
 	if err := r.register(ctx, n, node); err != nil {
 		if !apierrors.IsInvalid(err) {

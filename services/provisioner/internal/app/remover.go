@@ -25,8 +25,7 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 	for _, machine := range listed {
 		present[machine.Identifier] = machine
 	}
-	// A listing without any worker may be empty for another reason than that all are gone.
-	believed, progress := !suspect && len(listed) > 0, false
+	believed, progress := !suspect && v.isWhole(present), false
 	for _, n := range v.leaving {
 		machine, exists := present[n.Status.Identifier]
 		var err error
@@ -48,6 +47,24 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 		progress = progress || changed
 	}
 	return progress, nil
+}
+
+// wholeMin is how many machines of ours that stay a listing must show, and every one of them, to be believed
+// about those that it lacks: one that leaves some out by chance would not show so many.
+const wholeMin = 8
+
+func (v *view) isWhole(present map[string]launch.Listed) bool {
+	shown := 0
+	for _, n := range v.nodes {
+		if n.Status.Identifier == "" || n.Status.DeleteRequestedAt != nil {
+			continue
+		}
+		if _, is := present[n.Status.Identifier]; !is {
+			return false
+		}
+		shown++
+	}
+	return shown >= wholeMin
 }
 
 // confirm asks once more for the deletion of a machine that is missing from a listing which proves nothing:

@@ -86,9 +86,6 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 				pod.Namespace, pod.Name, shape.Protection), nil
 		}
 	}
-	if vanished {
-		return "", "", nil
-	}
 	_, fleet, err := r.fleet(ctx)
 	if err != nil {
 		return "", "", err

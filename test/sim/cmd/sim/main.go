@@ -100,6 +100,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 // month is a run in which leaks and growth would show that an hour hides.
 const month = 30 * 24 * time.Hour
 
+// livesMin is how many machines come and go in each run.
+const livesMin = 10
+
 // batchSeeds are played by one process, so that no worker is idle for long at the end.
 const batchSeeds = 50
 
@@ -136,7 +139,7 @@ func work(ctx context.Context, o options, binary string, b batch, sums *sums, ou
 			}
 			sums.add(r)
 			broke = broke || len(r.Violations) > 0
-			r.print(out, o)
+			r.print(out, o, b.length)
 		} else {
 			last.add(line)
 		}
@@ -178,7 +181,7 @@ type result struct {
 	Seconds    float64
 }
 
-func (r result) print(out io.Writer, o options) {
+func (r result) print(out io.Writer, o options, length time.Duration) {
 	if len(r.Violations) == 0 && o.seed == 0 {
 		return
 	}
@@ -190,7 +193,7 @@ func (r result) print(out io.Writer, o options) {
 		fmt.Fprintf(out, "seed %d breaks %s\n", r.Seed, v)
 	}
 	if len(r.Violations) > 0 {
-		fmt.Fprintf(out, "it plays again with: make sim SEED=%d\n", r.Seed)
+		fmt.Fprintf(out, "it plays again with: make sim SEED=%d FAULTS='%s' LENGTH=%s\n", r.Seed, o.faults, length)
 	}
 }
 
@@ -257,6 +260,9 @@ func (s *sums) verdict(o options) error {
 	}
 	if s.seeds != want {
 		return fmt.Errorf("%d of %d runs were played", s.seeds, want)
+	}
+	if o.length >= time.Hour && (s.fewest < livesMin || s.short < o.length.Seconds()) {
+		return fmt.Errorf("a run had %d lives in %.0f s; each has to have %d in %s", s.fewest, s.short, livesMin, o.length)
 	}
 	acted := 0
 	for _, n := range s.hits {

@@ -18,8 +18,9 @@ import (
 
 // Snapshot is everything that a plan depends on, but its time and the memory of earlier ones.
 type Snapshot struct {
-	// Revision of the feed.
+	// Revision of the feed, and the Epoch in which it counts.
 	Revision uint64
+	Epoch    string
 	Items    map[scheduling.ShapeID]*scheduling.Item
 	Nodes    map[string]*Node
 	Pending  map[scheduling.ShapeID]*Pending

@@ -1,0 +1,67 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+)
+
+const (
+	// consistencyWindow is how long listings may lag behind.
+	consistencyWindow = 10 * time.Minute
+	// callSlack is how far the time of a purchase and of its entry in the ledger may be apart.
+	callSlack = 90 * time.Second
+)
+
+// again holds that a purchase which may have taken effect is looked for before it is made again (I5): what
+// counts is the cloud's own ledger. Requests of one size are interchangeable, so a second call is wrong when
+// more machines came of the requests of that time than other requests wait for.
+func (j *judge) again(now time.Time) {
+	if j.skewed {
+		return // times in objects mean nothing
+	}
+	for _, n := range machines(j.world) {
+		last := len(n.Status.Launches) - 1
+		if last < 1 || n.Status.Launches[last].Outcome != v1beta1.LaunchRequested {
+			continue
+		}
+		before := n.Status.Launches[last-1]
+		if now.Sub(before.RequestedAt.Time) > consistencyWindow {
+			continue
+		}
+		if came, waiting := j.unclaimed(before, now), j.openBeside(n, before.VPSieGroup); came > waiting {
+			j.failLocked("I5", "a machine is asked for again for %s, while %d machines of its size came of requests and %d other requests wait", n.Name, came, waiting)
+		}
+	}
+}
+
+// unclaimed counts the machines that were bought about the time of an attempt and that nobody claims.
+func (j *judge) unclaimed(a v1beta1.LaunchAttempt, now time.Time) int {
+	claimed := map[string]bool{}
+	for _, n := range machines(j.world) {
+		claimed[n.Status.Identifier] = true
+	}
+	count := 0
+	for _, m := range j.world.cloud.sim.Truth().Machines {
+		apart := m.RequestedAt.Sub(a.RequestedAt.Time).Abs()
+		if !m.Foreign && m.State != "lost" && m.GoneAt.IsZero() && !claimed[m.Identifier] && int64(m.GroupID) == a.VPSieGroup &&
+			apart < callSlack && now.Sub(m.RequestedAt) < consistencyWindow {
+			count++
+		}
+	}
+	return count
+}
+
+// openBeside counts the other requests of a size whose machines are not known yet.
+func (j *judge) openBeside(n *v1beta1.VPSieNode, group int64) int {
+	count := 0
+	for _, other := range machines(j.world) {
+		for _, a := range other.Status.Launches {
+			if other.UID != n.UID && other.Status.Identifier == "" && a.VPSieGroup == group {
+				count++
+				break
+			}
+		}
+	}
+	return count
+}
