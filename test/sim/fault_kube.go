@@ -20,7 +20,7 @@ var errKubeDown = errors.New("dial tcp: connection refused (the API server is do
 type kubeState struct {
 	down                                            bool
 	delay                                           time.Duration
-	conflicts, failures, throttled, lost, forbidden int
+	conflicts, failures, throttled, lost int
 	// lag is how late watches of a service show changes.
 	lag map[string]time.Duration
 	// blocked evictions answer 429.

@@ -1,3 +1,5 @@
+// Package sim runs all services in one process under virtual time, lets faults happen by seed, and judges every
+// write and every call to the cloud against what really is.
 package sim
 
 import (

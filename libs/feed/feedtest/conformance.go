@@ -16,8 +16,8 @@ import (
 // patience is how long an entry may take on a slow machine.
 const patience = time.Minute
 
-// Conformance holds a bucket to what the feed relies on. make returns an empty bucket.
-func Conformance(t *testing.T, make func(t *testing.T) feed.Bucket) {
+// Conformance holds a bucket to what the feed relies on. empty returns a bucket without entries.
+func Conformance(t *testing.T, empty func(t *testing.T) feed.Bucket) {
 	cases := map[string]func(t *testing.T, b feed.Bucket){
 		"WritesAreNumbered": writesAreNumbered,
 		"UpdateIsGuarded":   updateIsGuarded,
@@ -26,7 +26,7 @@ func Conformance(t *testing.T, make func(t *testing.T) feed.Bucket) {
 		"WatchEnds":         watchEnds,
 	}
 	for name, run := range cases {
-		t.Run(name, func(t *testing.T) { run(t, make(t)) })
+		t.Run(name, func(t *testing.T) { run(t, empty(t)) })
 	}
 }
 
