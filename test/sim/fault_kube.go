@@ -18,8 +18,8 @@ var errKubeDown = errors.New("dial tcp: connection refused (the API server is do
 
 // kubeState is what is wrong with the API server now; the world's lock guards it. Shares are in percent.
 type kubeState struct {
-	down                                            bool
-	delay                                           time.Duration
+	down                                 bool
+	delay                                time.Duration
 	conflicts, failures, throttled, lost int
 	// lag is how late watches of a service show changes.
 	lag map[string]time.Duration
