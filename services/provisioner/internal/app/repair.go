@@ -90,7 +90,9 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 	if err != nil {
 		return "", "", err
 	}
-	if why := outage.Stops(fleet, groupOf(n)); why != "" && (node != nil || !r.mayTry(ctx, groupOf(n))) {
+	// Where nothing can run, by Kubernetes' or by VPSie's word, one is tried at a time.
+	idle := node == nil || vanished
+	if why := outage.Stops(fleet, groupOf(n)); why != "" && (!idle || !r.mayTry(ctx, groupOf(n))) {
 		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
 	}
 	return "", "", nil
