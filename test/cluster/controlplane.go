@@ -68,7 +68,7 @@ func (c *Cluster) startAPIServer(ctx context.Context, etcd, auditedNamespace str
 		}
 		args = append(args, audit...)
 	}
-	if _, err := c.run("kube-apiserver", args...); err != nil {
+	if _, err := c.run(APIServer, args...); err != nil {
 		return err
 	}
 	// Ready includes that the built-in roles exist.

@@ -4,6 +4,8 @@ package sim
 
 import (
 	"flag"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
@@ -14,33 +16,46 @@ var (
 	sabotageOnly  = flag.String("sabotage", "", "take out this check only, and start with the seed that -from names")
 )
 
+// sabotaged is a check that is taken out, the invariants of which one has to break, and a seed near one that shows it.
+type sabotaged struct {
+	check  sabotage.Check
+	breaks []string
+	first  uint64
+}
+
 // TestSabotage takes safety checks out, one at a time: the simulation must notice each within so many seeds,
-// and have nothing to say of the same seed with all checks in. The first seeds are near one that notices.
+// by an invariant that the check is there for, and have nothing to say of the same seed with all checks in.
 func TestSabotage(t *testing.T) {
-	for check, first := range map[sabotage.Check]uint64{
-		sabotage.CheckOwnershipProof: 1, sabotage.CheckListBeforeRetry: 1, sabotage.CheckFreshReadAfterTaint: 1,
-		sabotage.CheckInFlightCounting: 1, sabotage.CheckCorrelatedFailureBreaker: 1,
+	for _, s := range []sabotaged{
+		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
+		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
+		{sabotage.CheckListBeforeRetry, []string{"I5"}, 53},
+		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 1},
+		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 57},
 	} {
 		if *sabotageOnly != "" {
-			if *sabotageOnly != string(check) {
+			if *sabotageOnly != string(s.check) {
 				continue
 			}
-			first = *from
+			s.first = *from
 		}
-		t.Run(string(check), func(t *testing.T) {
+		t.Run(string(s.check), func(t *testing.T) {
 			defer sabotage.Set("")
-			for seed := first; seed < first+*sabotageSeeds; seed++ {
-				sabotage.Set(check)
+			for seed := s.first; seed < s.first+*sabotageSeeds; seed++ {
+				sabotage.Set(s.check)
 				r := play(t, planFor(t, seed))
 				if len(r.Violations) == 0 {
 					continue
 				}
-				t.Logf("seed %d notices after %d seeds: %s", seed, seed-first+1, r.Violations[0])
+				t.Logf("seed %d notices after %d seeds: %s", seed, seed-s.first+1, r.Violations[0])
+				if invariant, _, _ := strings.Cut(r.Violations[0], " "); !slices.Contains(s.breaks, invariant) {
+					continue
+				}
 				sabotage.Set("")
 				judged(t, play(t, planFor(t, seed)))
 				return
 			}
-			t.Errorf("%d seeds do not notice that %s is taken out", *sabotageSeeds, check)
+			t.Errorf("%d seeds do not notice that %s is taken out", *sabotageSeeds, s.check)
 		})
 	}
 }

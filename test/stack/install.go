@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -33,8 +33,7 @@ const (
 	installPoll   = 50 * time.Millisecond
 )
 
-// install applies the custom resource definitions and the rights of the services, and gives each
-// service a kubeconfig with a token of its own service account.
+// install applies the custom resource definitions and the rights of the services.
 func (s *Stack) install(ctx context.Context) error {
 	definitions, err := s.apply(ctx, crds.FS, ".")
 	if err != nil {
@@ -46,11 +45,6 @@ func (s *Stack) install(ctx context.Context) error {
 	}
 	if _, err := s.apply(ctx, os.DirFS(root), "deploy/rbac"); err != nil {
 		return err
-	}
-	for _, name := range Services() {
-		if err := s.writeKubeconfig(ctx, name); err != nil {
-			return err
-		}
 	}
 	for _, definition := range definitions {
 		if err := s.awaitEstablished(ctx, definition); err != nil {
@@ -130,8 +124,8 @@ func (s *Stack) awaitEstablished(ctx context.Context, definition *unstructured.U
 	return nil
 }
 
-// writeKubeconfig writes what a service reaches the cluster with: a token as a pod of its would have.
-func (s *Stack) writeKubeconfig(ctx context.Context, name string) error {
+// writeKubeconfig writes what a service reaches the cluster with, at an address: a token as a pod of its would have.
+func (s *Stack) writeKubeconfig(ctx context.Context, name, file, address string) error {
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime.Seconds()))},
 	}
@@ -143,9 +137,14 @@ func (s *Stack) writeKubeconfig(ctx context.Context, name string) error {
 	if err := rest.LoadTLSFiles(admin); err != nil {
 		return fmt.Errorf("read certificates of the cluster: %w", err)
 	}
+	server, err := url.Parse(serverURL(admin))
+	if err != nil {
+		return fmt.Errorf("parse address of the cluster: %w", err)
+	}
+	server.Host = address
 	config := clientcmdapi.NewConfig()
 	config.Clusters["vpsie"] = &clientcmdapi.Cluster{
-		Server: serverURL(admin), TLSServerName: admin.ServerName,
+		Server: server.String(), TLSServerName: serverName(admin),
 		CertificateAuthorityData: admin.CAData, InsecureSkipTLSVerify: admin.Insecure,
 	}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
@@ -155,9 +154,5 @@ func (s *Stack) writeKubeconfig(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("encode kubeconfig of %s: %w", name, err)
 	}
-	return os.WriteFile(s.path(name+".kubeconfig"), data, 0o600)
-}
-
-func serverURL(config *rest.Config) string {
-	return strings.TrimSuffix(config.Host, "/") + config.APIPath
+	return os.WriteFile(file, data, 0o600)
 }

@@ -167,19 +167,6 @@ func (s *Stack) help(name string, args ...string) (*process.Process, error) {
 // SimURL is where the simulated cloud's own API listens.
 func (s *Stack) SimURL() string { return s.simURL }
 
-// freeAddresses returns loopback addresses that nobody listens on.
-func freeAddresses(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		port, err := process.FreePort()
-		if err != nil {
-			return nil, err
-		}
-		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
-	}
-	return addresses, nil
-}
-
 // errUnknownService is returned for a name that Services does not list.
 var errUnknownService = errors.New("unknown service")
 

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,19 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/test/process"
+	"github.com/vpsie/vpsie-autoscaler/test/proxy"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-const (
-	// stopTimeout is how long a service may take for an orderly stop; its own limit is 25 s.
-	stopTimeout = 40 * time.Second
-	// metricsBytesMax bounds an answer of a service.
-	metricsBytesMax = 16 << 20
-)
+// metricsBytesMax bounds an answer of a service.
+const metricsBytesMax = 16 << 20
 
 // Service is one replica of a service. Its methods may be called concurrently.
 type Service struct {
@@ -35,12 +29,18 @@ type Service struct {
 	// RPCAddress is where the service serves gRPC, empty if it does not.
 	RPCAddress string
 
-	path string
-	args []string
-	env  []string
+	path  string
+	args  []string
+	env   []string
+	links map[Peer]*proxy.Proxy
+	// restarts says that the service is started again when it ends with status 1, by goroutines of work.
+	restarts bool
+	work     *sync.WaitGroup
 
 	mu      sync.Mutex
 	process *process.Process // nil while it should not run
+	frozen  bool
+	further []string // arguments of its next lives, after args
 }
 
 // Service returns the first replica of a service; it panics on a name that Services does not list.
@@ -66,7 +66,7 @@ func (s *Stack) AddReplica(ctx context.Context, name string) (*Service, error) {
 		}
 	}
 	s.mu.Unlock()
-	r, err := s.newService(name, fmt.Sprintf("%s-%d", name, number))
+	r, err := s.newService(ctx, name, fmt.Sprintf("%s-%d", name, number))
 	if err != nil {
 		return nil, err
 	}
@@ -78,18 +78,11 @@ func (s *Stack) AddReplica(ctx context.Context, name string) (*Service, error) {
 
 // startServices starts the first replicas side by side.
 func (s *Stack) startServices(ctx context.Context) error {
-	if err := os.WriteFile(s.path("token"), []byte(vpsiesim.DefaultToken+"\n"), 0o600); err != nil {
-		return err
-	}
-	addresses, err := freeAddresses(1)
-	if err != nil {
-		return err
-	}
-	if s.catalogue, err = newRelay(addresses[0], s.catalogueAddresses); err != nil {
+	if err := s.WriteToken(vpsiesim.DefaultToken); err != nil {
 		return err
 	}
 	for _, name := range Services() {
-		service, err := s.newService(name, name)
+		service, err := s.newService(ctx, name, name)
 		if err != nil {
 			return err
 		}
@@ -97,7 +90,7 @@ func (s *Stack) startServices(ctx context.Context) error {
 		s.services[name] = service
 		s.mu.Unlock()
 		fmt.Fprintf(s.log, "stack: start %s\n", name)
-		if err := service.launch(); err != nil {
+		if err := service.Launch(); err != nil {
 			return err
 		}
 	}
@@ -109,30 +102,34 @@ func (s *Stack) startServices(ctx context.Context) error {
 	return nil
 }
 
-// newService prepares a replica with a log and an operations port of its own.
-func (s *Stack) newService(name, replica string) (*Service, error) {
+// newService prepares a replica with a log, a kubeconfig and an operations port of its own.
+func (s *Stack) newService(ctx context.Context, name, replica string) (*Service, error) {
 	addresses, err := freeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
 	service := &Service{
 		Name: name, LogFile: s.path("logs", replica+".log"), OpsURL: "http://" + addresses[0],
-		path: s.commands[name], env: s.options.Env,
+		path: s.commands[name], env: s.options.Env, links: map[Peer]*proxy.Proxy{}, restarts: s.options.Restart, work: &s.work,
+	}
+	peers, err := s.connectService(ctx, service, replica)
+	if err != nil {
+		return nil, err
 	}
 	args := []string{
 		"--ops-address=" + addresses[0],
-		"--kubeconfig=" + s.path(name+".kubeconfig"),
+		"--kubeconfig=" + s.path(replica+".kubeconfig"),
 		"--namespace=" + Namespace,
-		"--bus-url=" + s.NATS.URL,
+		"--bus-url=nats://" + peers[Bus],
 	}
 	switch name {
 	case Planner:
-		args = append(args, "--catalogue-address="+s.catalogue.listener.Addr().String())
+		args = append(args, "--catalogue-address="+peers[Catalogue])
 	case Provisioner:
 		service.RPCAddress = addresses[1]
 		args = append(args,
 			"--rpc-address="+service.RPCAddress,
-			"--vpsie-url="+s.simURL,
+			"--vpsie-url=http://"+peers[VPSie],
 			"--vpsie-token-file="+s.path("token"),
 			// A real cloud is slower and meaner than what is simulated here.
 			"--vpsie-requests-per-minute=600",
@@ -148,17 +145,13 @@ func (s *Stack) newService(name, replica string) (*Service, error) {
 	return service, nil
 }
 
-// catalogueAddresses are where the provisioner's replicas serve the catalogue.
-func (s *Stack) catalogueAddresses() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var addresses []string
-	for _, service := range s.all() {
-		if service.Name == Provisioner && service.Running() {
-			addresses = append(addresses, service.RPCAddress)
-		}
+// WriteToken replaces the credentials with which the services call VPSie, at once, as a mounted secret is replaced.
+func (s *Stack) WriteToken(token string) error {
+	next := s.path("token.next")
+	if err := os.WriteFile(next, []byte(token+"\n"), 0o600); err != nil {
+		return err
 	}
-	return addresses
+	return os.Rename(next, s.path("token"))
 }
 
 func (s *Stack) stopServices() []error {
@@ -183,100 +176,6 @@ func (s *Stack) all() []*Service {
 		}
 	}
 	return append(all, s.replicas...)
-}
-
-// Start starts a service that was stopped or killed and returns when it is ready.
-func (s *Service) Start(ctx context.Context) error {
-	if err := s.launch(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	return s.awaitReady(ctx)
-}
-
-func (s *Service) launch() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process != nil {
-		return fmt.Errorf("%s runs already", s.Name)
-	}
-	p, err := process.Start(process.Options{Name: s.Name, Path: s.path, Args: s.args, Env: s.env, LogFile: s.LogFile})
-	if err != nil {
-		return err
-	}
-	s.process = p
-	return nil
-}
-
-func (s *Service) awaitReady(ctx context.Context) error {
-	s.mu.Lock()
-	p := s.process
-	s.mu.Unlock()
-	err := process.Await(ctx, process.HTTPProbe(s.Name, s.OpsURL+"/readyz", nil), p)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w; end of %s:\n%s", err, s.LogFile, process.Tail(s.LogFile))
-	}
-	return err
-}
-
-// take returns the running process, if any, and forgets it: what happens to it now is wanted.
-func (s *Service) take() *process.Process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.process
-	s.process = nil
-	return p
-}
-
-// Running reports whether the service was started and not stopped since; it may have died.
-func (s *Service) Running() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.process != nil
-}
-
-// Kill ends the service as a crash would and waits until it is gone.
-func (s *Service) Kill() {
-	if p := s.take(); p != nil {
-		p.Kill()
-	}
-}
-
-// Stop asks the service to end, waits for it, and returns an error if it ended badly or had to be
-// killed. A service that does not run is fine.
-func (s *Service) Stop() error {
-	p := s.take()
-	if p == nil {
-		return nil
-	}
-	p.Signal(syscall.SIGTERM)
-	select {
-	case <-p.Done():
-	case <-time.After(stopTimeout):
-		p.Kill()
-		return fmt.Errorf("%s did not stop within %s; end of %s:\n%s", s.Name, stopTimeout, s.LogFile, process.Tail(s.LogFile))
-	}
-	if p.Err() != nil {
-		return p.Failure()
-	}
-	return nil
-}
-
-// Err returns how the service died although it should run, or nil.
-func (s *Service) Err() error {
-	s.mu.Lock()
-	p := s.process
-	s.mu.Unlock()
-	if p == nil {
-		return nil
-	}
-	select {
-	case <-p.Done():
-		return p.Failure()
-	default:
-		return nil
-	}
 }
 
 // ResidentBytes is the memory that the running service occupies.

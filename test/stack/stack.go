@@ -18,6 +18,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/test/cluster"
 	"github.com/vpsie/vpsie-autoscaler/test/process"
+	"github.com/vpsie/vpsie-autoscaler/test/proxy"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
@@ -54,6 +55,11 @@ type Options struct {
 	SimArgs []string
 	// Env is added to the environment of the services.
 	Env []string
+	// Links puts a proxy between each service and each of its peers.
+	Links bool
+	// Restart starts services that end with status 1 again, as a kubelet does: so they end when they lose
+	// their Lease. Every other end is still taken for a crash.
+	Restart bool
 }
 
 // Stack is the running product. Its methods may be called concurrently, except Stop.
@@ -80,7 +86,6 @@ type Stack struct {
 	cluster   *cluster.Cluster // nil when the cluster was there before
 	commands  map[string]string
 	simURL    string
-	catalogue *relay // to the provisioner
 	helpers   []*process.Process
 
 	claims *claims
@@ -91,6 +96,7 @@ type Stack struct {
 	mu       sync.Mutex
 	services map[string]*Service
 	replicas []*Service
+	proxies  []*proxy.Proxy
 }
 
 // Start starts a stack and returns when every service is ready. Building missing programs is
@@ -165,8 +171,8 @@ func (s *Stack) Stop() error {
 		s.stop()
 	}
 	problems = append(problems, s.stopServices()...)
-	if s.catalogue != nil {
-		s.catalogue.close()
+	for _, p := range s.proxies {
+		p.Close()
 	}
 	for i := len(s.helpers) - 1; i >= 0; i-- {
 		s.helpers[i].Kill()
@@ -204,6 +210,9 @@ func (s *Stack) Err() error {
 	}
 	return errors.Join(problems...)
 }
+
+// ControlPlane returns the control plane that the stack started, nil when it uses one that was there before.
+func (s *Stack) ControlPlane() *cluster.Cluster { return s.cluster }
 
 // RESTConfig returns a client configuration that may do anything, without a client-side rate limit.
 func (s *Stack) RESTConfig() *rest.Config { return rest.CopyConfig(s.config) }

@@ -17,8 +17,12 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
 )
 
-// verdictPatience is how long the record of purchases may lag behind the ledger.
-const verdictPatience = 20 * time.Second
+const (
+	// verdictPatience is how long the record of purchases may lag behind the ledger.
+	verdictPatience = 20 * time.Second
+	// decisionsShown is how many of the last decisions of a failed test are logged.
+	decisionsShown = 20
+)
 
 // clean removes what the test made, machines included, and judges what happened to them.
 func (s *Scenario) clean(ctx context.Context) {
@@ -32,24 +36,33 @@ func (s *Scenario) clean(ctx context.Context) {
 			s.t.Errorf("clean up %T: %v", object, err)
 		}
 	}
-	gone := func(ctx context.Context) (bool, string) {
-		nodes, err := s.VPSieNodes(ctx)
-		if err != nil {
-			return false, err.Error()
+	gone := func(counts func(*v1beta1.VPSieNode) bool) func(ctx context.Context) (bool, string) {
+		return func(ctx context.Context) (bool, string) {
+			nodes, err := s.VPSieNodes(ctx)
+			if err != nil {
+				return false, err.Error()
+			}
+			var left []string
+			for _, n := range nodes {
+				if counts(&n) {
+					left = append(left, fmt.Sprintf("%s (%s)", n.Name, n.Status.Phase))
+				}
+			}
+			return len(left) == 0, "left are " + strings.Join(left, ", ")
 		}
-		var left []string
-		for _, n := range nodes {
-			left = append(left, fmt.Sprintf("%s (%s)", n.Name, n.Status.Phase))
-		}
-		return len(left) == 0, "left are " + strings.Join(left, ", ")
 	}
-	if err := s.await(ctx, "the VPSieNodes are gone", Patience, gone); err != nil {
+	if err := s.await(ctx, "the VPSieNodes with machines are gone", Patience, gone(func(n *v1beta1.VPSieNode) bool { return !HasNoMachine(n) })); err != nil {
 		s.t.Error(err)
 		s.explain(ctx)
 		return
 	}
 	if err := s.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}); err != nil {
 		s.t.Error(err)
+	}
+	if err := s.await(ctx, "the VPSieNodes are gone", Patience, gone(func(*v1beta1.VPSieNode) bool { return true })); err != nil {
+		s.t.Error(err)
+		s.explain(ctx)
+		return
 	}
 	clean := func(ctx context.Context) (bool, string) {
 		verdict, err := s.Judge(ctx)
@@ -61,6 +74,19 @@ func (s *Scenario) clean(ctx context.Context) {
 	if err := s.await(ctx, "the ledger shows no leak, no double and no wrong deletion", verdictPatience, clean); err != nil {
 		s.t.Error(err)
 	}
+}
+
+// HasNoMachine reports whether no machine belongs to a VPSieNode and none is being asked for. One that was given up
+// may still be answered late; its object is kept for that, and goes with its namespace.
+func HasNoMachine(n *v1beta1.VPSieNode) bool {
+	if n.Status.Identifier != "" {
+		return false
+	}
+	if len(n.Status.Launches) == 0 {
+		return true
+	}
+	last := n.Status.Launches[len(n.Status.Launches)-1]
+	return last.Outcome == v1beta1.LaunchRefused || last.Outcome == v1beta1.LaunchNotMade
 }
 
 // explain logs what helps to understand a failure.
@@ -80,6 +106,10 @@ func (s *Scenario) explain(ctx context.Context) {
 	}
 	for _, m := range s.Bought() {
 		s.t.Logf("machine: %s", asJSON(m))
+	}
+	decisions := s.Stack.Decisions()
+	for _, d := range decisions[max(len(decisions)-decisionsShown, 0):] {
+		s.t.Logf("decision: %s", asJSON(d))
 	}
 	for _, name := range stack.Services() {
 		s.t.Logf("end of the %s's log:\n%s", name, s.Service(name).LogTail())

@@ -71,14 +71,14 @@ func (s *Scenario) Switch(values map[string]any) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() {
-		if err := s.Sim.SetSwitches(context.Background(), asSwitches(before)); err != nil {
+		if err := s.Sim.SetSwitches(context.Background(), AsSwitches(before)); err != nil {
 			s.t.Error(err)
 		}
 	})
 }
 
-// asSwitches writes switches in the form in which they are set.
-func asSwitches(s vpsiesim.Switches) map[string]any {
+// AsSwitches writes switches in the form in which they are set.
+func AsSwitches(s vpsiesim.Switches) map[string]any {
 	values := map[string]any{}
 	text, err := json.Marshal(s)
 	if err == nil {

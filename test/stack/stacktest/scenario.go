@@ -74,7 +74,13 @@ func namespaceOf(test string) string {
 // process of the stack died; the condition's text says how far it was.
 func (s *Scenario) Eventually(what string, condition func(ctx context.Context) (bool, string)) {
 	s.t.Helper()
-	if err := s.await(s.t.Context(), what, Patience, condition); err != nil {
+	s.Within(Patience, what, condition)
+}
+
+// Within is Eventually with another patience.
+func (s *Scenario) Within(patience time.Duration, what string, condition func(ctx context.Context) (bool, string)) {
+	s.t.Helper()
+	if err := s.await(s.t.Context(), what, patience, condition); err != nil {
 		s.t.Fatal(err)
 	}
 }
