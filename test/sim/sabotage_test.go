@@ -30,7 +30,7 @@ func TestSabotage(t *testing.T) {
 		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
 		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
 		{sabotage.CheckListBeforeRetry, []string{"I5"}, 53},
-		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 1},
+		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 329},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 57},
 	} {
 		if *sabotageOnly != "" {
