@@ -147,7 +147,7 @@ func (w *world) recover() {
 
 // liveOn has more machines come and go until enough were bought. It reports false when something is broken.
 func (w *world) liveOn() bool {
-	load := &workload{name: "more", milliCPU: 1800, memoryMi: 200, keep: -1}
+	load := &workload{name: "more", milliCPU: 1400, memoryMi: 200, keep: -1}
 	for round := 0; w.cloud.sim.Truth().Counts.Deleted < w.plan.livesMin; round++ {
 		if round > w.plan.livesMin {
 			w.fail("harness", "after %d rounds no more than %d machines came and went", round, w.cloud.sim.Truth().Counts.Deleted)
@@ -157,7 +157,7 @@ func (w *world) liveOn() bool {
 		if round == 0 {
 			w.cluster.add(load)
 		}
-		w.cluster.scale(load, 9)
+		w.cluster.scale(load, 10)
 		if !w.await("L1", servedWithin, w.waitingPods) {
 			return false
 		}
