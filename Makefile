@@ -45,7 +45,7 @@ test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to 
 
 .PHONY: test-sim
 test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safety checks taken out.
-	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -run TestCrashPoints .
+	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -run TestCrashPoints . -args -crash-stride=1
 	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -tags sabotage -run TestSabotage .
 
 .PHONY: sim

@@ -1,12 +1,16 @@
 package sim
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// stride leaves crash points out where the race detector makes each slow; make test-sim tries every one.
+var stride = flag.Int("crash-stride", 25, "which crash points to try: every nth call")
 
 // TestCrashPoints has a service die at each of its calls during the life of one machine, before the call
 // takes effect and after: the end is the same as without, with one machine bought and none left.
@@ -20,7 +24,7 @@ func TestCrashPoints(t *testing.T) {
 				t.Fatalf("without a crash: %+v, want %+v", got, want)
 			}
 			t.Logf("%d calls", whole.CallsOf[service])
-			for call := 1; call <= whole.CallsOf[service]; call++ {
+			for call := 1; call <= whole.CallsOf[service]; call += *stride {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%d/after=%v", call, after), func(t *testing.T) {
 						r := play(t, oneLife(service, call, after))
