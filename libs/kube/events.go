@@ -36,13 +36,21 @@ func NewPacedRecorder(next events.EventRecorder, log *slog.Logger) *PacedRecorde
 	return &PacedRecorder{next: next, limiter: rate.NewLimiter(eventsPerSecond, 1), queue: make(chan func(), eventsMax), log: log}
 }
 
-// Eventf implements events.EventRecorder.
+// Eventf implements events.EventRecorder. The caller may change the objects afterwards.
 func (p *PacedRecorder) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	regarding, related = copied(regarding), copied(related)
 	select {
 	case p.queue <- func() { p.next.Eventf(regarding, related, kind, reason, action, note, args...) }:
 	default:
 		p.dropped.Add(1)
 	}
+}
+
+func copied(o runtime.Object) runtime.Object {
+	if o == nil {
+		return nil
+	}
+	return o.DeepCopyObject()
 }
 
 // Run passes events on until ctx ends.

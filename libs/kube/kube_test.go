@@ -84,3 +84,25 @@ func TestSetConditionMovesTimeOnlyWithTheStatus(t *testing.T) {
 		t.Errorf("message of %d bytes, time %s", len(conditions[0].Message), conditions[0].LastTransitionTime)
 	}
 }
+
+// named keeps the names of what events are about.
+type named struct{ names chan string }
+
+func (n named) Eventf(regarding, _ runtime.Object, _, _, _, _ string, _ ...any) {
+	if pod, ok := regarding.(*corev1.Pod); ok {
+		n.names <- pod.Name
+	}
+}
+
+// TestEventIsAboutTheObjectAsItWas has the caller read another state into the object before the event is told.
+func TestEventIsAboutTheObjectAsItWas(t *testing.T) {
+	next := named{make(chan string, 1)}
+	paced := kube.NewPacedRecorder(next, slog.New(slog.DiscardHandler))
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "before"}}
+	paced.Eventf(pod, nil, "Normal", "Reason", "Action", "note")
+	pod.Name = "after"
+	go func() { _ = paced.Run(t.Context()) }()
+	if name := <-next.names; name != "before" {
+		t.Errorf("the event is about %s", name)
+	}
+}
