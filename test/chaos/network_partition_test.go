@@ -68,15 +68,15 @@ func (s *storm) link(what string, to stack.Peer, lasts time.Duration, f proxy.Fa
 		return errors.Join(problems...)
 	}
 	return trouble{
-		name: s.between(what, to, services), lasts: lasts,
+		name: parting(what, to, services), lasts: lasts,
 		begin: func(context.Context) (func() error, error) {
 			return func() error { return set(proxy.Fault{}) }, set(f)
 		},
 	}
 }
 
-// between names a trouble after those whom it parts.
-func (s *storm) between(what string, to stack.Peer, services []string) string {
+// parting names a trouble after those whom it parts.
+func parting(what string, to stack.Peer, services []string) string {
 	who := "the services"
 	if len(services) == 1 {
 		who = "the " + services[0]
@@ -87,7 +87,7 @@ func (s *storm) between(what string, to stack.Peer, services []string) string {
 // reset resets the connections to a peer, again and again.
 func (s *storm) reset(to stack.Peer, services ...string) trouble {
 	return trouble{
-		name: s.between("resets", to, services),
+		name: parting("resets", to, services),
 		begin: func(ctx context.Context) (func() error, error) {
 			for range resets {
 				for _, name := range services {

@@ -45,6 +45,7 @@ func TestNodeGroupIsDefaulted(t *testing.T) {
 			Enabled:              new(true),
 			UtilizationThreshold: new(int32(50)),
 			UnneededFor:          &metav1.Duration{Duration: 10 * time.Minute},
+			UnreadyFor:           &metav1.Duration{Duration: 20 * time.Minute},
 			MaxNodesPerStep:      new(int32(5)),
 			DrainTimeout:         &metav1.Duration{Duration: 15 * time.Minute},
 		},

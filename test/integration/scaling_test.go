@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -126,11 +128,29 @@ func spread(t *testing.T, objects ...func(namespace string) *policyv1.PodDisrupt
 	group.Spec.MinNodes = 2
 	s.Create(group)
 	s.AwaitVPSieNodes(2, v1beta1.PhaseReady)
+	awaitOpen(s)
 	// The scheduler spreads pods over empty nodes.
 	s.Create(workload.Deployment(s.Namespace, "web", 4, workload.TenPerNode))
 	s.AwaitRunning("web", 4)
 	s.Patch(group, `{"spec":{"minNodes":0}}`)
 	return s
+}
+
+// awaitOpen waits until the scheduler may use every machine's Node: Kubernetes takes its taints off a moment
+// after it is Ready.
+func awaitOpen(s *stacktest.Scenario) {
+	s.Eventually("every node is open to pods", func(ctx context.Context) (bool, string) {
+		for _, n := range s.MustVPSieNodes() {
+			var node corev1.Node
+			if err := s.Client.Get(ctx, client.ObjectKey{Name: n.Status.NodeName}, &node); err != nil {
+				return false, err.Error()
+			}
+			if len(node.Spec.Taints) > 0 {
+				return false, fmt.Sprintf("node %s has taints %v", node.Name, node.Spec.Taints)
+			}
+		}
+		return true, ""
+	})
 }
 
 // TestUnderusedNodeIsRetired moves pods together and gives the spare machine back.
