@@ -360,7 +360,7 @@ func cordoned(o client.Object) bool {
 
 func (j *judge) askedByPerson(node string) bool {
 	for _, n := range machines(j.world) {
-		if n.Status.NodeName == node && n.DeletionTimestamp != nil {
+		if n.DeletionTimestamp != nil && (n.Status.NodeName == node || strings.EqualFold(n.Status.Hostname, node)) {
 			return true
 		}
 	}

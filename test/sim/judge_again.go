@@ -29,7 +29,7 @@ func (j *judge) again(now time.Time) {
 		if now.Sub(before.RequestedAt.Time) > consistencyWindow {
 			continue
 		}
-		if came, waiting := j.unclaimed(before, now), j.openBeside(n, before.VPSieGroup); came > waiting {
+		if came, waiting := j.unclaimed(before, now), j.openBeside(n); came > waiting {
 			j.failLocked("I5", "a machine is asked for again for %s, while %d machines of its size came of requests and %d other requests wait", n.Name, came, waiting)
 		}
 	}
@@ -52,15 +52,13 @@ func (j *judge) unclaimed(a v1beta1.LaunchAttempt, now time.Time) int {
 	return count
 }
 
-// openBeside counts the other requests of a size whose machines are not known yet.
-func (j *judge) openBeside(n *v1beta1.VPSieNode, group int64) int {
+// openBeside counts the other requests whose machines are not known yet, of whatever size: which of several
+// calls in a row brought a machine is not for the judge to say.
+func (j *judge) openBeside(n *v1beta1.VPSieNode) int {
 	count := 0
 	for _, other := range machines(j.world) {
-		for _, a := range other.Status.Launches {
-			if other.UID != n.UID && other.Status.Identifier == "" && a.VPSieGroup == group {
-				count++
-				break
-			}
+		if other.UID != n.UID && other.Status.Identifier == "" && len(other.Status.Launches) > 0 {
+			count++
 		}
 	}
 	return count
