@@ -43,8 +43,12 @@ type world struct {
 	elected   map[string]*process
 	electedAt map[string]time.Time
 	// replicas is how many processes a service is meant to have; held services are not started again.
-	replicas  map[string]int
-	held      map[string]int
+	replicas map[string]int
+	held     map[string]int
+	// notBefore is when a service whose processes end soon after their start may be started again, patience how
+	// long that wait was, as a kubelet waits longer each time.
+	notBefore map[string]time.Time
+	patience  map[string]time.Duration
 	busFaults busFaults
 	kube      kubeState
 	down      bool // VPSie
@@ -61,7 +65,7 @@ func newWorld(p plan, folder string, log *ring) *world {
 	w := &world{
 		plan: p, folder: folder, log: log, random: rand.New(rand.NewPCG(p.seed, 7)), running: map[string][]*process{},
 		holders: map[string]*process{}, elected: map[string]*process{}, electedAt: map[string]time.Time{},
-		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, hits: map[string]int{},
+		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, notBefore: map[string]time.Time{}, patience: map[string]time.Duration{}, hits: map[string]int{},
 		bus: bustest.NewMemory(), bucket: feedtest.NewMemory(), network: rpctest.NewNetwork(), token: vpsiesim.DefaultToken,
 	}
 	w.judge = newJudge(w)
@@ -126,7 +130,7 @@ func (w *world) keep(done <-chan struct{}) {
 		for _, service := range []string{Observer, Planner, Provisioner} {
 			w.mu.Lock()
 			missing := w.replicas[service] - len(w.running[service])
-			if w.held[service] > 0 {
+			if w.held[service] > 0 || time.Now().Before(w.notBefore[service]) {
 				missing = 0
 			}
 			w.mu.Unlock()
@@ -146,12 +150,28 @@ func (w *world) crashed(p *process) {
 func (w *world) exited(p *process) {
 	w.mu.Lock()
 	over := w.over
+	w.backOff(p)
 	w.mu.Unlock()
 	if !over {
 		w.note("process", "exit %s", p.name)
 		w.end(p)
 	}
 }
+
+// backOff has a service wait that ended by itself, longer each time when that was soon. The caller holds the lock.
+func (w *world) backOff(p *process) {
+	if time.Since(p.started) > crashLoopAfter {
+		w.patience[p.service] = 0
+		return
+	}
+	w.patience[p.service] = min(max(time.Second, 2*w.patience[p.service]), crashLoopMax)
+	w.notBefore[p.service] = time.Now().Add(w.patience[p.service])
+}
+
+const (
+	crashLoopAfter = time.Minute
+	crashLoopMax   = time.Minute
+)
 
 // one returns a running process of a service, nil when there is none.
 func (w *world) one(service string) *process {
