@@ -37,6 +37,9 @@ const (
 	namespace        = "vpsie-autoscaler"
 	catalogueAddress = "127.0.0.1:9090"
 	stopTimeout      = time.Minute
+	// cachesFillIn is how long informers of a dead process may take to read once more, so that its manager,
+	// which waits for them without a pause, can be stopped under virtual time.
+	cachesFillIn = 90 * time.Second
 	// requestsPerSecond switches the client's own limits off, which are not what is simulated.
 	requestsPerSecond = -1
 )
@@ -54,6 +57,8 @@ type process struct {
 	wasFrozen atomic.Bool
 	// skewed says that its clock was set wrong at some time.
 	skewed atomic.Bool
+	// ending says that it was told to stop, or is dead.
+	ending atomic.Bool
 	// ended is closed when the last goroutine of the process has ended.
 	ended chan struct{}
 }
@@ -140,8 +145,8 @@ func (w *world) arguments(service string) []string {
 // stop ends a process in an orderly way, as a rolling update does.
 func (w *world) stop(p *process) {
 	w.note("process", "stop %s", p.name)
-	if p.gate.isFrozen() {
-		p.gate.cut() // what stands still is killed in the end
+	if p.gate.isFrozen() || w.apiDown() {
+		p.gate.cut() // what does not stop is killed in the end
 	}
 	w.end(p)
 }
@@ -160,6 +165,10 @@ func (w *world) end(p *process) {
 	}
 	w.ending.Add(1)
 	defer w.ending.Done()
+	p.ending.Store(true)
+	if p.gate.alive() != nil {
+		time.Sleep(cachesFillIn)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := p.app.Stop(ctx); err != nil && p.gate.alive() == nil {

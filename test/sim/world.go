@@ -102,6 +102,12 @@ func (w *world) cloudDown() bool {
 	return w.down
 }
 
+func (w *world) apiDown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kube.down || w.kube.failures > 0 || w.kube.throttled > 0
+}
+
 // install makes the NodeGroups and starts the services.
 func (w *world) install() {
 	admin := w.cluster.server.As("admin")
