@@ -57,6 +57,13 @@ func TestPlacementRulesDecideWhatIsBought(t *testing.T) {
 	const needed = 3
 	s := stacktest.New(t)
 	host := corev1.LabelHostname
+	// The volumes come first: a pod whose claim is not there yet is refused for that, and Kubernetes merges what is
+	// said of its volume later with that.
+	for _, zone := range []string{vpsiesim.DefaultDatacenter, "elsewhere"} {
+		pv, pvc := volumeIn(s.Namespace, zone)
+		s.Create(pv, pvc)
+		t.Cleanup(func() { _ = s.Client.Delete(context.Background(), pv) }) // the test's own context has ended by then
+	}
 	s.Create(
 		ruled(s.Namespace, "apart", needed, func(spec *corev1.PodSpec, own *metav1.LabelSelector) {
 			spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: host, LabelSelector: own}}}}
@@ -75,11 +82,6 @@ func TestPlacementRulesDecideWhatIsBought(t *testing.T) {
 		}),
 		ruled(s.Namespace, "elsewhere", 1, func(spec *corev1.PodSpec, _ *metav1.LabelSelector) { useClaim(spec, "data-elsewhere") }),
 	)
-	for _, zone := range []string{vpsiesim.DefaultDatacenter, "elsewhere"} {
-		pv, pvc := volumeIn(s.Namespace, zone)
-		s.Create(pv, pvc)
-		t.Cleanup(func() { _ = s.Client.Delete(context.Background(), pv) }) // the test's own context has ended by then
-	}
 	for name, pods := range map[string]int{"apart": needed, "spread": needed, "together": 4, "port": 2, "stored": 1, "elsewhere": 1} {
 		s.AwaitWaiting(name, pods)
 	}
