@@ -48,7 +48,10 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 	if p.ending.Load() && (r.Verb == "get" || r.Verb == "list" || r.Verb == "watch") {
 		return kubesim.Verdict{}
 	}
-	write := r.Verb != "get" && r.Verb != "list" && r.Verb != "watch" && r.Resource.Resource != "leases" && r.Resource.Resource != "events"
+	if r.Resource.Resource == "events" {
+		return w.strikeEvent(p)
+	}
+	write := r.Verb != "get" && r.Verb != "list" && r.Verb != "watch" && r.Resource.Resource != "leases"
 	after, err := p.gate.enter(write)
 	if err != nil {
 		return kubesim.Verdict{Err: err}
@@ -60,6 +63,20 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 		}
 	}
 	return verdict
+}
+
+// strikeEvent answers without a wait: client-go's broadcaster of Events holds a mutex while it writes, and time
+// in a bubble stands still for as long as somebody waits for a mutex.
+func (w *world) strikeEvent(p *process) kubesim.Verdict {
+	if p.gate.isFrozen() || p.gate.alive() != nil {
+		return kubesim.Verdict{Err: errDead}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.kube.down {
+		return kubesim.Verdict{Err: errKubeDown}
+	}
+	return kubesim.Verdict{}
 }
 
 func (w *world) strike(r kubesim.Request, p *process, write bool) kubesim.Verdict {
