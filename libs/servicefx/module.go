@@ -51,7 +51,8 @@ func Module(name Name) fx.Option {
 				restConfig,
 				func() rpc.Network { return rpc.TCP{} },
 				newManager,
-				func() clock.WithTicker { return clock.RealClock{} },
+				func(log *slog.Logger) *kube.Clock { return kube.NewClock(clock.RealClock{}, log) },
+				func(c *kube.Clock) clock.WithTicker { return c },
 				func(m manager.Manager) client.Client { return m.GetClient() },
 				func(m manager.Manager) client.Reader { return m.GetAPIReader() },
 			),
@@ -109,6 +110,7 @@ type managerParams struct {
 	Name   Name
 	Config Config
 	REST   *rest.Config
+	Clock  *kube.Clock
 	Cache  *cache.Options `optional:"true"`
 	// Adjust changes the manager of a service that shares its process with others.
 	Adjust AdjustManager `optional:"true"`
@@ -145,7 +147,9 @@ func newManager(p managerParams) (manager.Manager, error) {
 	if p.Adjust != nil {
 		p.Adjust(&options)
 	}
-	mgr, err := manager.New(p.REST, options)
+	config := rest.CopyConfig(p.REST)
+	config.Wrap(p.Clock.Listen)
+	mgr, err := manager.New(config, options)
 	if err != nil {
 		return nil, fmt.Errorf("make manager: %w", err)
 	}

@@ -15,11 +15,15 @@ func TestMain(m *testing.M) {
 	stacktest.Main(m, stack.Options{
 		Links:   true,
 		Restart: true,
-		ServiceArgs: map[string][]string{stack.Provisioner: {
-			"--vpsie-timeout=5s",
-			"--cluster-poll=3s",
-			// Longer than any listing of these tests lags.
-			"--missing-after=12s",
-		}},
+		ServiceArgs: map[string][]string{
+			// A request whose machine another one was given is waited for until then.
+			stack.Planner: {"--launch-deadline=90s"},
+			stack.Provisioner: {
+				"--vpsie-timeout=5s",
+				"--cluster-poll=3s",
+				// Longer than any listing of these tests lags.
+				"--missing-after=12s",
+			},
+		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -239,7 +240,8 @@ func (r reply) abandon() {
 func (r reply) response(to *http.Request) *http.Response {
 	resp := &http.Response{
 		Status: strconv.Itoa(r.code) + " " + http.StatusText(r.code), StatusCode: r.code,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Type": {r.contentType}}, Request: to,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: to,
+		Header: http.Header{"Content-Type": {r.contentType}, "Date": {time.Now().UTC().Format(http.TimeFormat)}},
 	}
 	if r.retryAfter > 0 {
 		resp.Header.Set("Retry-After", strconv.Itoa(int(r.retryAfter)))

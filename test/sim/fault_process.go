@@ -34,8 +34,9 @@ func processFaults() []fault {
 			fault{"standby-" + service, standby(service)},
 			fault{"down-" + service, func(w *world, _ *rand.Rand) func() { w.hit("down-" + service); return w.hold(service) }},
 		)
+		list = append(list, fault{"clock-jump-" + service, clockJump(service)})
 		if service != Observer {
-			list = append(list, fault{"crash-at-call-" + service, crashAtCall(service)}, fault{"clock-jump-" + service, clockJump(service)})
+			list = append(list, fault{"crash-at-call-" + service, crashAtCall(service)})
 		}
 	}
 	return list
@@ -145,20 +146,24 @@ func twoLeaders(service string) func(*world, *rand.Rand) func() {
 // clockJump sets a process's wall clock wrong, by a day at most.
 func clockJump(service string) func(*world, *rand.Rand) func() {
 	return func(w *world, dice *rand.Rand) func() {
+		restart := func() {
+			if p := w.one(service); p != nil {
+				w.kill(p)
+			}
+		}
+		wrong := func() time.Duration { return between(dice, -24*time.Hour, 24*time.Hour) }
+		w.set(func() { w.skew[service] = wrong() })
+		restart()
 		stop := w.repeat(dice, 10*time.Second, 3*time.Minute, func() {
 			if p := w.one(service); p != nil {
 				w.hit("clock-jump-" + service)
-				p.skewed.Store(true)
-				w.judge.noteSkew()
-				p.clock.skew.Store(int64(between(dice, -24*time.Hour, 24*time.Hour)))
+				p.clock.skew.Store(int64(wrong()))
 			}
 		})
 		return func() {
 			stop()
-			// People notice, and start it anew with a right clock.
-			if p := w.one(service); p != nil {
-				w.kill(p)
-			}
+			w.set(func() { delete(w.skew, service) })
+			restart() // people notice, and start it anew with a right clock
 		}
 	}
 }

@@ -38,8 +38,6 @@ type judge struct {
 	breakerAt time.Time
 	// released says that the definitions or the namespace are going, so objects go without their machines.
 	released bool
-	// skewed says that some process's clock was wrong at some time, so that times in objects mean nothing.
-	skewed bool
 	// readyAt is when a machine was first called Ready, by our clock.
 	readyAt map[string]time.Time
 	// busyAt is when one of our services last wrote something.
@@ -101,12 +99,6 @@ func describe(n *v1beta1.VPSieNode) string {
 		}
 	}
 	return text + " " + strings.Join(conditionsOf(n), " | ")
-}
-
-func (j *judge) noteSkew() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.skewed = true
 }
 
 func (j *judge) broken() bool {

@@ -17,9 +17,6 @@ const (
 // counts is the cloud's own ledger. Requests of one size are interchangeable, so a second call is wrong when
 // more machines came of the requests of that time than other requests wait for.
 func (j *judge) again(now time.Time) {
-	if j.skewed {
-		return // times in objects mean nothing
-	}
 	for _, n := range machines(j.world) {
 		last := len(n.Status.Launches) - 1
 		if last < 1 || n.Status.Launches[last].Outcome != v1beta1.LaunchRequested {

@@ -115,11 +115,10 @@ func (j *judge) unwatched(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup, client
 	w.mu.Lock()
 	p := w.cluster.clients[client]
 	w.mu.Unlock()
-	// A planner whose clock was set measures its own time.
-	if p != nil && !p.skewed.Load() && time.Since(p.started) < window {
+	if p != nil && time.Since(p.started) < window {
 		j.failLocked("I10", "%s is retired %s after the start of the planner, which must watch it for %s", n.Name, time.Since(p.started), window)
 	}
-	if at, known := j.readyAt[n.Name]; known && p != nil && !p.skewed.Load() && time.Since(at) < window-time.Second {
+	if at, known := j.readyAt[n.Name]; known && p != nil && time.Since(at) < window-time.Second {
 		j.failLocked("I12", "%s is retired %s after it was Ready, and must be unneeded for %s", n.Name, time.Since(at), window)
 	}
 }

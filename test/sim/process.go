@@ -14,11 +14,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/fx"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 	"github.com/vpsie/vpsie-autoscaler/services/observer"
@@ -55,8 +55,6 @@ type process struct {
 	log     *ring
 	// wasFrozen says that it stood still, so that what it asked before may reach the world late.
 	wasFrozen atomic.Bool
-	// skewed says that its clock was set wrong at some time.
-	skewed atomic.Bool
 	// ending says that it was told to stop, or is dead.
 	ending atomic.Bool
 	// ended is closed when the last goroutine of the process has ended.
@@ -66,10 +64,11 @@ type process struct {
 func (w *world) start(service string) *process {
 	w.mu.Lock()
 	w.processes++
-	number := w.processes
+	number, local := w.processes, &skewedClock{}
+	local.skew.Store(int64(w.skew[service]))
 	w.mu.Unlock()
 	p := &process{
-		service: service, name: fmt.Sprintf("%s-%d", service, number), started: time.Now(), clock: &skewedClock{},
+		service: service, name: fmt.Sprintf("%s-%d", service, number), started: time.Now(), clock: local,
 		ended: make(chan struct{}), log: w.log,
 	}
 	p.gate = &gate{crashed: func() { w.crashed(p) }}
@@ -87,7 +86,7 @@ func (w *world) start(service string) *process {
 			sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())),
 		),
 		fx.Decorate(
-			func() clock.WithTicker { return p.clock },
+			func() *kube.Clock { return kube.NewClock(p.clock, log) },
 			func() rpc.Network { return &gatedNetwork{world: w, owner: p} },
 		),
 		fx.Supply(

@@ -45,6 +45,8 @@ type world struct {
 	// replicas is how many processes a service is meant to have; held services are not started again.
 	replicas map[string]int
 	held     map[string]int
+	// skew is how wrong the clock of a process is that starts now, by service.
+	skew map[string]time.Duration
 	// notBefore is when a service whose processes end soon after their start may be started again, patience how
 	// long that wait was, as a kubelet waits longer each time.
 	notBefore map[string]time.Time
@@ -65,7 +67,7 @@ func newWorld(p plan, folder string, log *ring) *world {
 	w := &world{
 		plan: p, folder: folder, log: log, random: rand.New(rand.NewPCG(p.seed, 7)), running: map[string][]*process{},
 		holders: map[string]*process{}, elected: map[string]*process{}, electedAt: map[string]time.Time{},
-		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, notBefore: map[string]time.Time{}, patience: map[string]time.Duration{}, hits: map[string]int{},
+		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, skew: map[string]time.Duration{}, notBefore: map[string]time.Time{}, patience: map[string]time.Duration{}, hits: map[string]int{},
 		bus: bustest.NewMemory(), bucket: feedtest.NewMemory(), network: rpctest.NewNetwork(), token: vpsiesim.DefaultToken,
 	}
 	w.judge = newJudge(w)
