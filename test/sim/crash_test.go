@@ -23,14 +23,16 @@ func TestCrashPoints(t *testing.T) {
 			if got := endingOf(whole); got != want {
 				t.Fatalf("without a crash: %+v, want %+v", got, want)
 			}
-			t.Logf("%d calls", whole.CallsOf[service])
-			for call := 1; call <= whole.CallsOf[service]; call += *stride {
+			calls := whole.CallsOf[service]
+			t.Logf("%d calls", calls)
+			for call := 1; call <= calls; call += *stride {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%d/after=%v", call, after), func(t *testing.T) {
 						r := play(t, oneLife(service, call, after))
 						judged(t, r)
-						if r.Hits["crash-point"] != 1 {
-							t.Errorf("the process died %d times", r.Hits["crash-point"])
+						// A Lease is renewed, or a status written, once more in one run than in the next.
+						if deaths := r.Hits["crash-point"]; deaths != 1 && call < calls-2 {
+							t.Errorf("the process died %d times", deaths)
 						}
 						if diff := cmp.Diff(want, endingOf(r), cmp.AllowUnexported(ending{})); diff != "" {
 							t.Error(diff)
@@ -49,14 +51,15 @@ func endingOf(r result) ending { return ending{r.Bought, r.Lives} }
 // oneLife is a run in which one pod comes and goes, and a service dies at one of its calls; 0 is none.
 func oneLife(service string, call int, after bool) plan {
 	p := makePlan(1, time.Hour)
-	p.length = 6 * time.Minute
+	p.length = 20 * time.Minute
 	p.faults = nil
 	p.catalogue.Clusters[0].Workers = nil
 	p.groups = p.groups[:1]
 	p.groups[0].Spec.MinNodes = 0
 	p.groups[0].Spec.ScaleDown.UnneededFor.Duration = time.Minute
 	p.loads = []*workload{{name: "load", milliCPU: 700, memoryMi: 200, keep: -1}}
-	p.waves = []wave{{10 * time.Second, 0, 1}, {3 * time.Minute, 0, 0}}
+	// The pod waits longer than a dead leader keeps its Lease and an attempt without an outcome settles.
+	p.waves = []wave{{10 * time.Second, 0, 1}, {16 * time.Minute, 0, 0}}
 	p.crash = &crashPoint{service: service, call: call, after: after}
 	p.livesMin = 0
 	return p
