@@ -25,6 +25,8 @@ const (
 	quietAfter    = 30 * time.Minute
 	pollEvery     = 10 * time.Second
 	idlePerMinute = 6
+	// callsEndIn is longer than a call to VPSie that was made in the last instant of a run may take.
+	callsEndIn = 10 * time.Minute
 )
 
 // result is what a run showed.
@@ -61,6 +63,7 @@ func run(p plan, folder string, log *ring) result {
 	close(done)
 	background.Wait()
 	w.shutdown()
+	time.Sleep(callsEndIn) // a bubble whose first goroutine is gone has no time left for them
 	return w.result(simulated)
 }
 
