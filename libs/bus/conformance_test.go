@@ -13,12 +13,13 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 )
 
 // TestConformance is Watermill's own suite: what it expects of every transport.
 func TestConformance(t *testing.T) {
 	t.Run("JetStream", func(t *testing.T) {
-		server := bustest.StartServer(t)
+		server := natstest.StartServer(t)
 		admin := server.Connect()
 		provision(t, admin)
 		open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {

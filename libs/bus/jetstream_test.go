@@ -15,7 +15,7 @@ import (
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 )
 
 // pending counts the deliveries that the server waits for, over all partitions of the handler.
@@ -59,7 +59,7 @@ func setAckWait(t *testing.T, js jetstream.JetStream, wait time.Duration) {
 // much longer than the test does, so a delivery without an answer would block its partition.
 func TestStopUnderLoadLosesNothing(t *testing.T) {
 	const rounds, messages = 40, 1600
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	admin := server.Connect()
 	provision(t, admin)
 	setAckWait(t, admin, time.Hour)
@@ -113,7 +113,7 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 // when the router is told to stop meanwhile.
 func TestSlowHandlerRunsOnce(t *testing.T) {
 	const wait = 2 * time.Second
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	js := server.Connect()
 	provision(t, js)
 	setAckWait(t, js, wait)
@@ -152,7 +152,7 @@ func TestSlowHandlerRunsOnce(t *testing.T) {
 
 // TestPoisonHeader checks a message that Watermill cannot even represent.
 func TestPoisonHeader(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	js := server.Connect()
 	provision(t, js)
 	poison := nats.NewMsg(bus.Subject(bus.TopicLaunch, "default", "workers"))
@@ -184,7 +184,7 @@ func TestPoisonHeader(t *testing.T) {
 }
 
 func TestRetryDelay(t *testing.T) {
-	delay := bus.NewJetStream(bustest.StartServer(t).Connect(), discard).RetryDelay
+	delay := bus.NewJetStream(natstest.StartServer(t).Connect(), discard).RetryDelay
 	for _, c := range []struct {
 		attempt uint64
 		longest time.Duration
@@ -208,18 +208,18 @@ func TestRetryDelay(t *testing.T) {
 func TestServerComesBack(t *testing.T) {
 	cases := map[string]struct {
 		why  string
-		away func(t *testing.T, s *bustest.Server)
+		away func(t *testing.T, s *natstest.Server)
 	}{
 		"WithStore": {
 			why: "a restart is an everyday thing",
-			away: func(_ *testing.T, s *bustest.Server) {
+			away: func(_ *testing.T, s *natstest.Server) {
 				s.Stop()
 				s.Start()
 			},
 		},
 		"WithoutStore": {
 			why: "losing every stream costs latency only",
-			away: func(t *testing.T, s *bustest.Server) {
+			away: func(t *testing.T, s *natstest.Server) {
 				s.Stop()
 				s.Wipe()
 				s.Start()
@@ -229,7 +229,7 @@ func TestServerComesBack(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			server := bustest.StartServer(t)
+			server := natstest.StartServer(t)
 			client := server.Connect()
 			provision(t, client)
 			var log journal
@@ -256,7 +256,7 @@ func TestServerComesBack(t *testing.T) {
 }
 
 func TestServerAwayAtStart(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	provision(t, server.Connect())
 	server.Stop()
 	var log journal

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 )
 
@@ -28,7 +28,7 @@ func (r *runnables) Add(runnable manager.Runnable) error {
 }
 
 func TestModule(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	provision(t, server.Connect())
 	server.Stop()
 	var (

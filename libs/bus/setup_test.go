@@ -16,6 +16,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 )
 
 // patience is how long a condition may take on a slow machine.
@@ -39,7 +40,7 @@ type letter struct{ subject, id, reason, handler, body string }
 // benches are the transports: a difference that a test can see is a bug in the one in memory.
 var benches = map[string]func(t *testing.T) bench{
 	"JetStream": func(t *testing.T) bench {
-		server := bustest.StartServer(t)
+		server := natstest.StartServer(t)
 		js := server.Connect()
 		provision(t, js)
 		return bench{

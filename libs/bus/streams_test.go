@@ -9,11 +9,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 )
 
 func TestProvision(t *testing.T) {
-	js := bustest.StartServer(t).Connect()
+	js := natstest.StartServer(t).Connect()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	complete := func(what string, want bool) {
@@ -47,7 +47,7 @@ func TestProvision(t *testing.T) {
 }
 
 func TestProvisionedLimits(t *testing.T) {
-	js := bustest.StartServer(t).Connect()
+	js := natstest.StartServer(t).Connect()
 	provision(t, js)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -90,7 +90,7 @@ func TestProvisionedLimits(t *testing.T) {
 
 // TestRouterMakesNothing checks that a service which nobody provisioned for only waits.
 func TestRouterMakesNothing(t *testing.T) {
-	js := bustest.StartServer(t).Connect()
+	js := natstest.StartServer(t).Connect()
 	var log journal
 	router := bus.NewRouter(bus.NewJetStream(js, log.logger()), discard)
 	bus.On(router, bus.TopicLaunch, handlerLaunch, new(inbox).launches)

@@ -8,7 +8,7 @@ import (
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -80,7 +80,7 @@ func BenchmarkWriteEverything(b *testing.B) {
 func benchWriter(b *testing.B) *feed.Writer {
 	b.Helper()
 	b.ReportAllocs()
-	js := bustest.StartServer(b).Connect()
+	js := natstest.StartServer(b).Connect()
 	if err := bus.Provision(b.Context(), js); err != nil {
 		b.Fatal(err)
 	}

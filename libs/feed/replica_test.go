@@ -10,7 +10,7 @@ import (
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -111,11 +111,11 @@ func TestStateIsStale(t *testing.T) {
 func TestFeedComesBack(t *testing.T) {
 	cases := map[string]struct {
 		why  string
-		away func(t *testing.T, s *bustest.Server)
+		away func(t *testing.T, s *natstest.Server)
 	}{
 		"Restarted": {
 			why: "a bucket in memory does not outlive even an orderly restart",
-			away: func(t *testing.T, s *bustest.Server) {
+			away: func(t *testing.T, s *natstest.Server) {
 				s.Stop()
 				s.Start()
 				provision(t, s.Connect())
@@ -123,7 +123,7 @@ func TestFeedComesBack(t *testing.T) {
 		},
 		"Wiped": {
 			why: "all streams are gone",
-			away: func(t *testing.T, s *bustest.Server) {
+			away: func(t *testing.T, s *natstest.Server) {
 				s.Stop()
 				s.Wipe()
 				s.Start()
@@ -132,7 +132,7 @@ func TestFeedComesBack(t *testing.T) {
 		},
 		"Recreated": {
 			why: "the connection does not even notice",
-			away: func(t *testing.T, s *bustest.Server) {
+			away: func(t *testing.T, s *natstest.Server) {
 				js := s.Connect()
 				if err := js.DeleteKeyValue(t.Context(), bus.FeedBucket); err != nil {
 					t.Fatal(err)
@@ -173,7 +173,7 @@ func TestFeedComesBack(t *testing.T) {
 
 // TestReplicaWaitsForBucket starts a replica before the bucket exists.
 func TestReplicaWaitsForBucket(t *testing.T) {
-	js := bustest.StartServer(t).Connect()
+	js := natstest.StartServer(t).Connect()
 	var log journal
 	replica := follow(t, js, slog.New(slog.NewTextHandler(&log, nil)), nil)
 	await(t, "replica tells that the bucket is missing", func() bool { return log.count("feed is lost") == 1 })

@@ -15,7 +15,7 @@ import (
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -26,9 +26,9 @@ const patience = time.Minute
 var discard = slog.New(slog.DiscardHandler)
 
 // startServer starts a server that has the feed's bucket.
-func startServer(t *testing.T) (*bustest.Server, jetstream.JetStream) {
+func startServer(t *testing.T) (*natstest.Server, jetstream.JetStream) {
 	t.Helper()
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	js := server.Connect()
 	provision(t, js)
 	return server, js

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -151,7 +151,7 @@ func TestDeletionMarkersGoByThemselves(t *testing.T) {
 }
 
 func TestWriteWithoutBucket(t *testing.T) {
-	js := bustest.StartServer(t).Connect()
+	js := natstest.StartServer(t).Connect()
 	writer, c := newWriter(js), nodes(map[string]int64{"a": 1})
 	if err := writer.Write(t.Context(), c); !errors.Is(err, jetstream.ErrBucketNotFound) {
 		t.Errorf("without a bucket: %v", err)

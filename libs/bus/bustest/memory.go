@@ -1,3 +1,4 @@
+// Package bustest has a bus in memory that behaves the same as NATS.
 package bustest
 
 import (

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
 )
 
@@ -20,7 +20,7 @@ const patience = time.Minute
 var discard = slog.New(slog.DiscardHandler)
 
 // awaitProvisioned waits until everything is there.
-func awaitProvisioned(t *testing.T, server *bustest.Server) {
+func awaitProvisioned(t *testing.T, server *natstest.Server) {
 	t.Helper()
 	js := server.Connect()
 	deadline := time.Now().Add(patience)
@@ -39,7 +39,7 @@ func awaitProvisioned(t *testing.T, server *bustest.Server) {
 }
 
 func TestOnce(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	if err := run(t.Context(), config{Bus: bus.Config{URL: server.URL}, Timeout: patience}, discard); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestOnce(t *testing.T) {
 }
 
 func TestOnceWaitsForServer(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	server.Stop()
 	done := make(chan error, 1)
 	go func() {
@@ -60,7 +60,7 @@ func TestOnceWaitsForServer(t *testing.T) {
 }
 
 func TestOnceGivesUp(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	server.Stop()
 	err := run(t.Context(), config{Bus: bus.Config{URL: server.URL}, Timeout: 100 * time.Millisecond}, discard)
 	if err == nil || !strings.Contains(err.Error(), "gave up after 100ms") {
@@ -69,7 +69,7 @@ func TestOnceGivesUp(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
-	server := bustest.StartServer(t)
+	server := natstest.StartServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

@@ -1,6 +1,6 @@
-// Package bustest has what tests need of the bus: a NATS server in the process, and a bus in
-// memory that behaves the same.
-package bustest
+// Package natstest has a NATS server in the test process. A package of its own, since the server starts a timer as soon
+// as it is linked, and the simulation shall have none.
+package natstest
 
 import (
 	"log/slog"
@@ -45,7 +45,7 @@ func StartServer(tb testing.TB) *Server {
 func (s *Server) Start() {
 	s.tb.Helper()
 	running, err := server.NewServer(&server.Options{
-		ServerName: "bustest", Host: "127.0.0.1", Port: s.port, NoSigs: true, NoLog: true,
+		ServerName: "natstest", Host: "127.0.0.1", Port: s.port, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: s.dir, SyncAlways: true, JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 1 << 30,
 	})
 	if err != nil {
