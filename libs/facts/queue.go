@@ -4,6 +4,7 @@ package facts
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func (q *Queue) Decided(ctx context.Context, namespace, group string, record *bu
 func (q *Queue) PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string) {
 	q.add(fact{
 		span: trace.SpanContextFromContext(ctx), topic: bus.TopicPhase, namespace: n.Namespace, group: n.Spec.NodeGroup,
-		id: ulid.Make().String(), message: &busv1.NodePhaseChanged{
+		id: ulid.MustNew(ulid.Now(), rand.Reader).String(), message: &busv1.NodePhaseChanged{
 			Namespace: n.Namespace, VpsieNode: n.Name, NodeGroup: n.Spec.NodeGroup, From: string(from), To: string(to),
 			Identifier: n.Status.Identifier, NodeName: n.Status.NodeName, Message: message, Time: timestamppb.New(time.Now()),
 			MonthlyPriceMicros: int64(money.FromQuantity(n.Status.MonthlyPrice)), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,

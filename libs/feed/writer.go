@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -198,7 +199,7 @@ func (w *Writer) reopen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open feed bucket: %w", err)
 	}
-	w.epoch, w.written, w.metaSequence = ulid.Make().String(), map[string]*writtenRecord{}, 0
+	w.epoch, w.written, w.metaSequence = ulid.MustNew(ulid.Now(), rand.Reader).String(), map[string]*writtenRecord{}, 0
 	// The number comes first, so that what is written during the listing is noticed.
 	if w.sequence, err = kv.LastSequence(ctx); err != nil {
 		return fmt.Errorf("look up feed bucket: %w", err)

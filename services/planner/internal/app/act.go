@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -46,7 +47,7 @@ func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling
 }
 
 func (p *Planner) newID() string {
-	return ulid.MustNewDefault(p.clock.Now()).String()
+	return ulid.MustNew(ulid.Timestamp(p.clock.Now()), rand.Reader).String()
 }
 
 // launch writes one VPSieNode a machine. The names come from what the decision was made on, so that a repeated

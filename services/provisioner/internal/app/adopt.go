@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strconv"
@@ -201,7 +202,7 @@ func (c *Clusters) adoption(cluster, identifier string, node *corev1.Node) *v1be
 		Spec: v1beta1.VPSieNodeSpec{
 			Offering: offering, OfferingName: node.Labels[corev1.LabelInstanceTypeStable],
 			Cluster: v1beta1.ClusterReference{Identifier: cluster, Datacenter: node.Labels[corev1.LabelTopologyZone]},
-			Reason:  string(reason.AdoptNodeProof), DecisionID: ulid.MustNewDefault(c.clock.Now()).String(),
+			Reason:  string(reason.AdoptNodeProof), DecisionID: ulid.MustNew(ulid.Timestamp(c.clock.Now()), rand.Reader).String(),
 			LaunchDeadline: metav1.Duration{Duration: adoptDeadline},
 		},
 	}
