@@ -43,6 +43,7 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 	if p == nil {
 		return kubesim.Verdict{}
 	}
+	w.log.passed(r.Client, r.Verb, r.Resource.String(), r.Namespace, r.Name, r.Subresource)
 	// A manager whose caches never fill spins for ever when it is told to stop, and nothing that it reads then
 	// has an effect.
 	if p.ending.Load() && (r.Verb == "get" || r.Verb == "list" || r.Verb == "watch") {

@@ -2,7 +2,11 @@ package sim
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"hash"
+	"hash/fnv"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -14,10 +18,13 @@ const stepsMax = 400
 
 // ring keeps the last steps of a run: what the services log, what the world does. It is safe for concurrent use.
 type ring struct {
-	mu    sync.Mutex
-	lines [stepsMax]string
-	next  int
+	mu     sync.Mutex
+	lines  [stepsMax]string
+	next   int
+	digest hash.Hash
 }
+
+func newRing() *ring { return &ring{digest: fnv.New128a()} }
 
 func (r *ring) add(who, text string) {
 	line := time.Now().UTC().Format("01-02 15:04:05.000") + " " + who + ": " + text
@@ -25,6 +32,29 @@ func (r *ring) add(who, text string) {
 	defer r.mu.Unlock()
 	r.lines[r.next%stepsMax] = line
 	r.next++
+	r.mix(line)
+}
+
+// passed takes note of what is too frequent to be kept.
+func (r *ring) passed(parts ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, part := range parts {
+		r.mix(part)
+	}
+}
+
+// mix adds to the digest. The caller holds the lock.
+func (r *ring) mix(text string) {
+	_, _ = io.WriteString(r.digest, text)
+	_, _ = io.WriteString(r.digest, "\n")
+}
+
+// trace is the digest of all steps of a run and their order: two plays with the same digest were the same.
+func (r *ring) trace() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return hex.EncodeToString(r.digest.Sum(nil))
 }
 
 // last returns the newest n lines, oldest first.

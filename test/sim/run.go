@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,9 @@ const (
 	quietAfter    = 30 * time.Minute
 	pollEvery     = 10 * time.Second
 	idlePerMinute = 6
+	// garbageAfter lets about a hundred megabytes gather, in longRun a few hundred.
+	garbageAfter        = 15 * time.Minute
+	garbageAfterLongRun = 2 * time.Hour
 	// callsEndIn is longer than a call to VPSie that was made in the last instant of a run may take.
 	callsEndIn = 10 * time.Minute
 )
@@ -44,6 +48,8 @@ type result struct {
 	// Calls were made to VPSie, in so many simulated seconds.
 	Calls   int     `json:"calls"`
 	Seconds float64 `json:"seconds"`
+	// Trace is the digest of all steps.
+	Trace string `json:"trace"`
 }
 
 // run plays a plan from its first pod to the last machine, and judges it. It must be called in a bubble.
@@ -55,6 +61,7 @@ func run(p plan, folder string, log *ring) result {
 	background.Go(func() { w.cluster.run(done) })
 	w.install()
 	background.Go(func() { w.keep(done) })
+	background.Go(func() { collectGarbage(p, done) })
 	w.play()
 	if !w.judge.broken() {
 		w.recover()
@@ -65,6 +72,26 @@ func run(p plan, folder string, log *ring) result {
 	w.shutdown()
 	time.Sleep(callsEndIn) // a bubble whose first goroutine is gone has no time left for them
 	return w.result(simulated)
+}
+
+// collectGarbage frees memory now and then, at instants at which nothing else happens, so that the collector is never in
+// anybody's way.
+func collectGarbage(p plan, done <-chan struct{}) {
+	time.Sleep(13 * time.Nanosecond)
+	interval := garbageAfter
+	if p.length > longRun {
+		interval = garbageAfterLongRun
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+			runtime.GC()
+		}
+	}
 }
 
 func (w *world) callsOf() map[string]int {
@@ -79,7 +106,7 @@ func (w *world) callsOf() map[string]int {
 
 func (w *world) result(simulated time.Duration) result {
 	truth := w.cloud.sim.Truth()
-	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds()}
+	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds(), Trace: w.log.trace()}
 	for name, n := range w.cloud.spoiled {
 		r.Hits[name] += n
 	}

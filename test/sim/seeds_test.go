@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -75,10 +78,15 @@ func planFor(t *testing.T, seed uint64) plan {
 	return p
 }
 
-// play runs a plan in a bubble.
+// play runs a plan in a bubble. Nothing that the run can see differs from one play to the next, but for what the Go runtime
+// decides; the command in cmd/sim takes that out too.
 func play(t *testing.T, p plan) (r result) {
 	t.Helper()
-	folder, log := t.TempDir(), &ring{}
+	cryptotest.SetGlobalRandom(t, p.seed)
+	// A collector that works when it likes would interrupt; a run calls it itself.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	runtime.GC()
+	folder, log := t.TempDir(), newRing()
 	watchdog := time.AfterFunc(*hang, func() {
 		panic(fmt.Sprintf("seed %d hangs after these steps:\n%s", p.seed, strings.Join(log.last(stepsMax), "\n")))
 	})

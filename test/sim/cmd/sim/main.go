@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,6 +35,7 @@ type options struct {
 	folder  string
 	min     int
 	month   bool
+	replays int
 }
 
 func main() {
@@ -47,6 +49,7 @@ func main() {
 	flag.StringVar(&o.folder, "folder", "test/sim", "where the simulation's package is")
 	flag.IntVar(&o.min, "faults-min", 0, "fail unless this many faults did something")
 	flag.BoolVar(&o.month, "month", false, "play one more run, of thirty days")
+	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds once more, and fail unless each takes the same steps")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -62,16 +65,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		o.from, o.seeds, o.workers = o.seed, 1, 1
 	}
 	o.workers = min(o.workers, o.seeds)
-	scratch, err := os.MkdirTemp("", "sim")
-	if err != nil {
+	scratch := scratchFolder()
+	if err := os.Mkdir(scratch, 0o700); err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	binary := filepath.Join(scratch, "sim.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, ".")
-	build.Dir, build.Stderr = o.folder, os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build simulation: %w", err)
+	binary, err := build(ctx, o.folder, scratch)
+	if err != nil {
+		return err
 	}
 	began := time.Now()
 	sums := newSums()
@@ -81,14 +82,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	for i := range o.workers {
 		workers.Go(func() {
 			if i == 0 && o.month {
-				errs[o.workers] = work(ctx, o, binary, batch{from: o.from, seeds: 1, length: month}, sums, out)
+				_, errs[o.workers] = play(ctx, o, binary, o.from, month, sums, out)
 			}
 			for ctx.Err() == nil && errs[i] == nil {
-				first := int(next.Add(batchSeeds)) - batchSeeds
-				if first >= o.seeds {
+				n := int(next.Add(1)) - 1
+				if n >= o.seeds+o.replays {
 					return
 				}
-				errs[i] = work(ctx, o, binary, batch{from: o.from + uint64(first), seeds: min(batchSeeds, o.seeds-first), length: o.length}, sums, out)
+				errs[i] = playOrReplay(ctx, o, binary, n, sums, out)
 			}
 		})
 	}
@@ -97,49 +98,88 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return errors.Join(append(errs, sums.verdict(o))...)
 }
 
+// scratchFolder names a new folder. Names are of one length, here and in play: longer ones would shift the addresses that
+// maps are ordered by.
+func scratchFolder() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("sim-%08x", rand.Uint32())) //nolint:gosec // it only has to be new
+}
+
+// build compiles the simulation, on a runtime that plays a seed the same way each time if this Go release allows that.
+func build(ctx context.Context, folder, scratch string) (binary string, err error) {
+	binary = filepath.Join(scratch, "sim.test")
+	args := []string{"test", "-c", "-o", binary}
+	overlay, err := writeOverlay(ctx, scratch)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "sim: %v: what a seed draws stays the same, but goroutines that can run at the same instant are ordered by chance; "+
+			"adapt the edits in cmd/sim/runtime.go to this release\n", err)
+	} else {
+		args = append(args, "-overlay", overlay)
+	}
+	c := exec.CommandContext(ctx, "go", append(args, ".")...)
+	c.Dir, c.Env, c.Stderr = folder, buildEnvironment(), os.Stderr
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("build simulation: %w", err)
+	}
+	return binary, nil
+}
+
+// playOrReplay plays the nth seed, or plays an early one again when all have had their turn.
+func playOrReplay(ctx context.Context, o options, binary string, n int, sums *sums, out io.Writer) error {
+	if n < o.seeds {
+		r, err := play(ctx, o, binary, o.from+uint64(n), o.length, sums, out)
+		sums.keepTrace(r)
+		return err
+	}
+	seed := o.from + uint64(n-o.seeds)
+	again, err := play(ctx, o, binary, seed, o.length, newSums(), io.Discard)
+	if err != nil {
+		return err
+	}
+	if first := sums.traceOf(seed); first != again.Trace {
+		return fmt.Errorf("seed %d took other steps when it was played again: trace %s, then %s", seed, first, again.Trace)
+	}
+	return nil
+}
+
 // month is a run in which leaks and growth would show that an hour hides.
 const month = 30 * 24 * time.Hour
 
 // livesMin is how many machines come and go in each run.
 const livesMin = 10
 
-// batchSeeds are played by one process, so that no worker is idle for long at the end.
-const batchSeeds = 50
+// plays counts what was started.
+var plays atomic.Int64
 
-// batch is what one process plays.
-type batch struct {
-	from   uint64
-	seeds  int
-	length time.Duration
-}
-
-// work plays seeds in a process of its own, whose goroutines share one processor: that is faster than many,
-// and leaves less to chance.
-func work(ctx context.Context, o options, binary string, b batch, sums *sums, out io.Writer) error {
-	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report",
-		"-seeds="+strconv.Itoa(b.seeds), "-from="+strconv.FormatUint(b.from, 10), "-faults="+o.faults, "-length="+b.length.String(), "-hang="+hang(b.length).String())
-	c.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
-	c.Dir = filepath.Dir(binary)
+// play plays a seed in a process of its own, so that nothing is left over from another one. Its goroutines share one processor:
+// that is faster than many.
+func play(ctx context.Context, o options, binary string, seed uint64, length time.Duration, sums *sums, out io.Writer) (result, error) {
+	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report", "-seeds=1",
+		"-from="+strconv.FormatUint(seed, 10), "-faults="+o.faults, "-length="+length.String(), "-hang="+hang(length).String())
+	c.Dir = filepath.Join(filepath.Dir(binary), fmt.Sprintf("%08d", plays.Add(1)))
+	if err := os.Mkdir(c.Dir, 0o700); err != nil {
+		return result{}, err
+	}
+	defer os.RemoveAll(c.Dir)
+	c.Env = append(slices.Clone(playEnvironment), "TMPDIR="+c.Dir)
 	stdout, err := c.StdoutPipe()
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	c.Stderr = c.Stdout
 	if err := c.Start(); err != nil {
-		return fmt.Errorf("start worker: %w", err)
+		return result{}, fmt.Errorf("start simulation: %w", err)
 	}
-	last, broke := tail{}, false
+	var r result
+	last := tail{}
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadString('\n')
 		if text, ok := strings.CutPrefix(line, "RESULT "); ok {
-			var r result
 			if err := json.Unmarshal([]byte(text), &r); err != nil {
-				return fmt.Errorf("read result: %w", err)
+				return result{}, fmt.Errorf("read result: %w", err)
 			}
 			sums.add(r)
-			broke = broke || len(r.Violations) > 0
-			r.print(out, o, b.length)
+			r.print(out, o, length)
 		} else {
 			last.add(line)
 		}
@@ -147,16 +187,16 @@ func work(ctx context.Context, o options, binary string, b batch, sums *sums, ou
 			break
 		}
 	}
-	if err := c.Wait(); err != nil && !broke {
-		return fmt.Errorf("worker of %d seeds from %d on ended (%w):\n%s", b.seeds, b.from, err, last.text())
+	if err := c.Wait(); err != nil && len(r.Violations) == 0 {
+		return result{}, fmt.Errorf("seed %d ended without a result (%w):\n%s", seed, err, last.text())
 	}
-	return nil
+	return r, nil
 }
 
 // hang is how long a run may take before it counts as caught in a loop.
 func hang(length time.Duration) time.Duration { return 2*time.Minute + length/100 }
 
-// tail keeps the last lines of a worker, for one that ends without a result.
+// tail keeps the last lines of a run, for one that ends without a result.
 type tail struct{ lines []string }
 
 const tailMax = 20_000
@@ -168,7 +208,7 @@ func (t *tail) add(line string) {
 
 func (t *tail) text() string { return strings.Join(t.lines, "") }
 
-// result is what a worker says of a seed.
+// result is what a run says of its seed.
 type result struct {
 	Seed       uint64
 	Violations []string
@@ -179,6 +219,7 @@ type result struct {
 	Bought     int
 	Calls      int
 	Seconds    float64
+	Trace      string
 }
 
 func (r result) print(out io.Writer, o options, length time.Duration) {
@@ -191,6 +232,9 @@ func (r result) print(out io.Writer, o options, length time.Duration) {
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(out, "seed %d breaks %s\n", r.Seed, v)
+	}
+	if o.seed != 0 || len(r.Violations) > 0 {
+		fmt.Fprintf(out, "seed %d: trace %s; a play with the same trace took the same steps\n", r.Seed, r.Trace)
 	}
 	if len(r.Violations) > 0 {
 		fmt.Fprintf(out, "it plays again with: make sim SEED=%d FAULTS='%s' LENGTH=%s\n", r.Seed, o.faults, length)
@@ -209,9 +253,22 @@ type sums struct {
 	calls   int
 	seconds float64
 	short   float64
+	traces  map[uint64]string
 }
 
-func newSums() *sums { return &sums{hits: map[string]int{}, fewest: -1} }
+func newSums() *sums { return &sums{hits: map[string]int{}, fewest: -1, traces: map[uint64]string{}} }
+
+func (s *sums) keepTrace(r result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.traces[r.Seed] = r.Trace
+}
+
+func (s *sums) traceOf(seed uint64) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.traces[seed]
+}
 
 func (s *sums) add(r result) {
 	s.mu.Lock()
