@@ -22,5 +22,5 @@ const (
 	KeyTraceID       = "trace_id"
 	KeySpanID        = "span_id"
 	KeyCorrelationID = "correlation_id"
-	KeyOffset        = "offset"
+	KeyOffsetMillis  = "offset_ms"
 )
