@@ -4,12 +4,10 @@ package facts
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,6 +15,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
@@ -65,7 +64,7 @@ func (q *Queue) Decided(ctx context.Context, namespace, group string, record *bu
 func (q *Queue) PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string) {
 	q.add(fact{
 		span: trace.SpanContextFromContext(ctx), topic: bus.TopicPhase, namespace: n.Namespace, group: n.Spec.NodeGroup,
-		id: ulid.MustNew(ulid.Now(), rand.Reader).String(), message: &busv1.NodePhaseChanged{
+		id: id.New(time.Now()), message: &busv1.NodePhaseChanged{
 			Namespace: n.Namespace, VpsieNode: n.Name, NodeGroup: n.Spec.NodeGroup, From: string(from), To: string(to),
 			Identifier: n.Status.Identifier, NodeName: n.Status.NodeName, Message: message, Time: timestamppb.New(time.Now()),
 			MonthlyPriceMicros: int64(money.FromQuantity(n.Status.MonthlyPrice)), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,

@@ -3,17 +3,16 @@ package feed
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/id"
 )
 
 // HeartbeatInterval is how often a writer ends an empty batch, so that readers can tell a quiet
@@ -199,7 +198,7 @@ func (w *Writer) reopen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open feed bucket: %w", err)
 	}
-	w.epoch, w.written, w.metaSequence = ulid.MustNew(ulid.Now(), rand.Reader).String(), map[string]*writtenRecord{}, 0
+	w.epoch, w.written, w.metaSequence = id.New(time.Now()), map[string]*writtenRecord{}, 0
 	// The number comes first, so that what is written during the listing is noticed.
 	if w.sequence, err = kv.LastSequence(ctx); err != nil {
 		return fmt.Errorf("look up feed bucket: %w", err)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/oklog/ulid/v2"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
@@ -23,6 +21,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -47,7 +46,7 @@ func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling
 }
 
 func (p *Planner) newID() string {
-	return ulid.MustNew(ulid.Timestamp(p.clock.Now()), rand.Reader).String()
+	return id.New(p.clock.Now())
 }
 
 // launch writes one VPSieNode a machine. The names come from what the decision was made on, so that a repeated

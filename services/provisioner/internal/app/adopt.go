@@ -2,14 +2,12 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -202,7 +201,7 @@ func (c *Clusters) adoption(cluster, identifier string, node *corev1.Node) *v1be
 		Spec: v1beta1.VPSieNodeSpec{
 			Offering: offering, OfferingName: node.Labels[corev1.LabelInstanceTypeStable],
 			Cluster: v1beta1.ClusterReference{Identifier: cluster, Datacenter: node.Labels[corev1.LabelTopologyZone]},
-			Reason:  string(reason.AdoptNodeProof), DecisionID: ulid.MustNew(ulid.Timestamp(c.clock.Now()), rand.Reader).String(),
+			Reason:  string(reason.AdoptNodeProof), DecisionID: id.New(c.clock.Now()),
 			LaunchDeadline: metav1.Duration{Duration: adoptDeadline},
 		},
 	}
