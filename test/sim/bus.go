@@ -45,6 +45,7 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 		return errBusDown
 	}
 	for _, msg := range messages {
+		b.world.log.passed(b.owner.name, topic, msg.UUID)
 		if dice.IntN(100) < f.loss {
 			b.world.hit("bus-loss")
 			continue

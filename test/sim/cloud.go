@@ -53,7 +53,7 @@ func (p *cloudPort) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Net: "sim", Err: err}
 	}
 	w := p.cloud.world
-	w.log.passed(p.owner.name, r.Method, r.URL.Path)
+	w.log.passed(p.owner.name, r.Method, r.URL.String(), string(body))
 	if w.cloudDown() {
 		w.hit("vpsie-down")
 		return nil, &net.OpError{Op: "dial", Net: "sim", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
@@ -229,25 +231,14 @@ func kubernetesFaults() []fault {
 			})
 		}},
 		{"maximum-lowered", func(w *world, _ *rand.Rand) func() {
-			change := func(f func(g *v1beta1.NodeGroup)) {
-				for _, g := range listOf[v1beta1.NodeGroup](w) {
-					changed := g.DeepCopy()
-					f(changed)
-					ignore(w.cluster.server.As("admin").Update(changed))
-				}
-			}
 			w.hit("maximum-lowered")
-			change(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = max(g.Spec.MinNodes, g.Spec.MaxNodes/3) })
-			return func() { change(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = w.plan.maximum(g.Name) }) }
+			w.changeGroups(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = max(g.Spec.MinNodes, g.Spec.MaxNodes/3) })
+			return func() {
+				w.changeGroups(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = w.plan.maximum(g.Name) })
+			}
 		}},
 		{"group-paused", func(w *world, _ *rand.Rand) func() {
-			mode := func(m v1beta1.Mode) {
-				for _, g := range listOf[v1beta1.NodeGroup](w) {
-					changed := g.DeepCopy()
-					changed.Spec.Mode = m
-					ignore(w.cluster.server.As("admin").Update(changed))
-				}
-			}
+			mode := func(m v1beta1.Mode) { w.changeGroups(func(g *v1beta1.NodeGroup) { g.Spec.Mode = m }) }
 			w.hit("group-paused")
 			mode(v1beta1.ModePaused)
 			return func() { mode(v1beta1.ModeEnforce) }
@@ -310,4 +301,19 @@ func (w *world) reportedOrphans() map[string]bool {
 		}
 	}
 	return reported
+}
+
+// changeGroups edits every NodeGroup, as a person does who tries again when somebody else was faster.
+func (w *world) changeGroups(edit func(g *v1beta1.NodeGroup)) {
+	for _, g := range listOf[v1beta1.NodeGroup](w) {
+		w.must(retry.RetryOnConflict(retry.DefaultRetry, func() error {
+			stored := kubesim.Get[v1beta1.NodeGroup](w.cluster.server, g.Namespace, g.Name)
+			if stored == nil {
+				return nil
+			}
+			changed := stored.DeepCopy()
+			edit(changed)
+			return client.IgnoreNotFound(w.cluster.server.As("admin").Update(changed))
+		}))
+	}
 }

@@ -62,6 +62,11 @@ func nodeFaults() []fault {
 		}},
 		{"capacity-lies", func(w *world, _ *rand.Rand) func() {
 			w.hit("capacity-lies")
+			w.mu.Lock()
+			if w.smallSince.IsZero() {
+				w.smallSince = time.Now()
+			}
+			w.mu.Unlock()
 			w.cloud.set(map[string]any{"allocatableShare": 80})
 			return func() { w.cloud.set(map[string]any{"allocatableShare": 100}) }
 		}},

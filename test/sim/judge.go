@@ -11,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
@@ -36,6 +38,8 @@ type judge struct {
 	ceilings map[string][]ceiling
 	// breakerAt is since when many nodes fail together, zero while they do not.
 	breakerAt time.Time
+	// triedAt is when isTrialLocked last said yes to a group.
+	triedAt map[string]time.Time
 	// released says that the definitions or the namespace are going, so objects go without their machines.
 	released bool
 	// readyAt is when a machine was first called Ready, by our clock.
@@ -61,7 +65,7 @@ const (
 )
 
 func newJudge(w *world) *judge {
-	return &judge{world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}}
+	return &judge{world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{}}
 }
 
 func (j *judge) fail(invariant, format string, args ...any) {
@@ -315,9 +319,22 @@ func (j *judge) onDeletionDecided(n *v1beta1.VPSieNode) {
 	if _, alive := j.machine(n.Status.Identifier); !alive {
 		return // it vanished; only its object goes
 	}
-	if !j.breakerAt.IsZero() && time.Since(j.breakerAt) > breakerSlack {
+	if !j.breakerAt.IsZero() && time.Since(j.breakerAt) > breakerSlack && !j.isTrialLocked(n) {
 		j.failLocked("I9", "machine of %s is replaced (%s) while many nodes fail since %s", n.Name, n.Spec.Retirement.Reason, time.Since(j.breakerAt))
 	}
+}
+
+// isTrialLocked reports whether the machine, on which nothing can run since its Node does not exist, is the one of its group that may go in
+// so much time although many fail together.
+func (j *judge) isTrialLocked(n *v1beta1.VPSieNode) bool {
+	if n.Spec.Retirement.Reason != string(reason.RepairNodeMissing) || kubesim.Get[corev1.Node](j.world.cluster.server, "", n.Status.NodeName) != nil {
+		return false
+	}
+	if last, tried := j.triedAt[groupOf(n)]; tried && time.Since(last) < outage.TrialInterval-breakerSlack {
+		return false
+	}
+	j.triedAt[groupOf(n)] = time.Now()
+	return true
 }
 
 // onPod holds that protections are sacred (I26): what nobody may evict, our services do not.

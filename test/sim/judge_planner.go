@@ -18,8 +18,9 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 		return
 	}
 	onTheirWay, minimum := 0, 0
+	small := w.nodesSmallerThanSold()
 	for _, other := range machines(w) {
-		if groupOf(other) == groupOf(n) && isOnItsWay(other) && time.Since(other.CreationTimestamp.Time) < onItsWayFor {
+		if groupOf(other) == groupOf(n) && isOnItsWay(other) && time.Since(other.CreationTimestamp.Time) < onItsWayFor && !small[other.Status.NodeName] {
 			onTheirWay++
 		}
 	}
@@ -37,6 +38,19 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 	if onTheirWay > waiting+minimum+1 {
 		j.failLocked("I4", "%d machines are on their way with %s, for %d pods that wait and a minimum of %d", onTheirWay, n.Name, waiting, minimum)
 	}
+}
+
+// nodesSmallerThanSold are the Nodes that registered since machines were smaller than their size says: pods that such a
+// Node has no room for wait again, and rightly for another machine, before it is Ready.
+func (w *world) nodesSmallerThanSold() map[string]bool {
+	w.mu.Lock()
+	since := w.smallSince
+	w.mu.Unlock()
+	small := map[string]bool{}
+	for _, node := range listOf[corev1.Node](w) {
+		small[node.Name] = !since.IsZero() && node.CreationTimestamp.After(since.Add(-time.Second))
+	}
+	return small
 }
 
 // onItsWayFor is how long a machine that is asked for is held against the pods that wait.

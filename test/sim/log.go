@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,10 +36,12 @@ func (r *ring) add(who, text string) {
 	r.mix(line)
 }
 
-// passed takes note of what is too frequent to be kept.
+// passed takes note of what is too frequent to be kept, and when it was.
 func (r *ring) passed(parts ...string) {
+	now := strconv.FormatInt(time.Now().UnixNano(), 36)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.mix(now)
 	for _, part := range parts {
 		r.mix(part)
 	}
@@ -50,7 +53,8 @@ func (r *ring) mix(text string) {
 	_, _ = io.WriteString(r.digest, "\n")
 }
 
-// trace is the digest of all steps of a run and their order: two plays with the same digest were the same.
+// trace is the digest of what the services log, ask of the API server and of VPSie, and publish, of what the world does, and of
+// the order of all that.
 func (r *ring) trace() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -29,6 +29,8 @@ const (
 	// garbageAfter lets about a hundred megabytes gather, in longRun a few hundred.
 	garbageAfter        = 15 * time.Minute
 	garbageAfterLongRun = 2 * time.Hour
+	// oddInstant is off the instants at which tickers and most timers fire.
+	oddInstant = 13 * time.Nanosecond
 	// callsEndIn is longer than a call to VPSie that was made in the last instant of a run may take.
 	callsEndIn = 10 * time.Minute
 )
@@ -48,7 +50,7 @@ type result struct {
 	// Calls were made to VPSie, in so many simulated seconds.
 	Calls   int     `json:"calls"`
 	Seconds float64 `json:"seconds"`
-	// Trace is the digest of all steps.
+	// Trace is ring.trace.
 	Trace string `json:"trace"`
 }
 
@@ -74,10 +76,10 @@ func run(p plan, folder string, log *ring) result {
 	return w.result(simulated)
 }
 
-// collectGarbage frees memory now and then, at instants at which nothing else happens, so that the collector is never in
-// anybody's way.
+// collectGarbage frees memory now and then, at instants at which hardly ever anything else happens, so that the collector is in
+// nobody's way.
 func collectGarbage(p plan, done <-chan struct{}) {
-	time.Sleep(13 * time.Nanosecond)
+	time.Sleep(oddInstant)
 	interval := garbageAfter
 	if p.length > longRun {
 		interval = garbageAfterLongRun
@@ -144,12 +146,12 @@ func (w *world) play() {
 	w.note("people", "all faults are over")
 }
 
-// clearGhosts has a person delete Nodes whose machines are gone and whose label somebody took off: without it
-// nobody may call them ours.
+// clearGhosts has a person delete Nodes whose machines are gone and that have no label, because somebody took it off or the
+// machine is nobody's: without it nobody may call them ours.
 func (w *world) clearGhosts() {
 	for _, node := range listOf[corev1.Node](w) {
 		m, known := w.cloud.sim.Model().MachineNamed(node.Name)
-		if known && !m.GoneAt.IsZero() && node.Labels[v1beta1.LabelVPSieNode] == "" && node.Spec.ProviderID != "" {
+		if known && !m.Foreign && !m.GoneAt.IsZero() && node.Labels[v1beta1.LabelVPSieNode] == "" {
 			ignore(w.cluster.server.As("person").Delete(node, deleteNow))
 		}
 	}
@@ -178,6 +180,7 @@ func (w *world) recover() {
 // liveOn has more machines come and go until enough were bought. It reports false when something is broken.
 func (w *world) liveOn() bool {
 	load := &workload{name: "more", milliCPU: 1400, memoryMi: 200, keep: -1}
+	pods, bought := 10, 0
 	for round := 0; w.cloud.sim.Truth().Counts.Deleted < w.plan.livesMin; round++ {
 		if round > w.plan.livesMin {
 			w.fail("harness", "after %d rounds no more than %d machines came and went", round, w.cloud.sim.Truth().Counts.Deleted)
@@ -187,7 +190,12 @@ func (w *world) liveOn() bool {
 		if round == 0 {
 			w.cluster.add(load)
 		}
-		w.cluster.scale(load, 10)
+		if now := w.cloud.sim.Truth().Counts.Bought; now == bought {
+			pods += 2 // they fit what is kept since the last round
+		} else {
+			bought = now
+		}
+		w.cluster.scale(load, pods)
 		if !w.await("L1", servedWithin, w.waitingPods) {
 			return false
 		}

@@ -78,13 +78,17 @@ func planFor(t *testing.T, seed uint64) plan {
 	return p
 }
 
-// play runs a plan in a bubble. Nothing that the run can see differs from one play to the next, but for what the Go runtime
-// decides; the command in cmd/sim takes that out too.
+// memoryMax bounds a run that allocates while time stands still, before the watchdog comes.
+const memoryMax = 6 << 30
+
+// play runs a plan in a bubble, with random bytes that come from its seed. What the Go runtime decides differs from one play to
+// the next; the command in cmd/sim takes that out too.
 func play(t *testing.T, p plan) (r result) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, p.seed)
 	// A collector that works when it likes would interrupt; a run calls it itself.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryMax))
 	runtime.GC()
 	folder, log := t.TempDir(), newRing()
 	watchdog := time.AfterFunc(*hang, func() {

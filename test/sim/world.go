@@ -57,6 +57,8 @@ type world struct {
 	hits      map[string]int
 	over      bool
 	stopped   []*kubelet
+	// smallSince is when machines began to be smaller than their size says.
+	smallSince time.Time
 	// callsOfLife is result.CallsOf.
 	callsOfLife map[string]int
 	// token is what the credentials file holds.

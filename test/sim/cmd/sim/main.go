@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.seeds, "seeds", 1000, "how many seeds to play")
 	flag.Uint64Var(&o.from, "from", 1, "the first seed")
-	flag.Uint64Var(&o.seed, "seed", 0, "play this seed alone and show its steps")
+	flag.Uint64Var(&o.seed, "seed", 0, "play this seed alone")
 	flag.StringVar(&o.faults, "faults", "", "let these faults happen, separated by commas, instead of those that each seed draws")
 	flag.DurationVar(&o.length, "length", time.Hour, "how long workloads and faults come and go in a seed")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to play at a time")
@@ -51,7 +52,7 @@ func main() {
 	flag.BoolVar(&o.month, "month", false, "play one more run, of thirty days")
 	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds once more, and fail unless each takes the same steps")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "sim:", err)
@@ -76,26 +77,64 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	}
 	began := time.Now()
 	sums := newSums()
-	errs := make([]error, o.workers+1)
+	var monthErr error
+	err = share(ctx, o, o.seeds, func(n int) error {
+		if n == 0 && o.month {
+			_, monthErr = play(ctx, o, binary, filepath.Join(scratch, "month000"), o.from, month, sums, out)
+		}
+		r, err := play(ctx, o, binary, filepath.Join(scratch, fmt.Sprintf("%08d", n)), o.from+uint64(n), o.length, sums, out)
+		if err == nil {
+			sums.keepTrace(r)
+		}
+		return err
+	})
+	if err == nil {
+		err = replay(ctx, o, binary, scratch, sums, out)
+	}
+	sums.print(out, o, time.Since(began))
+	return errors.Join(err, monthErr, sums.verdict(o))
+}
+
+// share has the workers take the numbers below n in turn; each stops at its first error.
+func share(ctx context.Context, o options, n int, do func(n int) error) error {
+	errs := make([]error, o.workers)
 	var workers sync.WaitGroup
 	var next atomic.Int64
 	for i := range o.workers {
 		workers.Go(func() {
-			if i == 0 && o.month {
-				_, errs[o.workers] = play(ctx, o, binary, o.from, month, sums, out)
-			}
 			for ctx.Err() == nil && errs[i] == nil {
-				n := int(next.Add(1)) - 1
-				if n >= o.seeds+o.replays {
+				number := int(next.Add(1)) - 1
+				if number >= n {
 					return
 				}
-				errs[i] = playOrReplay(ctx, o, binary, n, sums, out)
+				errs[i] = do(number)
 			}
 		})
 	}
 	workers.Wait()
-	sums.print(out, o, time.Since(began))
-	return errors.Join(append(errs, sums.verdict(o))...)
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// replay plays the first seeds again, and those that broke an invariant, and fails unless each takes the same steps.
+func replay(ctx context.Context, o options, binary, scratch string, sums *sums, out io.Writer) error {
+	var seeds []uint64
+	for n := range min(o.replays, o.seeds) {
+		seeds = append(seeds, o.from+uint64(n))
+	}
+	if o.replays > 0 {
+		seeds = append(seeds, sums.broken...)
+	}
+	return share(ctx, o, len(seeds), func(n int) error {
+		seed := seeds[n]
+		again, err := play(ctx, o, binary, filepath.Join(scratch, fmt.Sprintf("again%03d", n)), seed, o.length, newSums(), io.Discard)
+		if err != nil {
+			return err
+		}
+		if first := sums.traceOf(seed); first != again.Trace {
+			return fmt.Errorf("seed %d took other steps when it was played again: trace %s, then %s", seed, first, again.Trace)
+		}
+		return nil
+	})
 }
 
 // scratchFolder names a new folder. Names are of one length, here and in play: longer ones would shift the addresses that
@@ -107,38 +146,25 @@ func scratchFolder() string {
 // build compiles the simulation, on a runtime that plays a seed the same way each time if this Go release allows that.
 func build(ctx context.Context, folder, scratch string) (binary string, err error) {
 	binary = filepath.Join(scratch, "sim.test")
-	args := []string{"test", "-c", "-o", binary}
-	overlay, err := writeOverlay(ctx, scratch)
+	args, environment := []string{"test", "-c", "-o", binary}, os.Environ()
+	source, err := runtimeSource(ctx)
+	if err != nil {
+		return "", err
+	}
+	overlay, err := writeOverlay(source, scratch)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "sim: %v: what a seed draws stays the same, but goroutines that can run at the same instant are ordered by chance; "+
 			"adapt the edits in cmd/sim/runtime.go to this release\n", err)
 	} else {
-		args = append(args, "-overlay", overlay)
+		args, environment = append(args, "-overlay", overlay), buildEnvironment()
 	}
 	c := exec.CommandContext(ctx, "go", append(args, ".")...)
-	c.Dir, c.Env, c.Stderr = folder, buildEnvironment(), os.Stderr
+	c.Dir, c.Env, c.Stderr, c.WaitDelay = folder, environment, os.Stderr, time.Minute
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	if err := c.Run(); err != nil {
 		return "", fmt.Errorf("build simulation: %w", err)
 	}
 	return binary, nil
-}
-
-// playOrReplay plays the nth seed, or plays an early one again when all have had their turn.
-func playOrReplay(ctx context.Context, o options, binary string, n int, sums *sums, out io.Writer) error {
-	if n < o.seeds {
-		r, err := play(ctx, o, binary, o.from+uint64(n), o.length, sums, out)
-		sums.keepTrace(r)
-		return err
-	}
-	seed := o.from + uint64(n-o.seeds)
-	again, err := play(ctx, o, binary, seed, o.length, newSums(), io.Discard)
-	if err != nil {
-		return err
-	}
-	if first := sums.traceOf(seed); first != again.Trace {
-		return fmt.Errorf("seed %d took other steps when it was played again: trace %s, then %s", seed, first, again.Trace)
-	}
-	return nil
 }
 
 // month is a run in which leaks and growth would show that an hour hides.
@@ -147,20 +173,20 @@ const month = 30 * 24 * time.Hour
 // livesMin is how many machines come and go in each run.
 const livesMin = 10
 
-// plays counts what was started.
-var plays atomic.Int64
-
-// play plays a seed in a process of its own, so that nothing is left over from another one. Its goroutines share one processor:
-// that is faster than many.
-func play(ctx context.Context, o options, binary string, seed uint64, length time.Duration, sums *sums, out io.Writer) (result, error) {
+// play plays a seed in a process of its own, so that nothing is left over from another one, which may write to folder only.
+// Its goroutines share one processor: that is faster than many.
+func play(ctx context.Context, o options, binary, folder string, seed uint64, length time.Duration, sums *sums, out io.Writer) (result, error) {
+	// The run's own watchdog shows the last steps; a loop that it cannot interrupt is ended from here.
+	ctx, cancel := context.WithTimeout(ctx, hang(length)+2*time.Minute)
+	defer cancel()
 	c := exec.CommandContext(ctx, binary, "-test.run=^TestSeeds$", "-test.timeout=0", "-test.v", "-report", "-seeds=1",
 		"-from="+strconv.FormatUint(seed, 10), "-faults="+o.faults, "-length="+length.String(), "-hang="+hang(length).String())
-	c.Dir = filepath.Join(filepath.Dir(binary), fmt.Sprintf("%08d", plays.Add(1)))
-	if err := os.Mkdir(c.Dir, 0o700); err != nil {
+	if err := os.Mkdir(folder, 0o700); err != nil {
 		return result{}, err
 	}
-	defer os.RemoveAll(c.Dir)
-	c.Env = append(slices.Clone(playEnvironment), "TMPDIR="+c.Dir)
+	defer os.RemoveAll(folder)
+	c.Dir, c.Env, c.WaitDelay = folder, append(slices.Clone(playEnvironment), "TMPDIR="+folder), time.Minute
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGQUIT) }
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		return result{}, err
@@ -170,16 +196,13 @@ func play(ctx context.Context, o options, binary string, seed uint64, length tim
 		return result{}, fmt.Errorf("start simulation: %w", err)
 	}
 	var r result
+	var unread error
 	last := tail{}
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadString('\n')
 		if text, ok := strings.CutPrefix(line, "RESULT "); ok {
-			if err := json.Unmarshal([]byte(text), &r); err != nil {
-				return result{}, fmt.Errorf("read result: %w", err)
-			}
-			sums.add(r)
-			r.print(out, o, length)
+			unread = json.Unmarshal([]byte(text), &r)
 		} else {
 			last.add(line)
 		}
@@ -187,9 +210,11 @@ func play(ctx context.Context, o options, binary string, seed uint64, length tim
 			break
 		}
 	}
-	if err := c.Wait(); err != nil && len(r.Violations) == 0 {
-		return result{}, fmt.Errorf("seed %d ended without a result (%w):\n%s", seed, err, last.text())
+	if err := errors.Join(c.Wait(), unread); err != nil && len(r.Violations) == 0 {
+		return result{}, fmt.Errorf("seed %d ended badly (%w):\n%s", seed, err, last.text())
 	}
+	sums.add(r)
+	r.print(out, o, length)
 	return r, nil
 }
 

@@ -57,7 +57,7 @@ func bubbleRand() uint32 { return uint32(splitmix(&bubbleState) >> 32) }
 	// A mutex is handed over when somebody has waited for a millisecond of the real time.
 	{"sema.go", "func internal_sync_nanotime() int64 {\n", `func internal_sync_nanotime() int64 {
 	if getg().bubble != nil {
-		return 0
+		return 1
 	}
 `},
 	// A goroutine is interrupted after some real time, and its processor is taken away while it is in the kernel.
@@ -76,27 +76,42 @@ func bubbleRand() uint32 { return uint32(splitmix(&bubbleState) >> 32) }
 	gp.syncSafePoint`},
 	// Threads race while a goroutine is bound to one, and each that is made shifts the addresses by which maps are ordered:
 	// the main goroutine's until all packages are initialized, and the one that listens for signals.
-	{"proc.go", "\tlockOSThread()\n\n\tif mp != &m0 {\n", "\tgetg().m.lockedInt++\n\n\tif mp != &m0 {\n"},
+	{"proc.go", "\tlockOSThread()\n\n\tif mp != &m0 {\n", "\tif mp != &m0 {\n"},
+	{"proc.go", "\tneedUnlock := true\n\tdefer func() {\n", "\tneedUnlock := false\n\tdefer func() {\n"},
+	{"proc.go", "\tneedUnlock = false\n\tunlockOSThread()\n", "\tneedUnlock = false\n"},
 	{"signal_unix.go", "func sigenable(sig uint32) {\n", "func sigenable(sig uint32) {\n\tif true {\n\t\treturn\n\t}\n"},
 	{"signal_unix.go", "func sigdisable(sig uint32) {\n", "func sigdisable(sig uint32) {\n\tif true {\n\t\treturn\n\t}\n"},
 	{"signal_unix.go", "func sigignore(sig uint32) {\n", "func sigignore(sig uint32) {\n\tif true {\n\t\treturn\n\t}\n"},
 }
 
-// buildEnvironment has the heap begin at the same address in each process.
-func buildEnvironment() []string { return append(os.Environ(), "GOEXPERIMENT=norandomizedheapbase64") }
+// fixedHeap is the experiment that has the heap begin at the same address in each process.
+const fixedHeap = "norandomizedheapbase64"
 
-// playEnvironment leaves all goroutines one processor, and nothing that interrupts them, allocates or frees by chance. It is all that a
-// play sees of the environment.
+// buildEnvironment is what to build with next to the overlay.
+func buildEnvironment() []string {
+	experiments := fixedHeap
+	if own := os.Getenv("GOEXPERIMENT"); own != "" {
+		experiments = own + "," + fixedHeap
+	}
+	return append(os.Environ(), "GOEXPERIMENT="+experiments)
+}
+
+// playEnvironment leaves all goroutines one processor, and nothing that interrupts them, allocates or frees by chance. It is all
+// that a play sees of the environment.
 var playEnvironment = []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,memprofilerate=0"}
 
-// writeOverlay writes the edited files into folder, and one for go build's -overlay that names them. It fails if the text of this
-// Go release is not the one that the edits are made for.
-func writeOverlay(ctx context.Context, folder string) (string, error) {
+// runtimeSource is where the Go release that is in use has the text of its runtime.
+func runtimeSource(ctx context.Context) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", fmt.Errorf("look up GOROOT: %w", err)
 	}
-	source := filepath.Join(strings.TrimSpace(string(root)), "src", "runtime")
+	return filepath.Join(strings.TrimSpace(string(root)), "src", "runtime"), nil
+}
+
+// writeOverlay edits the runtime of source, writes the edited files into folder, and one for go test's -overlay that names them.
+// It fails if the text of this Go release is not the one that the edits are made for.
+func writeOverlay(source, folder string) (string, error) {
 	texts := map[string]string{}
 	for _, e := range edits {
 		text, ok := texts[e.file]
