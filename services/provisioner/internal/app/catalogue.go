@@ -263,6 +263,14 @@ func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, e
 	return d, nil
 }
 
+// KnowsSizes reports whether the offerings of a datacenter were read since the process started.
+func (c *Catalogue) KnowsSizes(datacenter string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.offerings[datacenter]
+	return e != nil && !e.observed.IsZero()
+}
+
 // Offering finds a size by id.
 func (c *Catalogue) Offering(datacenter string, id int64) (Offering, bool) {
 	c.mu.Lock()

@@ -59,6 +59,8 @@ type cloud struct {
 	addTakesEffect bool
 	// deletionHangs says that machines outlive their deletion, blank that listings show nothing.
 	deletionHangs, blank bool
+	// offers is how the offerings fail.
+	offers error
 	// onGroups is called when the groups are read.
 	onGroups func()
 	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
@@ -78,6 +80,9 @@ func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
 
 func (c *cloud) Offerings(context.Context, string) ([]app.Offering, error) {
 	c.calls++
+	if c.offers != nil {
+		return nil, c.offers
+	}
 	return []app.Offering{{ID: 1, Name: "small", Size: small, MonthlyPrice: 40_000_000}}, nil
 }
 

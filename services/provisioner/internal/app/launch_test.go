@@ -254,6 +254,31 @@ func TestRestartBetweenPassesBuysNothingTwice(t *testing.T) {
 	}
 }
 
+// TestNothingIsClaimedBeforeSizesAreKnown has a person add a machine of another size beside an open request, and the process
+// start while the offerings cannot be read.
+func TestNothingIsClaimedBeforeSizesAreKnown(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.cloud.hide = true
+	f.pass(time.Second)
+	f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m1", Hostname: "Host-1", Size: launch.Size{CPU: 8, MemoryMiB: 16384}})
+	f.cloud.offers = &app.CloudError{Failure: app.OutcomeUnknown}
+	f.restart()
+	for _, offers := range []error{f.cloud.offers, nil} {
+		f.cloud.offers = offers
+		f.pass(time.Minute)
+		f.runCatalogueOnce()
+		f.pass(time.Second)
+		if got := f.machine("a").Status.Identifier; got != "" {
+			t.Fatalf("the machine of somebody else was claimed: %s (offerings fail with %v)", got, offers)
+		}
+	}
+	f.cloud.arrive()
+	f.pass(2 * time.Second)
+	if got := f.machine("a").Status.Identifier; got != "m2" || f.cloud.asked != 1 {
+		t.Errorf("machine %q after %d requests, want m2 after one", got, f.cloud.asked)
+	}
+}
+
 func TestLargeBatchIsListedInBetween(t *testing.T) {
 	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 100 }))
 	for i := range launch.BatchMax + 5 {

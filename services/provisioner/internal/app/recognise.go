@@ -25,6 +25,9 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	if len(v.waiting)+len(v.late) == 0 {
 		return false, nil
 	}
+	if !c.knowsSizes(v) {
+		return false, nil
+	}
 	nodes, now := v.byKey(), c.clock.Now()
 	if sabotage.OwnershipProof() {
 		forgetProofs(v.waiting, listed)
@@ -69,6 +72,17 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		}
 	}
 	return progress, nil
+}
+
+// knowsSizes reports whether the sizes are known by which machines are told apart. After a start they are read within seconds; until then a
+// machine of any size that a person adds would pass for the answer.
+func (c *Clusters) knowsSizes(v *view) bool {
+	for _, n := range v.nodes {
+		if (answerable(n) != nil || len(late(n, launch.Size{}, v.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
+			return false
+		}
+	}
+	return true
 }
 
 // forgetProofs lets any machine answer any request.
