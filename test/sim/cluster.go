@@ -43,6 +43,7 @@ type cluster struct {
 
 	pressureMu sync.Mutex
 	pressure   map[types.UID]time.Time
+	feedLag    time.Duration // how old the pods may be that the planner sees
 }
 
 // workloads returns every workload there is.

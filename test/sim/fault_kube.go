@@ -253,6 +253,11 @@ func kubernetesFaults() []fault {
 	for _, service := range []string{Observer, Planner, Provisioner} {
 		list = append(list, fault{"stale-cache-" + service, func(w *world, dice *rand.Rand) func() {
 			lag := between(dice, 5*time.Second, 10*time.Minute)
+			if service == Observer {
+				w.cluster.pressureMu.Lock()
+				w.cluster.feedLag = max(w.cluster.feedLag, lag)
+				w.cluster.pressureMu.Unlock()
+			}
 			w.set(func() {
 				if w.kube.lag == nil {
 					w.kube.lag = map[string]time.Duration{}

@@ -76,7 +76,7 @@ func (c *cluster) notePressure(waiting []*corev1.Pod, now time.Time) {
 		c.pressure[pod.UID] = now
 	}
 	for uid, at := range c.pressure {
-		if now.Sub(at) > onItsWayFor+time.Minute {
+		if now.Sub(at) > onItsWayFor+time.Minute+c.feedLag {
 			delete(c.pressure, uid)
 		}
 	}

@@ -18,10 +18,11 @@ import (
 )
 
 // How long what faults left behind may take to be mended. A purchase whose answer was lost is looked for
-// during the settle time, and one that was late may come an hour late.
+// during the settle time, and one that was late may come an hour late; a token that works again is noticed within an hour, and of
+// machines that vanished together one is tried every quarter of an hour.
 const (
-	servedWithin  = 100 * time.Minute
-	clearedWithin = 120 * time.Minute
+	servedWithin  = 180 * time.Minute
+	clearedWithin = 180 * time.Minute
 	quietFor      = 5 * time.Minute
 	quietAfter    = 30 * time.Minute
 	pollEvery     = 10 * time.Second
