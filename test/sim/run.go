@@ -18,8 +18,8 @@ import (
 )
 
 // How long what faults left behind may take to be mended. A purchase whose answer was lost is looked for
-// during the settle time, and one that was late may come an hour late; a token that works again is noticed within an hour, and of
-// machines that vanished together one is tried every quarter of an hour.
+// during the settle time, and one that was late may come an hour late; a listing that lacks several machines at once is doubted for
+// an hour, in which nothing is bought, and of machines that vanished together one is tried every quarter of an hour then.
 const (
 	servedWithin  = 180 * time.Minute
 	clearedWithin = 180 * time.Minute

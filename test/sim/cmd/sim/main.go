@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&o.folder, "folder", "test/sim", "where the simulation's package is")
 	flag.IntVar(&o.min, "faults-min", 0, "fail unless this many faults did something")
 	flag.BoolVar(&o.month, "month", false, "play one more run, of thirty days")
-	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds once more, and fail unless each takes the same steps")
+	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds, and those that break an invariant, once more, and fail unless each takes the same steps")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
