@@ -1,9 +1,9 @@
 package sim
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -298,11 +298,15 @@ func (w *world) reportedOrphans() map[string]bool {
 	if report == nil {
 		return reported
 	}
-	for key, text := range report.Data {
-		for _, m := range w.cloud.sim.Truth().Machines {
-			if strings.Contains(key, m.Identifier) || strings.Contains(text, m.Identifier) {
-				reported[m.Identifier] = true
-			}
+	for _, text := range report.Data {
+		var told struct {
+			Machines []struct{ Identifier string }
+		}
+		if err := json.Unmarshal([]byte(text), &told); err != nil {
+			continue
+		}
+		for _, m := range told.Machines {
+			reported[m.Identifier] = true
 		}
 	}
 	return reported

@@ -54,7 +54,7 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		return err
 	}
 	var reports []Stray
-	foreign := 0
+	var foreign []string
 	for _, s := range f.Strangers {
 		stray := Stray{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
 		before, told := c.orphans.find(v.cluster, s.Identifier)
@@ -64,8 +64,8 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 			proven = true
 		}
 		switch {
-		case !proven && !marked[s.Identifier] && s.WasThere && !v.cameAfterRequest(s.Identifier) && !told:
-			foreign++
+		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(v, s):
+			foreign = append(foreign, s.Identifier)
 			continue
 		case !s.Lasted(census.UnclaimedFor):
 			if told {
@@ -90,6 +90,15 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 	}
 	reports = append(reports, c.orphans.unlisted(v.cluster, reports, v.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
 	return c.orphans.report(ctx, v.cluster, reports, foreign)
+}
+
+// wasBeforeUs reports whether a machine that nobody claims was there before us. On the first look of all the requests that are open tell
+// what came after them.
+func (c *Clusters) wasBeforeUs(v *view, s census.Stranger) bool {
+	if was, known := c.orphans.wasBeforeUs(v.cluster, s.Identifier); known {
+		return was
+	}
+	return s.WasThere && !v.cameAfterRequest(s.Identifier)
 }
 
 // marked are the identifiers of the machines whose Nodes bear our providerID, which cannot be taken off again.

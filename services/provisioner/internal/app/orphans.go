@@ -49,8 +49,9 @@ type Stray struct {
 // strays is what is told of one cluster.
 type strays struct {
 	Machines []Stray `json:"machines"`
-	// Foreign counts the other workers that nobody claims; they were there before us.
-	Foreign int `json:"foreign"`
+	// Foreign are the workers, by identifier, that were nobody's when the cluster was looked at for the first time of all. They were there
+	// before us and are not told of; nil says that the cluster was never looked at.
+	Foreign []string `json:"foreign"`
 }
 
 // Namespace is the services' own.
@@ -135,6 +136,15 @@ func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
 	return Stray{}, false
 }
 
+// wasBeforeUs reports whether a machine that nobody claims was there when its cluster was looked at for the first time of all; known is
+// false before that. A restart changes nothing about it: a machine of ours whose object and Node were lost meanwhile is told of.
+func (o *Orphans) wasBeforeUs(cluster, identifier string) (was, known bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.told[cluster]
+	return slices.Contains(s.Foreign, identifier), s.Foreign != nil
+}
+
 // unlisted returns the machines that were told of, that a listing at a time lacks, and that nobody claims: a
 // listing may lag or leave some out, so they stay told of until they were missing for a while.
 func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bool, at time.Time, patience time.Duration) []Stray {
@@ -160,10 +170,13 @@ func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bo
 	return kept
 }
 
-// report tells what changed about the machines of a cluster that nobody claims.
-func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign int) error {
+// report tells what changed about the machines of a cluster that nobody claims. What was there before us is kept from the first look.
+func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign []string) error {
 	before := o.toldOf(cluster)
-	now := strays{Machines: machines[:min(len(machines), straysMax)], Foreign: foreign}
+	now := strays{Machines: append([]Stray{}, machines[:min(len(machines), straysMax)]...), Foreign: before.Foreign}
+	if now.Foreign == nil {
+		now.Foreign = append([]string{}, foreign...)
+	}
 	byProof := map[bool]int{}
 	for i := range now.Machines {
 		s := &now.Machines[i]
@@ -179,7 +192,7 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, 
 	for _, proven := range []bool{true, false} {
 		o.gauge.WithLabelValues(cluster, strconv.FormatBool(proven)).Set(float64(byProof[proven]))
 	}
-	if len(before.Machines)+len(now.Machines) == 0 || slices.Equal(before.Machines, now.Machines) && before.Foreign == now.Foreign {
+	if before.Foreign != nil && slices.Equal(before.Machines, now.Machines) {
 		return nil
 	}
 	if err := o.write(ctx, cluster, now); err != nil {
