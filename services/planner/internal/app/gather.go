@@ -45,8 +45,9 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 	if snapshot.Paused = paused.Message; !paused.Paused {
 		p.said.change("pause", "")
 	}
+	// What is gathered is only read; whoever writes copies before.
 	var groups v1beta1.NodeGroupList
-	if err := p.store.List(ctx, &groups); err != nil {
+	if err := p.store.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
 		return scaling.Snapshot{}, 0, fmt.Errorf("list NodeGroups: %w", err)
 	}
 	again := time.Duration(0)
@@ -68,7 +69,7 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 		snapshot.Groups = append(snapshot.Groups, scaling.Group{NodeGroup: group, Catalogue: catalogue})
 	}
 	var machines v1beta1.VPSieNodeList
-	if err := p.store.List(ctx, &machines); err != nil {
+	if err := p.store.List(ctx, &machines, client.UnsafeDisableDeepCopy); err != nil {
 		return scaling.Snapshot{}, 0, fmt.Errorf("list VPSieNodes: %w", err)
 	}
 	if err := p.overlay.refresh(ctx, p.live, machines.Items, now); err != nil {

@@ -115,7 +115,7 @@ func (c *Catalogue) Run(ctx context.Context) error {
 // VPSie knows stays one: machines of ours may be left in it that no object names.
 func (c *Catalogue) collect(ctx context.Context) {
 	var groups v1beta1.NodeGroupList
-	if err := c.store.List(ctx, &groups); err != nil {
+	if err := c.store.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
 		c.log.WarnContext(ctx, "NodeGroups cannot be read", telemetry.KeyError, err)
 		return
 	}
