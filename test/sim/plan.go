@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// longRun is from what length on a run renews its Leases and looks at the cloud less often.
+	// longRun is from what length on a run renews its Leases, looks at the cloud and plans less often.
 	longRun   = 24 * time.Hour
 	workerCap = 200
 	// foreignSize is a size that no group buys.
@@ -30,6 +30,7 @@ type plan struct {
 	leaseDuration time.Duration
 	orphanPolicy  string
 	clusterPoll   time.Duration
+	planInterval  time.Duration
 	switches      vpsiesim.Switches
 	catalogue     vpsiesim.Seed
 	groups        []v1beta1.NodeGroup
@@ -62,12 +63,12 @@ var bought = []int64{21, 22, 23, 41}
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
+	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 20 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
 	if dice.IntN(2) == 0 {
 		p.orphanPolicy = "Delete"
 	}
 	if length > longRun {
-		p.leaseDuration, p.clusterPoll = 10*time.Minute, 5*time.Minute
+		p.leaseDuration, p.clusterPoll, p.planInterval = 10*time.Minute, 5*time.Minute, time.Minute
 	}
 	s := &p.switches
 	s.WorkerCap = workerCap

@@ -136,7 +136,7 @@ func (w *world) arguments(service string) []string {
 			"--vpsie-requests-per-minute=600", "--orphan-policy="+w.plan.orphanPolicy, "--cluster-poll="+w.plan.clusterPoll.String())
 	}
 	if service == Planner {
-		args = append(args, "--catalogue-address="+catalogueAddress)
+		args = append(args, "--catalogue-address="+catalogueAddress, "--plan-interval="+w.plan.planInterval.String())
 	}
 	return args
 }

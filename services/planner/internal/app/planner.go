@@ -4,6 +4,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -24,15 +25,13 @@ import (
 )
 
 const (
-	// idleTick is how often a plan is made when nothing seems to change: health and time do.
-	idleTick = 10 * time.Second
 	// unknownRetry is how soon a plan is made again that lacked what can be bought.
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
 	unreachedRetry = time.Second
-	// blindGap is the time without a plan after which nobody watched: the process stood still, or what a
-	// plan depends on could not be read. It does not count.
-	blindGap = 30 * time.Second
+	// blindIntervals are so many plan intervals without a plan that nobody watched: the process stood still, or
+	// what a plan depends on could not be read. That time does not count.
+	blindIntervals = 3
 	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
 	rolloutOver = 5
 	// planTimeout is shorter than a leader may be out of touch with its Lease, so that a planner that
@@ -45,6 +44,7 @@ const (
 type Config struct {
 	BatchIdle      time.Duration `help:"How long nothing may change before waiting pods are planned for." default:"100ms"`
 	BatchMax       time.Duration `help:"How long waiting pods are gathered at most." default:"1s"`
+	PlanInterval   time.Duration `help:"How often a plan is made while nothing seems to change: what VPSie sells, its health and a pause are looked at then." default:"10s"`
 	LaunchDeadline time.Duration `help:"How long a machine may take from its purchase to a Ready Node." default:"15m"`
 	SoftCost       int           `help:"How much more, in percent, a plan may cost for granting what pods only prefer." default:"5"`
 	PriorityCutoff int32         `help:"Priority below which pods neither cause purchases nor keep a node." default:"-10"`
@@ -55,6 +55,9 @@ func (c Config) Validate() error {
 	var problems []error
 	if c.BatchIdle < 0 || c.BatchMax < c.BatchIdle {
 		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
+	}
+	if c.PlanInterval < time.Second {
+		problems = append(problems, fmt.Errorf("plan-interval %s is under 1s: each plan reads the API server; raise it", c.PlanInterval))
 	}
 	if c.SoftCost < 0 {
 		problems = append(problems, errors.New("soft-cost must not be negative"))
@@ -248,7 +251,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	if snapshot.Paused != "" {
 		p.hold(ctx, "pause", reason.HoldPaused, snapshot.Paused)
 	}
-	if !p.planned.IsZero() && began.Sub(p.planned) > blindGap {
+	if !p.planned.IsZero() && began.Sub(p.planned) > blindIntervals*p.config.PlanInterval {
 		p.memory = p.memory.Blind()
 	}
 	p.planned = began
@@ -268,7 +271,7 @@ func (p *Planner) blindFor(d time.Duration) bool {
 }
 
 func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) time.Duration {
-	wait := idleTick
+	wait := p.config.PlanInterval
 	if again > 0 {
 		wait = again
 	}

@@ -137,7 +137,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := app.Config{BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
+	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
 	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
 	return f
 }

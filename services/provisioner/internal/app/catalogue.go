@@ -22,7 +22,8 @@ const (
 	// breaker keeps back cost nothing.
 	catalogueRetry    = 2 * time.Second
 	unauthorizedRetry = 15 * time.Second
-	catalogueTick     = catalogueRetry
+	// catalogueIdle is how often NodeGroups are looked through that nobody asked about.
+	catalogueIdle = 15 * time.Second
 )
 
 // Target is a cluster and the datacenter whose sizes it can use.
@@ -95,19 +96,62 @@ func (c *Catalogue) Listen(listen func(ctx context.Context, cluster string, list
 
 // Run keeps the catalogue fresh until ctx ends.
 func (c *Catalogue) Run(ctx context.Context) error {
-	ticker := c.clock.NewTicker(catalogueTick)
-	defer ticker.Stop()
 	for {
 		c.collect(ctx)
 		for _, target := range c.known() {
 			c.refresh(ctx, target)
 		}
+		timer := c.clock.NewTimer(c.nextIn(c.clock.Now()))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return nil
 		case <-c.wake:
-		case <-ticker.C():
+			timer.Stop()
+		case <-timer.C():
 		}
+	}
+}
+
+// nextIn is how long nothing is due.
+func (c *Catalogue) nextIn(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	due := now.Add(catalogueIdle)
+	for target := range c.targets {
+		clusterDue, offeringsDue := c.due(target)
+		for _, at := range []time.Time{clusterDue, offeringsDue} {
+			if at.Before(due) {
+				due = at
+			}
+		}
+	}
+	return max(due.Sub(now), catalogueRetry)
+}
+
+// due is when a target's cluster and its offerings are to be looked at. The caller holds the lock.
+func (c *Catalogue) due(target Target) (cluster, offerings time.Time) {
+	if e := c.clusters[target.Cluster]; e != nil {
+		cluster = e.checked.Add(c.pollAfter(e))
+	}
+	if e := c.offerings[target.Datacenter]; e != nil {
+		offerings = e.observed.Add(offeringsAge)
+		if again := e.tried.Add(catalogueRetry); offerings.Before(again) {
+			offerings = again
+		}
+	}
+	if c.health.Health().Unauthorized && offerings.Before(cluster) {
+		// The look at the cluster is what tells whether the credentials work again.
+		offerings = cluster
+	}
+	return cluster, offerings
+}
+
+// awake has Run look at once.
+func (c *Catalogue) awake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -162,22 +206,16 @@ func (c *Catalogue) known() []Target {
 func (c *Catalogue) refresh(ctx context.Context, target Target) {
 	now := c.clock.Now()
 	c.mu.Lock()
-	cluster, offerings := c.clusters[target.Cluster], c.offerings[target.Datacenter]
-	clusterDue := cluster == nil || now.Sub(cluster.checked) >= c.pollAfter(cluster)
-	offeringsDue := offerings == nil || now.Sub(offerings.observed) >= offeringsAge && now.Sub(offerings.tried) >= catalogueRetry
-	if h := c.health.Health(); h.Unauthorized {
-		// The look at the cluster is what tells whether the credentials work again.
-		offeringsDue = false
-	}
+	cluster, offerings := c.due(target)
 	c.mu.Unlock()
-	if clusterDue {
+	if !now.Before(cluster) {
 		listing, err := c.cloud.Workers(ctx, target.Cluster)
 		c.Observe(target.Cluster, err)
 		if err == nil && c.listen != nil {
 			c.listen(ctx, target.Cluster, listing, now)
 		}
 	}
-	if offeringsDue && !c.health.Health().Unauthorized {
+	if !now.Before(offerings) && !c.health.Health().Unauthorized {
 		c.readOfferings(ctx, target.Datacenter)
 	}
 }
@@ -231,6 +269,7 @@ func (c *Catalogue) Observe(cluster string, err error) {
 		return
 	}
 	e.failed = true
+	c.awake()
 }
 
 // Describe answers from memory. A target that is asked for the first time is looked up soon.
@@ -250,10 +289,7 @@ func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, e
 		d.Offerings, d.ObservedAt = e.offerings, e.observed
 	}
 	if !d.Cluster.Known || d.ObservedAt.IsZero() {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.awake()
 	}
 	for key, backoff := range launch.Backoffs(failures(nodes, now)) {
 		if key.Cluster == target.Cluster && backoff.Until.After(now) {
