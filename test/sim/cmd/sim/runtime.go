@@ -84,14 +84,14 @@ func bubbleRand() uint32 { return uint32(splitmix(&bubbleState) >> 32) }
 	{"signal_unix.go", "func sigignore(sig uint32) {\n", "func sigignore(sig uint32) {\n\tif true {\n\t\treturn\n\t}\n"},
 }
 
-// fixedHeap is the experiment that has the heap begin at the same address in each process.
-const fixedHeap = "norandomizedheapbase64"
+// experiments have the heap begin at the same address in each process, and encoding/json decode in half the time.
+const experiments = "norandomizedheapbase64,jsonv2"
 
 // buildEnvironment is what to build with next to the overlay.
 func buildEnvironment() []string {
-	experiments := fixedHeap
+	experiments := experiments
 	if own := os.Getenv("GOEXPERIMENT"); own != "" {
-		experiments = own + "," + fixedHeap
+		experiments = own + "," + experiments
 	}
 	return append(os.Environ(), "GOEXPERIMENT="+experiments)
 }
