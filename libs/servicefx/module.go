@@ -128,31 +128,37 @@ func newManager(p managerParams) (manager.Manager, error) {
 	if p.Cache != nil {
 		cacheOptions = *p.Cache
 	}
+	config := rest.CopyConfig(p.REST)
+	config.Wrap(p.Clock.Listen)
+	renewDeadline := p.Config.LeaseDuration * 7 / 10
+	lock, err := newLease(config, p.Config.Namespace, "vpsie-"+string(p.Name), renewDeadline)
+	if err != nil {
+		return nil, err
+	}
 	options := manager.Options{
-		Scheme:                  scheme,
-		Logger:                  ctrl.Log,
-		Cache:                   cacheOptions,
-		Metrics:                 metricsserver.Options{BindAddress: "0"},
-		HealthProbeBindAddress:  "0",
-		LeaderElection:          true,
-		LeaderElectionID:        "vpsie-" + string(p.Name),
-		LeaderElectionNamespace: p.Config.Namespace,
-		LeaseDuration:           new(p.Config.LeaseDuration),
-		RenewDeadline:           new(p.Config.LeaseDuration * 7 / 10),
-		RetryPeriod:             new(p.Config.LeaseDuration / 5),
+		Scheme:                 scheme,
+		Logger:                 ctrl.Log,
+		Cache:                  cacheOptions,
+		Metrics:                metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress: "0",
+		LeaderElection:         true,
+		LeaderElectionID:       "vpsie-" + string(p.Name),
+		LeaseDuration:          new(p.Config.LeaseDuration),
+		RenewDeadline:          new(renewDeadline),
+		RetryPeriod:            new(p.Config.LeaseDuration / 5),
 		// Safe because run ends the process as soon as the manager stops.
-		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       new(p.Config.StopTimeout),
+		LeaderElectionReleaseOnCancel:       true,
+		LeaderElectionResourceLockInterface: lock,
+		GracefulShutdownTimeout:             new(p.Config.StopTimeout),
 	}
 	if p.Adjust != nil {
 		p.Adjust(&options)
 	}
-	config := rest.CopyConfig(p.REST)
-	config.Wrap(p.Clock.Listen)
 	mgr, err := manager.New(config, options)
 	if err != nil {
 		return nil, fmt.Errorf("make manager: %w", err)
 	}
+	lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(lock.Identity()) //nolint:staticcheck // what the lock asks for
 	return mgr, nil
 }
 

@@ -59,7 +59,7 @@ const (
 	ceilingSlack = time.Minute
 	brakeSlack   = 5 * time.Second
 	breakerSlack = time.Minute
-	fenceSlack   = time.Minute
+	fenceSlack   = 10 * time.Second
 	bootSlack    = 3 * time.Minute
 	thawSlack    = time.Minute
 )
