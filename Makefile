@@ -9,7 +9,7 @@ SEEDS ?= 1000
 FROM ?= 1
 SEED ?= 0
 FAULTS ?=
-LENGTH ?= 1h0m0s
+LENGTH ?= 50m0s
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 25m
 CHAOS_COUNT ?= 1
@@ -51,7 +51,7 @@ test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safe
 .PHONY: sim
 sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days), or SEED alone; FAULTS names faults.
 	@$(GO) run ./test/sim/cmd/sim -seeds $(SEEDS) -from $(FROM) -seed $(SEED) -faults '$(FAULTS)' -length $(LENGTH) \
-		$(if $(filter 1000/1/0//1h0m0s,$(SEEDS)/$(FROM)/$(SEED)/$(FAULTS)/$(LENGTH)),-month -faults-min 45 -replays 10)
+		$(if $(filter 1000/1/0//50m0s,$(SEEDS)/$(FROM)/$(SEED)/$(FAULTS)/$(LENGTH)),-month -faults-min 45 -replays 10)
 
 .PHONY: test-chaos
 test-chaos: ## Break what the product depends on, CHAOS_COUNT (1) times; CHAOS_SEED repeats what the dice of a run chose.

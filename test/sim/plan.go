@@ -17,8 +17,10 @@ import (
 
 const (
 	// longRun is from what length on a run renews its Leases, looks at the cloud and plans less often.
-	longRun   = 24 * time.Hour
-	workerCap = 200
+	longRun = 24 * time.Hour
+	// fullLength is how long workloads and faults come and go in a seed.
+	fullLength = 50 * time.Minute
+	workerCap  = 200
 	// foreignSize is a size that no group buys.
 	foreignSize = 31
 )
@@ -122,7 +124,7 @@ func (p *plan) drawLoads(dice *rand.Rand) {
 	for i := range p.loads {
 		at := between(dice, 0, 3*time.Minute)
 		for at < p.length-8*time.Minute {
-			p.waves = append(p.waves, wave{at, i, 3 + dice.IntN(6)})
+			p.waves = append(p.waves, wave{at, i, 2 + dice.IntN(6)})
 			at += pace * between(dice, 6*time.Minute, 12*time.Minute)
 			p.waves = append(p.waves, wave{at, i, dice.IntN(2)})
 			at += pace * between(dice, 12*time.Minute, 24*time.Minute)

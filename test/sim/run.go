@@ -32,6 +32,8 @@ const (
 	garbageAfterLongRun = 2 * time.Hour
 	// oddInstant is off the instants at which tickers and most timers fire.
 	oddInstant = 13 * time.Nanosecond
+	// lastsMin is how long a run of full length goes on at least; what it does not need for mending it is at rest.
+	lastsMin = time.Hour
 	// callsEndIn is longer than a call to VPSie that was made in the last instant of a run may take.
 	callsEndIn = 10 * time.Minute
 )
@@ -68,6 +70,9 @@ func run(p plan, folder string, log *ring) result {
 	w.play()
 	if !w.judge.broken() {
 		w.recover()
+	}
+	if rest := lastsMin - time.Since(began); p.length >= fullLength && !w.judge.broken() && rest > 0 {
+		time.Sleep(rest)
 	}
 	simulated := time.Since(began)
 	close(done)

@@ -29,8 +29,8 @@ func TestSabotage(t *testing.T) {
 	for _, s := range []sabotaged{
 		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
 		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
-		{sabotage.CheckListBeforeRetry, []string{"I5"}, 53},
-		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 329},
+		{sabotage.CheckListBeforeRetry, []string{"I5"}, 71},
+		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 373},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 57},
 	} {
 		if *sabotageOnly != "" {

@@ -27,7 +27,7 @@ var (
 	seeds  = flag.Int("seeds", 2, "how many seeds to run")
 	from   = flag.Uint64("from", 1, "the first seed")
 	names  = flag.String("faults", "", "let these faults happen, separated by commas, instead of those that the seed draws")
-	length = flag.Duration("length", time.Hour, "how long workloads and faults come and go")
+	length = flag.Duration("length", fullLength, "how long workloads and faults come and go")
 	report = flag.Bool("report", false, "print a line of JSON for each seed")
 	hang   = flag.Duration("hang", 3*time.Minute, "how long a run may take; one that takes longer is caught in a loop")
 )
