@@ -137,6 +137,7 @@ func twoLeaders(service string) func(*world, *rand.Rand) func() {
 				return
 			}
 			w.hit("two-leaders-" + service)
+			w.set(func() { w.robbedAt[service] = time.Now() })
 			ignore(w.cluster.server.As("admin").Delete(lease, deleteNow))
 		})
 		return func() { stop(); undo() }

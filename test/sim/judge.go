@@ -60,6 +60,7 @@ const (
 	brakeSlack   = 5 * time.Second
 	breakerSlack = time.Minute
 	fenceSlack   = 10 * time.Second
+	robbedSlack  = time.Minute
 	bootSlack    = 3 * time.Minute
 	thawSlack    = time.Minute
 )
@@ -134,11 +135,15 @@ func (j *judge) beforeCloud(c change) {
 func (j *judge) fence(c change, now time.Time) {
 	w := j.world
 	w.mu.Lock()
-	elected, at := w.elected[Provisioner], w.electedAt[Provisioner]
+	elected, at, robbed := w.elected[Provisioner], w.electedAt[Provisioner], w.robbedAt[Provisioner]
 	w.mu.Unlock()
+	slack := fenceSlack
+	if !robbed.IsZero() && at.Sub(robbed) < robbedSlack {
+		slack = robbedSlack // it goes on for as long as it would without the API server
+	}
 	// What a frozen process had asked before it froze may reach the world when it goes on, and no later.
 	held := c.by.wasFrozen.Load() && now.Sub(c.by.gate.thawedAt()) < thawSlack
-	if elected != nil && elected != c.by && now.Sub(at) > fenceSlack && !held {
+	if elected != nil && elected != c.by && now.Sub(at) > slack && !held {
 		j.failLocked("I15", "%s by %s, while %s is elected since %s", c.endpoint, c.by.name, elected.name, now.Sub(at))
 	}
 }

@@ -42,6 +42,8 @@ type world struct {
 	holders   map[string]*process
 	elected   map[string]*process
 	electedAt map[string]time.Time
+	// robbedAt is when somebody last deleted a service's Lease under its leader.
+	robbedAt map[string]time.Time
 	// replicas is how many processes a service is meant to have; held services are not started again.
 	replicas map[string]int
 	held     map[string]int
@@ -68,7 +70,7 @@ type world struct {
 func newWorld(p plan, folder string, log *ring) *world {
 	w := &world{
 		plan: p, folder: folder, log: log, random: rand.New(rand.NewPCG(p.seed, 7)), running: map[string][]*process{},
-		holders: map[string]*process{}, elected: map[string]*process{}, electedAt: map[string]time.Time{},
+		holders: map[string]*process{}, elected: map[string]*process{}, electedAt: map[string]time.Time{}, robbedAt: map[string]time.Time{},
 		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, skew: map[string]time.Duration{}, notBefore: map[string]time.Time{}, patience: map[string]time.Duration{}, hits: map[string]int{},
 		bus: bustest.NewMemory(), bucket: feedtest.NewMemory(), network: rpctest.NewNetwork(), token: vpsiesim.DefaultToken,
 	}
