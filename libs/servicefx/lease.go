@@ -28,7 +28,7 @@ func newLease(config *rest.Config, namespace, name string, renewDeadline time.Du
 	if err != nil {
 		return nil, fmt.Errorf("look up host name: %w", err)
 	}
-	config = rest.AddUserAgent(config, "leader-election")
+	config = rest.AddUserAgent(rest.CopyConfig(config), "leader-election")
 	config.Timeout = max(renewDeadline/2, time.Second)
 	client, err := coordinationv1.NewForConfig(config)
 	if err != nil {

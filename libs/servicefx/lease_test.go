@@ -5,13 +5,24 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// TestLeaseHasItsOwnConfig would notice watches that end with the timeout of the Lease's calls.
+func TestLeaseHasItsOwnConfig(t *testing.T) {
+	config := &rest.Config{Host: "http://kubernetes.test"}
+	if _, err := newLease(config, "default", "l", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if config.Timeout != 0 || config.UserAgent != "" {
+		t.Errorf("the manager's config has timeout %s and user agent %q", config.Timeout, config.UserAgent)
+	}
+}
 
 // TestLeaseIsGivenUpByItsHolderOnly has a leader be out of touch until another one leads, and then end.
 func TestLeaseIsGivenUpByItsHolderOnly(t *testing.T) {
