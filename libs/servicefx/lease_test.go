@@ -2,15 +2,19 @@ package servicefx
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
+	kubetesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/client-go/tools/record"
 )
 
 // TestLeaseHasItsOwnConfig would notice watches that end with the timeout of the Lease's calls.
@@ -24,49 +28,70 @@ func TestLeaseHasItsOwnConfig(t *testing.T) {
 	}
 }
 
-// TestLeaseIsGivenUpByItsHolderOnly has a leader be out of touch until another one leads, and then end.
-func TestLeaseIsGivenUpByItsHolderOnly(t *testing.T) {
-	client := fake.NewClientset()
-	leaseOf := func(identity string) *lease {
-		return &lease{LeaseLock: &resourcelock.LeaseLock{
-			LeaseMeta: metav1.ObjectMeta{Namespace: "default", Name: "l"}, Client: client.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: record.NewFakeRecorder(9)},
-		}}
+// leaseOf is a process's view of one Lease.
+func leaseOf(client kubernetes.Interface, identity string) *lease {
+	return &lease{LeaseLock: &resourcelock.LeaseLock{
+		LeaseMeta: metav1.ObjectMeta{Namespace: "default", Name: "l"}, Client: client.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}}
+}
+
+func holderOf(t *testing.T, client kubernetes.Interface) string {
+	t.Helper()
+	now, _, err := leaseOf(client, "").Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	holder := func() string {
-		t.Helper()
-		now, _, err := leaseOf("").Get(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return now.HolderIdentity
-	}
-	successor := leaseOf("b")
+	return now.HolderIdentity
+}
+
+// lead runs an elector until it leads, and then ends it; meanwhile happens when it has renewed the Lease for the last time.
+func lead(t *testing.T, client *fake.Clientset, meanwhile func()) {
+	t.Helper()
 	leading, stop := context.WithCancel(t.Context())
+	defer stop()
+	client.PrependReactor("update", "leases", func(kubetesting.Action) (bool, runtime.Object, error) {
+		stop()
+		return false, nil, nil
+	})
+	var once sync.Once
+	client.PrependReactor("get", "leases", func(kubetesting.Action) (bool, runtime.Object, error) {
+		if leading.Err() != nil {
+			once.Do(meanwhile)
+		}
+		return false, nil, nil
+	})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: leaseOf("a"), LeaseDuration: time.Hour, RenewDeadline: 50 * time.Minute, RetryPeriod: 20 * time.Minute, ReleaseOnCancel: true,
-		Callbacks: leaderelection.LeaderCallbacks{OnStoppedLeading: func() {}, OnStartedLeading: func(ctx context.Context) {
-			_, _, err := successor.Get(ctx)
-			if err == nil {
-				err = successor.Update(ctx, resourcelock.LeaderElectionRecord{HolderIdentity: "b", LeaseDurationSeconds: 10})
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			stop()
-		}},
+		Lock: leaseOf(client, "a"), LeaseDuration: time.Hour, RenewDeadline: 50 * time.Minute, RetryPeriod: 20 * time.Minute, ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{OnStoppedLeading: func() {}, OnStartedLeading: func(context.Context) {}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	elector.Run(leading)
-	if got := holder(); got != "b" {
+}
+
+// TestLeaseIsGivenUpByItsHolderOnly has a leader be out of touch until another one leads, and then end.
+func TestLeaseIsGivenUpByItsHolderOnly(t *testing.T) {
+	client := fake.NewClientset()
+	lead(t, client, func() {
+		successor := &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "l"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("b")},
+		}
+		if err := client.Tracker().Update(coordinationv1.SchemeGroupVersion.WithResource("leases"), successor, "default"); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := holderOf(t, client); got != "b" {
 		t.Errorf("the Lease is held by %q after its former holder ended, want b", got)
 	}
-	if _, _, err := successor.Get(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := successor.Update(t.Context(), resourcelock.LeaderElectionRecord{LeaseDurationSeconds: 1}); err != nil || holder() != "" {
-		t.Errorf("its holder does not give it up: %v, held by %q", err, holder())
+}
+
+// TestLeaseIsGivenUpByItsHolder keeps a successor from waiting for the Lease to run out.
+func TestLeaseIsGivenUpByItsHolder(t *testing.T) {
+	client := fake.NewClientset()
+	lead(t, client, func() {})
+	if got := holderOf(t, client); got != "" {
+		t.Errorf("the Lease is held by %q after its holder ended, want nobody", got)
 	}
 }

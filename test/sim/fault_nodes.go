@@ -153,6 +153,16 @@ func (c *cluster) setNeverReady(is bool) {
 	c.neverReady = is
 }
 
+// mend has a Node's kubelet work from now on.
+func (c *cluster) mend(node string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.kubelets[node]; k != nil && k.neverReady {
+		k.neverReady = false
+		c.poke()
+	}
+}
+
 // registerAgain deletes a Node whose kubelet registers it anew, as after a reinstallation under the same name.
 func (c *cluster) registerAgain(dice *rand.Rand) {
 	c.mu.Lock()

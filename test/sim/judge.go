@@ -60,7 +60,6 @@ const (
 	brakeSlack   = 5 * time.Second
 	breakerSlack = time.Minute
 	fenceSlack   = 10 * time.Second
-	robbedSlack  = time.Minute
 	bootSlack    = 3 * time.Minute
 	thawSlack    = time.Minute
 )
@@ -138,8 +137,8 @@ func (j *judge) fence(c change, now time.Time) {
 	elected, at, robbed := w.elected[Provisioner], w.electedAt[Provisioner], w.robbedAt[Provisioner]
 	w.mu.Unlock()
 	slack := fenceSlack
-	if !robbed.IsZero() && at.Sub(robbed) < robbedSlack {
-		slack = robbedSlack // it goes on for as long as it would without the API server
+	if !robbed.IsZero() && at.Sub(robbed) < w.plan.leaseDuration {
+		slack = w.plan.leaseDuration // it goes on for as long as it would without the API server
 	}
 	// What a frozen process had asked before it froze may reach the world when it goes on, and no later.
 	held := c.by.wasFrozen.Load() && now.Sub(c.by.gate.thawedAt()) < thawSlack

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -60,7 +61,6 @@ type result struct {
 // run plays a plan from its first pod to the last machine, and judges it. It must be called in a bubble.
 func run(p plan, folder string, log *ring) result {
 	w := newWorld(p, folder, log)
-	began := time.Now()
 	done := make(chan struct{})
 	var background sync.WaitGroup
 	background.Go(func() { w.cluster.run(done) })
@@ -71,10 +71,7 @@ func run(p plan, folder string, log *ring) result {
 	if !w.judge.broken() {
 		w.recover()
 	}
-	if rest := lastsMin - time.Since(began); p.length >= fullLength && !w.judge.broken() && rest > 0 {
-		time.Sleep(rest)
-	}
-	simulated := time.Since(began)
+	simulated := time.Since(w.began)
 	close(done)
 	background.Wait()
 	w.shutdown()
@@ -149,6 +146,7 @@ func (w *world) play() {
 	w.ending.Wait()
 	w.cluster.reconnect(w.stopped)
 	w.clearGhosts()
+	w.mendAdopted()
 	w.note("people", "all faults are over")
 }
 
@@ -159,6 +157,20 @@ func (w *world) clearGhosts() {
 		m, known := w.cloud.sim.Model().MachineNamed(node.Name)
 		if known && !m.Foreign && !m.GoneAt.IsZero() && node.Labels[v1beta1.LabelVPSieNode] == "" {
 			ignore(w.cluster.server.As("person").Delete(node, deleteNow))
+		}
+	}
+}
+
+// mendAdopted has a person start kubelets that never worked and whose VPSieNodes were lost: that their Nodes were never Ready is lost with
+// those, and Nodes that fail together are nobody's to replace.
+func (w *world) mendAdopted() {
+	launched := map[string]bool{}
+	for _, n := range machines(w) {
+		launched[n.Status.NodeName] = launched[n.Status.NodeName] || n.Spec.Reason != string(reason.AdoptNodeProof)
+	}
+	for _, node := range listOf[corev1.Node](w) {
+		if node.Labels[v1beta1.LabelVPSieNode] != "" && !launched[node.Name] {
+			w.cluster.mend(node.Name)
 		}
 	}
 }
@@ -179,6 +191,9 @@ func (w *world) recover() {
 		return
 	}
 	w.callsOfLife = w.callsOf()
+	if rest := lastsMin - quietFor - time.Since(w.began); w.plan.length >= fullLength && rest > 0 {
+		time.Sleep(rest)
+	}
 	w.quiet()
 	w.judge.atEnd()
 }

@@ -59,6 +59,8 @@ type world struct {
 	hits      map[string]int
 	over      bool
 	stopped   []*kubelet
+	// began is when the run did.
+	began time.Time
 	// smallSince is when machines began to be smaller than their size says.
 	smallSince time.Time
 	// callsOfLife is result.CallsOf.
@@ -69,7 +71,8 @@ type world struct {
 
 func newWorld(p plan, folder string, log *ring) *world {
 	w := &world{
-		plan: p, folder: folder, log: log, random: rand.New(rand.NewPCG(p.seed, 7)), running: map[string][]*process{},
+		began: time.Now(),
+		plan:  p, folder: folder, log: log, random: rand.New(rand.NewPCG(p.seed, 7)), running: map[string][]*process{},
 		holders: map[string]*process{}, elected: map[string]*process{}, electedAt: map[string]time.Time{}, robbedAt: map[string]time.Time{},
 		replicas: map[string]int{Observer: 1, Planner: 1, Provisioner: 1}, held: map[string]int{}, skew: map[string]time.Duration{}, notBefore: map[string]time.Time{}, patience: map[string]time.Duration{}, hits: map[string]int{},
 		bus: bustest.NewMemory(), bucket: feedtest.NewMemory(), network: rpctest.NewNetwork(), token: vpsiesim.DefaultToken,

@@ -29,9 +29,11 @@ const (
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
 	unreachedRetry = time.Second
-	// blindIntervals are so many plan intervals without a plan that nobody watched: the process stood still, or
-	// what a plan depends on could not be read. That time does not count.
-	blindIntervals = 3
+	// blindGap, or blindIntervals if those are longer, is the time without a plan after which nobody watched: the process
+	// stood still, or what a plan depends on could not be read. It does not count.
+	blindGap        = 30 * time.Second
+	blindIntervals  = 3
+	planIntervalMax = time.Minute
 	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
 	rolloutOver = 5
 	// planTimeout is shorter than a leader may be out of touch with its Lease, so that a planner that
@@ -56,8 +58,8 @@ func (c Config) Validate() error {
 	if c.BatchIdle < 0 || c.BatchMax < c.BatchIdle {
 		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
 	}
-	if c.PlanInterval < time.Second {
-		problems = append(problems, fmt.Errorf("plan-interval %s is under 1s: each plan reads the API server; raise it", c.PlanInterval))
+	if c.PlanInterval < time.Second || c.PlanInterval > planIntervalMax {
+		problems = append(problems, fmt.Errorf("plan-interval %s is not between 1s and %s: each plan reads the API server, and a pause is only looked at by a plan", c.PlanInterval, planIntervalMax))
 	}
 	if c.SoftCost < 0 {
 		problems = append(problems, errors.New("soft-cost must not be negative"))
@@ -251,7 +253,7 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 	if snapshot.Paused != "" {
 		p.hold(ctx, "pause", reason.HoldPaused, snapshot.Paused)
 	}
-	if !p.planned.IsZero() && began.Sub(p.planned) > blindIntervals*p.config.PlanInterval {
+	if !p.planned.IsZero() && began.Sub(p.planned) > max(blindGap, blindIntervals*p.config.PlanInterval) {
 		p.memory = p.memory.Blind()
 	}
 	p.planned = began

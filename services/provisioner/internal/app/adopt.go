@@ -89,7 +89,7 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		reports = append(reports, stray)
 	}
 	reports = append(reports, c.orphans.unlisted(v.cluster, reports, v.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
-	return c.orphans.report(ctx, v.cluster, reports, foreign)
+	return c.orphans.report(ctx, v.cluster, reports, foreign, f.Settled)
 }
 
 // wasBeforeUs reports whether a machine that nobody claims was there before us. On the first look of all the requests that are open tell

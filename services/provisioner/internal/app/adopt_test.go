@@ -286,6 +286,7 @@ func TestMachineOfNobodyIsNeverTouched(t *testing.T) {
 	f.restart()
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "old", Size: small}}
 	f.survey(time.Minute)
+	f.survey(time.Minute)
 	f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m2", Hostname: "new", Size: small}, launch.Listed{Identifier: "m3", Hostname: "liar", Size: small})
 	for range 4 {
 		f.survey(6 * time.Minute)
@@ -303,6 +304,7 @@ func TestMachineOfNobodyIsNeverTouched(t *testing.T) {
 // before its Node registered.
 func TestRestartForgetsNotWhatWasThereBefore(t *testing.T) {
 	f := newFixture(t, group(), node("old", ""), node("new", ""))
+	f.survey(time.Minute) // a listing that leaves out what is there
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "old", Size: small}}
 	f.survey(time.Minute)
 	f.restart()
@@ -313,6 +315,27 @@ func TestRestartForgetsNotWhatWasThereBefore(t *testing.T) {
 	told := f.told()
 	if strings.Contains(told, `"m1"`) || !strings.Contains(told, `"m2"`) {
 		t.Errorf("told %s, want the machine that came while nobody looked", told)
+	}
+}
+
+// TestReportThatCannotBeReadHidesNothing has a report as another release, or a person, wrote it.
+func TestReportThatCannotBeReadHidesNothing(t *testing.T) {
+	for name, text := range map[string]string{
+		"OtherRelease": `{"machines": [{"identifier": "m1", "hostname": "old", "since": "2026-01-01T00:00:00Z"}], "foreign": 1}`,
+		"Edited":       `{"machines": [`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), node("old", ""), &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: app.OrphansConfigMap}, Data: map[string]string{clusterID: text},
+			})
+			f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "old", Size: small}}
+			for range 4 {
+				f.survey(6 * time.Minute)
+			}
+			if told := f.told(); !strings.Contains(told, `"m1"`) {
+				t.Errorf("told %q, want the machine that was told of", told)
+			}
+		})
 	}
 }
 

@@ -50,7 +50,7 @@ type Stray struct {
 type strays struct {
 	Machines []Stray `json:"machines"`
 	// Foreign are the workers, by identifier, that were nobody's when the cluster was looked at for the first time of all. They were there
-	// before us and are not told of; nil says that the cluster was never looked at.
+	// before us and are not told of; nil says that this is not known yet.
 	Foreign []string `json:"foreign"`
 }
 
@@ -94,8 +94,12 @@ func (o *Orphans) load(ctx context.Context, cluster string) error {
 		return fmt.Errorf("read ConfigMap %s: %w", o.key(), err)
 	}
 	var s strays
-	if json.Unmarshal([]byte(object.Data[cluster]), &s) != nil {
-		s = strays{} // a person's edit; it is written again
+	if text, told := object.Data[cluster]; told {
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			// What can be read of it stands. That nothing was there before us makes too many machines news, and hides none.
+			s.Foreign = []string{}
+			o.log.WarnContext(ctx, "report of machines that nobody claims cannot be read as a whole; what was there before is not known any more", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
+		}
 	}
 	o.remember(cluster, s)
 	return nil
@@ -170,11 +174,12 @@ func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bo
 	return kept
 }
 
-// report tells what changed about the machines of a cluster that nobody claims. What was there before us is kept from the first look.
-func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign []string) error {
+// report tells what changed about the machines of a cluster that nobody claims. What was there before us is kept once
+// the first looks have settled it.
+func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign []string, settled bool) error {
 	before := o.toldOf(cluster)
 	now := strays{Machines: append([]Stray{}, machines[:min(len(machines), straysMax)]...), Foreign: before.Foreign}
-	if now.Foreign == nil {
+	if now.Foreign == nil && settled {
 		now.Foreign = append([]string{}, foreign...)
 	}
 	byProof := map[bool]int{}
@@ -192,7 +197,7 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, 
 	for _, proven := range []bool{true, false} {
 		o.gauge.WithLabelValues(cluster, strconv.FormatBool(proven)).Set(float64(byProof[proven]))
 	}
-	if before.Foreign != nil && slices.Equal(before.Machines, now.Machines) {
+	if (before.Foreign == nil) == (now.Foreign == nil) && slices.Equal(before.Machines, now.Machines) {
 		return nil
 	}
 	if err := o.write(ctx, cluster, now); err != nil {

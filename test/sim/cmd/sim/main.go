@@ -348,8 +348,8 @@ func (s *sums) verdict(o options) error {
 	if s.seeds != want {
 		return fmt.Errorf("%d of %d runs were played", s.seeds, want)
 	}
-	if o.length >= fullLength && (s.fewest < livesMin || s.short < secondsMin) {
-		return fmt.Errorf("a run had %d lives or took %.0f s; each has to have %d lives and %d s", s.fewest, s.short, livesMin, secondsMin)
+	if o.length >= fullLength && (s.fewest < livesMin || s.short < max(o.length.Seconds(), secondsMin)) {
+		return fmt.Errorf("a run had %d lives or took %.0f s; each has to have %d lives and %.0f s", s.fewest, s.short, livesMin, max(o.length.Seconds(), secondsMin))
 	}
 	acted := 0
 	for _, n := range s.hits {

@@ -58,13 +58,14 @@ func (s Sightings) Lasted(d time.Duration) bool {
 type Stranger struct {
 	launch.Listed
 	Sightings
-	// WasThere says that it was in the first listing of all.
+	// WasThere says that it was in one of the first listings of all; a single one may lack what is there.
 	WasThere bool
 }
 
 // Memory is what earlier listings of a cluster showed. The zero value is for a cluster that was never listed.
 type Memory struct {
-	looked bool
+	// looks counts the listings.
+	looks int
 	// trusted says that a listing was believed at least once.
 	trusted      bool
 	suspectSince time.Time
@@ -80,12 +81,14 @@ type Findings struct {
 	Missing map[string]Sightings
 	// Strangers are the listed machines that nobody claims, by identifier.
 	Strangers []Stranger
+	// Settled says that it is known which strangers were there at first.
+	Settled bool
 }
 
 // Look takes a complete listing, made at a time, and returns the memory after it. Listings must come in the
 // order in which they were made.
 func (m Memory) Look(listed []launch.Listed, known []Known, at time.Time) (Memory, Findings) {
-	next := Memory{looked: true, trusted: m.trusted, missing: map[string]Sightings{}, strangers: map[string]Stranger{}}
+	next := Memory{looks: m.looks + 1, trusted: m.trusted, missing: map[string]Sightings{}, strangers: map[string]Stranger{}}
 	present := make(map[string]bool, len(listed))
 	for _, machine := range listed {
 		present[machine.Identifier] = true
@@ -120,6 +123,7 @@ func (m Memory) Look(listed []launch.Listed, known []Known, at time.Time) (Memor
 		f.Missing = next.missing
 	}
 	next.meet(m, listed, claimed, at)
+	f.Settled = next.trusted && next.looks >= SightingsMin
 	for _, s := range next.strangers {
 		if s.Last.Equal(at) {
 			f.Strangers = append(f.Strangers, s)
@@ -143,7 +147,7 @@ func (m *Memory) meet(before Memory, listed []launch.Listed, claimed map[string]
 		}
 		s, met := before.strangers[machine.Identifier]
 		s.Listed = machine
-		s.WasThere = met && s.WasThere || !before.looked
+		s.WasThere = met && s.WasThere || before.looks < SightingsMin
 		s.Sightings = s.add(at)
 		m.strangers[machine.Identifier] = s
 	}

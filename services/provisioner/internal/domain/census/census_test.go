@@ -98,9 +98,11 @@ func TestMissing(t *testing.T) {
 
 func TestStrangers(t *testing.T) {
 	var m census.Memory
+	var settled bool
 	lasted := func(after time.Duration, listed ...string) map[string]bool {
 		var f census.Findings
 		m, f = m.Look(listing(listed...), known(1), noon.Add(after))
+		settled = f.Settled
 		out := map[string]bool{}
 		for _, s := range f.Strangers {
 			out[s.Identifier+fmt.Sprint(s.WasThere)] = s.Lasted(census.UnclaimedFor)
@@ -114,6 +116,7 @@ func TestStrangers(t *testing.T) {
 		why    string
 	}{
 		{0, []string{"m0", "old"}, map[string]bool{"oldtrue": false}, "it was there from the beginning"},
+		{15 * time.Second, []string{"m0", "old", "left-out"}, map[string]bool{"oldtrue": false, "left-outtrue": false}, "the first listing may have left it out"},
 		{time.Minute, []string{"m0", "old", "new"}, map[string]bool{"oldtrue": false, "newfalse": false}, "it came later"},
 		{6 * time.Minute, []string{"m0", "old", "new"}, map[string]bool{"oldtrue": true, "newfalse": true}, "five minutes each"},
 		{7 * time.Minute, []string{"m0"}, map[string]bool{}, "neither is listed"},
@@ -122,9 +125,12 @@ func TestStrangers(t *testing.T) {
 		if diff := cmp.Diff(step.want, lasted(step.after, step.listed...)); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s%s", step.after, diff, step.why)
 		}
+		if settled != (step.after > 0) {
+			t.Errorf("after %s: settled is %v", step.after, settled)
+		}
 	}
 	lasted(9*time.Minute, "m0")
-	if got := m.Strangers(); !slices.Equal(got, []string{"new", "old"}) {
+	if got := m.Strangers(); !slices.Equal(got, []string{"left-out", "new", "old"}) {
 		t.Errorf("strangers %v, want those that a listing lacks remembered", got)
 	}
 	lasted(3*time.Hour, "m0")
