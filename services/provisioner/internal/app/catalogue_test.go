@@ -1,8 +1,10 @@
 package app_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,11 +14,42 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
 
+// guarded is a cloud that is used by several goroutines.
+type guarded struct {
+	*cloud
+	mu sync.Mutex
+}
+
+func (g *guarded) Workers(ctx context.Context, cluster string) (app.Listing, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cloud.Workers(ctx, cluster)
+}
+
+func (g *guarded) Offerings(ctx context.Context, datacenter string) ([]app.Offering, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cloud.Offerings(ctx, datacenter)
+}
+
+func (g *guarded) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls
+}
+
+func (g *guarded) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.list = err
+}
+
 // TestCatalogueLooksWhenSomethingIsDue counts calls to VPSie while nothing else happens.
 func TestCatalogueLooksWhenSomethingIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
-		catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, clock.RealClock{}, app.Config{ClusterPoll: 15 * time.Second}, slog.New(slog.DiscardHandler))
+		vpsie := &guarded{cloud: f.cloud}
+		catalogue := app.NewCatalogue(vpsie, vpsie, f.store, clock.RealClock{}, app.Config{ClusterPoll: 15 * time.Second}, slog.New(slog.DiscardHandler))
 		go func() {
 			if err := catalogue.Run(t.Context()); err != nil {
 				t.Error(err)
@@ -24,21 +57,21 @@ func TestCatalogueLooksWhenSomethingIsDue(t *testing.T) {
 		}()
 		calls := func(d time.Duration) int {
 			synctest.Wait()
-			before := f.cloud.calls
+			before := vpsie.count()
 			time.Sleep(d)
 			synctest.Wait()
-			return f.cloud.calls - before
+			return vpsie.count() - before
 		}
 		calls(time.Second)
 		if n := calls(10 * time.Minute); n < 40 || n > 43 {
 			t.Errorf("%d calls in ten minutes, want a look every 15 s and the offerings every five minutes", n)
 		}
-		f.cloud.list = errors.New("VPSie is away")
+		vpsie.fail(errors.New("VPSie is away"))
 		calls(15 * time.Second)
 		if n := calls(time.Minute); n < 29 || n > 31 {
 			t.Errorf("%d calls in a minute, want what failed tried again every two seconds", n)
 		}
-		f.cloud.list = nil
+		vpsie.fail(nil)
 		calls(2 * time.Second)
 		other := group()
 		other.Name, other.Spec.Cluster.Identifier = "other", "another-cluster"
