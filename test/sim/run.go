@@ -191,7 +191,7 @@ func (w *world) recover() {
 		return
 	}
 	w.callsOfLife = w.callsOf()
-	if rest := lastsMin - quietFor - time.Since(w.began); w.plan.length >= fullLength && rest > 0 {
+	if rest := lastsMin - time.Since(w.began); w.plan.length >= fullLength && rest > 0 {
 		time.Sleep(rest)
 	}
 	w.quiet()
