@@ -131,7 +131,8 @@ func newManager(p managerParams) (manager.Manager, error) {
 	config := rest.CopyConfig(p.REST)
 	config.Wrap(p.Clock.Listen)
 	renewDeadline := p.Config.LeaseDuration * 7 / 10
-	lock, err := newLease(config, p.Config.Namespace, "vpsie-"+string(p.Name), renewDeadline)
+	name := "vpsie-" + string(p.Name)
+	lock, err := newLease(config, p.Config.Namespace, name, renewDeadline)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func newManager(p managerParams) (manager.Manager, error) {
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		LeaderElection:         true,
-		LeaderElectionID:       "vpsie-" + string(p.Name),
+		LeaderElectionID:       name,
 		LeaseDuration:          new(p.Config.LeaseDuration),
 		RenewDeadline:          new(renewDeadline),
 		RetryPeriod:            new(p.Config.LeaseDuration / 5),

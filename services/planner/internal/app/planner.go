@@ -31,8 +31,9 @@ const (
 	unreachedRetry = time.Second
 	// blindGap, or blindIntervals if those are longer, is the time without a plan after which nobody watched: the process
 	// stood still, or what a plan depends on could not be read. It does not count.
-	blindGap        = 30 * time.Second
-	blindIntervals  = 3
+	blindGap       = 30 * time.Second
+	blindIntervals = 3
+	// planIntervalMax keeps what only a plan looks at, such as the end of a pause, from waiting for longer.
 	planIntervalMax = time.Minute
 	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
 	rolloutOver = 5

@@ -92,8 +92,8 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 	return c.orphans.report(ctx, v.cluster, reports, foreign, f.Settled)
 }
 
-// wasBeforeUs reports whether a machine that nobody claims was there before us. On the first look of all the requests that are open tell
-// what came after them.
+// wasBeforeUs reports whether a machine that nobody claims was there before us. Until the first looks have settled it, the requests that
+// are open tell what came after them.
 func (c *Clusters) wasBeforeUs(v *view, s census.Stranger) bool {
 	if was, known := c.orphans.wasBeforeUs(v.cluster, s.Identifier); known {
 		return was

@@ -49,7 +49,7 @@ type Stray struct {
 // strays is what is told of one cluster.
 type strays struct {
 	Machines []Stray `json:"machines"`
-	// Foreign are the workers, by identifier, that were nobody's when the cluster was looked at for the first time of all. They were there
+	// Foreign are the workers, by identifier, that were nobody's in the first listings of all of the cluster. They were there
 	// before us and are not told of; nil says that this is not known yet.
 	Foreign []string `json:"foreign"`
 }
@@ -140,8 +140,8 @@ func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
 	return Stray{}, false
 }
 
-// wasBeforeUs reports whether a machine that nobody claims was there when its cluster was looked at for the first time of all; known is
-// false before that. A restart changes nothing about it: a machine of ours whose object and Node were lost meanwhile is told of.
+// wasBeforeUs reports whether a machine that nobody claims was in the first listings of all of its cluster; known is false until
+// those were made. A restart changes nothing about it: a machine of ours whose object and Node were lost meanwhile is told of.
 func (o *Orphans) wasBeforeUs(cluster, identifier string) (was, known bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

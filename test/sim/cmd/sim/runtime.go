@@ -84,7 +84,7 @@ func bubbleRand() uint32 { return uint32(splitmix(&bubbleState) >> 32) }
 	{"signal_unix.go", "func sigignore(sig uint32) {\n", "func sigignore(sig uint32) {\n\tif true {\n\t\treturn\n\t}\n"},
 }
 
-// experiments have the heap begin at the same address in each process, and encoding/json decode in half the time.
+// experiments have the heap begin at the same address in each process (ADR 9), and encoding/json decode faster (ADR 10).
 const experiments = "norandomizedheapbase64,jsonv2"
 
 // buildEnvironment is what to build with next to the overlay.
