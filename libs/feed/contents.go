@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"reflect"
+
 	"google.golang.org/protobuf/proto"
 
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
@@ -18,7 +20,7 @@ const (
 	keyMeta         = "meta"
 )
 
-// Contents is everything the feed says about a cluster. The shapes, nodes and pending that it points
+// Contents is everything the feed says about a cluster. The shapes, nodes, pending and labels that it points
 // to are not changed once made: a writer takes the same pointer for the same record.
 type Contents struct {
 	Shapes     map[scheduling.ShapeID]*feedv1.Shape
@@ -36,7 +38,7 @@ type Contents struct {
 	Trouble string
 }
 
-// visit calls take for each record. Equal sources are equal records; a nil source is equal to none.
+// visit calls take for each record. Equal sources are equal records.
 func (c *Contents) visit(take func(key string, source any, encode func() proto.Message) error) error {
 	for id, shape := range c.Shapes {
 		if err := take(prefixShape+string(id), shape, func() proto.Message { return shape }); err != nil {
@@ -64,7 +66,7 @@ func (c *Contents) visit(take func(key string, source any, encode func() proto.M
 		}
 	}
 	for name, labels := range c.Namespaces {
-		if err := take(prefixNamespace+name, nil, func() proto.Message { return &feedv1.Namespace{Labels: labels} }); err != nil {
+		if err := take(prefixNamespace+name, reflect.ValueOf(labels).UnsafePointer(), func() proto.Message { return &feedv1.Namespace{Labels: labels} }); err != nil {
 			return err
 		}
 	}

@@ -18,3 +18,13 @@ func DecodeShape(body []byte) (*scheduling.Shape, error) {
 	}
 	return decodeShape(record)
 }
+
+// Sources returns what a writer tells the unchanged records by.
+func (c *Contents) Sources() map[string]any {
+	sources := map[string]any{}
+	_ = c.visit(func(key string, source any, _ func() proto.Message) error {
+		sources[key] = source
+		return nil
+	})
+	return sources
+}

@@ -255,6 +255,23 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A heartbeat must not encode a whole cluster again.
+func TestUnchangedRecordsAreKnownWithoutEncoding(t *testing.T) {
+	contents := full(t)
+	before := contents.Sources()
+	next := *contents
+	next.Namespaces = map[string]map[string]string{"shop": {"team": "a", "stage": "draft"}, "bare": contents.Namespaces["bare"]}
+	after := next.Sources()
+	if len(before) != 10 || len(after) != 10 {
+		t.Fatalf("%d and %d records, want 10", len(before), len(after))
+	}
+	for key, source := range before {
+		if same, want := source == after[key], key != "namespace.shop"; same != want {
+			t.Errorf("record %s counts as unchanged: %t, want %t", key, same, want)
+		}
+	}
+}
+
 func TestSampleIsBounded(t *testing.T) {
 	_, js := startServer(t)
 	replica := follow(t, js, discard, nil)

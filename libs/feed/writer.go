@@ -108,7 +108,7 @@ func (w *Writer) compare(c *Contents) (changed, gone []string, err error) {
 			w.written[key] = record
 		}
 		record.batch = w.batch
-		if source != nil && source == record.source {
+		if record.source == source {
 			return nil
 		}
 		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(encode())
