@@ -65,7 +65,7 @@ var bought = []int64{21, 22, 23, 41}
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 20 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
+	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: 2 * time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 30 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
 	if dice.IntN(2) == 0 {
 		p.orphanPolicy = "Delete"
 	}
@@ -124,7 +124,7 @@ func (p *plan) drawLoads(dice *rand.Rand) {
 	for i := range p.loads {
 		at := between(dice, 0, 3*time.Minute)
 		for at < p.length-8*time.Minute {
-			p.waves = append(p.waves, wave{at, i, 2 + dice.IntN(6)})
+			p.waves = append(p.waves, wave{at, i, 2 + dice.IntN(5)})
 			at += pace * between(dice, 6*time.Minute, 12*time.Minute)
 			p.waves = append(p.waves, wave{at, i, dice.IntN(2)})
 			at += pace * between(dice, 12*time.Minute, 24*time.Minute)

@@ -201,7 +201,8 @@ func (w *world) recover() {
 // liveOn has more machines come and go until enough were bought. It reports false when something is broken.
 func (w *world) liveOn() bool {
 	load := &workload{name: "more", milliCPU: 1400, memoryMi: 200, keep: -1}
-	pods, bought := 10, 0
+	// Two fit most machines, and every group has room for ten that do not share one.
+	pods, bought := min(10, 2*(w.plan.livesMin-w.cloud.sim.Truth().Counts.Deleted)), 0
 	for round := 0; w.cloud.sim.Truth().Counts.Deleted < w.plan.livesMin; round++ {
 		if round > w.plan.livesMin {
 			w.fail("harness", "after %d rounds no more than %d machines came and went", round, w.cloud.sim.Truth().Counts.Deleted)

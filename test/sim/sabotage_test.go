@@ -29,7 +29,7 @@ func TestSabotage(t *testing.T) {
 	for _, s := range []sabotaged{
 		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
 		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
-		{sabotage.CheckListBeforeRetry, []string{"I5"}, 71},
+		{sabotage.CheckListBeforeRetry, []string{"I5"}, 26},
 		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 373},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 57},
 	} {
