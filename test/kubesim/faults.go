@@ -19,6 +19,8 @@ type Request struct {
 	Namespace, Name string
 	// Subresource is for instance "status" or "eviction", or empty.
 	Subresource string
+	// FieldSelector is that of a list or watch, for instance "spec.nodeName=a", or empty.
+	FieldSelector string
 }
 
 // Verdict says what happens to a request. The zero value lets it pass.

@@ -123,7 +123,11 @@ func (b *bucket) Update(ctx context.Context, key string, value []byte, revision 
 	if err := b.world.feedFault(b.owner); err != nil {
 		return 0, err
 	}
-	return b.Bucket.Update(ctx, key, value, revision)
+	n, err := b.Bucket.Update(ctx, key, value, revision)
+	if err == nil {
+		b.world.judge.onFeed() // only the end of a batch is written so
+	}
+	return n, err
 }
 
 func (b *bucket) Purge(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {

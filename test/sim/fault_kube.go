@@ -60,6 +60,9 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 		return kubesim.Verdict{Err: err}
 	}
 	verdict := w.strike(r, p, write)
+	if verdict.Err == nil {
+		w.judge.onRead(r)
+	}
 	if write && verdict.Err == nil {
 		if err := after(); err != nil {
 			return kubesim.Verdict{Err: err, LostReply: true}

@@ -47,6 +47,13 @@ type judge struct {
 	// busyAt is when one of our services last wrote something.
 	busyAt time.Time
 	writes []string
+	// readAt is when a process last read the pods of a Node, cordonedAt when the Node was tainted.
+	readAt     map[reader]time.Time
+	cordonedAt map[string]time.Time
+	// fedAt is when the feed was last written.
+	fedAt time.Time
+	// intents are what the provisioner has not acted on yet.
+	intents map[string]time.Time
 }
 
 type ceiling struct {
@@ -65,7 +72,10 @@ const (
 )
 
 func newJudge(w *world) *judge {
-	return &judge{world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{}}
+	return &judge{
+		world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{},
+		readAt: map[reader]time.Time{}, cordonedAt: map[string]time.Time{}, fedAt: time.Now(), intents: map[string]time.Time{},
+	}
 }
 
 func (j *judge) fail(invariant, format string, args ...any) {
@@ -185,7 +195,7 @@ func (j *judge) ceilingOf(group string, now time.Time) (int, bool) {
 	return limit, limit >= 0
 }
 
-// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I11, I26, I30).
+// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I6, I30).
 func (j *judge) deletes(c change, now time.Time) {
 	truth, known := j.machine(c.identifier)
 	if !known {
@@ -194,9 +204,15 @@ func (j *judge) deletes(c change, now time.Time) {
 	if truth.Foreign || truth.Role != vpsiesim.RoleSlave {
 		j.failLocked("I2", "machine %s (%s) is not ours", truth.Hostname, c.identifier)
 	}
-	intent := false
+	intent, undrained := false, "I30"
 	for _, n := range machines(j.world) {
-		intent = intent || n.Status.Identifier == c.identifier && n.Status.DeleteRequestedAt != nil
+		if n.Status.Identifier != c.identifier {
+			continue
+		}
+		intent = intent || n.Status.DeleteRequestedAt != nil
+		if cameLate(n) {
+			undrained = "I6" // nobody counted on it any more, and yet it is used
+		}
 	}
 	if !intent {
 		j.failLocked("I1", "no VPSieNode says that machine %s (%s) is to be deleted", truth.Hostname, c.identifier)
@@ -206,7 +222,7 @@ func (j *judge) deletes(c change, now time.Time) {
 	}
 	for _, pod := range kubesim.List[corev1.Pod](j.world.cluster.server, "") {
 		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && (pod.DeletionTimestamp == nil || j.runs(pod.Spec.NodeName)) {
-			j.failLocked("I30", "machine %s is deleted with pod %s on it", truth.Hostname, pod.Name)
+			j.failLocked(undrained, "machine %s is deleted with pod %s on it", truth.Hostname, pod.Name)
 		}
 	}
 }
@@ -275,15 +291,21 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	if (before == nil || before.Status.DeleteRequestedAt == nil) && after.Status.DeleteRequestedAt != nil {
 		j.onDeletionDecided(after)
 	}
+	if ours && before != nil && before.Status.DeleteRequestedAt == nil && after.Status.DeleteRequestedAt != nil {
+		j.readAfresh(c.Request.Client, after.Status.NodeName, "the deletion of "+after.Name+" was decided")
+	}
 	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
 		j.onRetirement(after, c.Request.Client)
+		j.decidedKnowing(after, c.Request.Client)
 	}
 	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
 		j.readyAt[after.Name] = time.Now()
 	}
 	if before == nil {
 		j.onIntent(after)
+		j.decidedKnowing(after, c.Request.Client)
 	}
+	j.onStep(before, after)
 }
 
 // onGone holds that an object outlives its machine (I7): only a confirmed absence lets it go.
@@ -351,6 +373,7 @@ func (j *judge) onPod(c kubesim.Change) {
 		return
 	}
 	j.braked("pod " + pod.Name + " was evicted by " + c.Request.Client)
+	j.readAfresh(c.Request.Client, pod.Spec.NodeName, "pod "+pod.Name+" was evicted")
 	if pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false" && !j.askedByPerson(pod.Spec.NodeName) {
 		j.failLocked("I26", "protected pod %s on %s was evicted by %s", pod.Name, pod.Spec.NodeName, c.Request.Client)
 	}
@@ -384,8 +407,12 @@ func (j *judge) askedByPerson(node string) bool {
 func (j *judge) onNode(c kubesim.Change, ours bool) {
 	j.watchBreaker()
 	if !ours {
+		if c.New == nil {
+			j.noteCordon(c)
+		}
 		return
 	}
+	j.noteCordon(c)
 	name := c.Request.Name
 	m, known := j.byNode(name)
 	if !known {

@@ -41,6 +41,10 @@ type plan struct {
 	faults        []occurrence
 	// livesMin is how many machines come and go at least.
 	livesMin int
+	// prompt is the invariant that holds intents to be acted on soon, empty for plan.promptness to say.
+	prompt string
+	// healed is what else people do when all faults are over, nil for nothing.
+	healed func(w *world)
 	// crash is where the first process of a service dies, nil for nowhere.
 	crash *crashPoint
 }

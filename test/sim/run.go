@@ -147,6 +147,9 @@ func (w *world) play() {
 	w.cluster.reconnect(w.stopped)
 	w.clearGhosts()
 	w.mendAdopted()
+	if w.plan.healed != nil {
+		w.plan.healed(w)
+	}
 	w.note("people", "all faults are over")
 }
 
