@@ -103,6 +103,19 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestFaultsSeeWhatIsListed tells the pods of one Node from all pods.
+func TestFaultsSeeWhatIsListed(t *testing.T) {
+	f := &faults{}
+	s := kubesim.New(kubesim.Config{Faults: f})
+	if err := newClient(t, s, "provisioner").List(t.Context(), &corev1.PodList{}, client.MatchingFields{"spec.nodeName": "a"}); err != nil {
+		t.Fatal(err)
+	}
+	want := kubesim.Request{Client: "provisioner", Verb: "list", Resource: corev1.Resource("pods"), FieldSelector: "spec.nodeName=a"}
+	if !slices.Contains(f.seen, want) {
+		t.Errorf("the faults saw %+v, want %+v among them", f.seen, want)
+	}
+}
+
 // TestWatchIsHeldBack shows a client an old state, as a cache that lags does.
 func TestWatchIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

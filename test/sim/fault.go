@@ -29,12 +29,14 @@ func faultNames() []string {
 	return names
 }
 
-func faultNamed(name string) (fault, bool) {
-	i := slices.IndexFunc(faults(), func(f fault) bool { return f.name == name })
+func faultNamed(name string) (fault, bool) { return named(name, faults()) }
+
+func named(name string, list []fault) (fault, bool) {
+	i := slices.IndexFunc(list, func(f fault) bool { return f.name == name })
 	if i < 0 {
 		return fault{}, false
 	}
-	return faults()[i], true
+	return list[i], true
 }
 
 // occurrence is a fault in a plan.
@@ -51,7 +53,7 @@ func (o occurrence) String() string {
 // suffer lets the planned faults happen, each in a goroutine of its own, until done is closed; then all are over.
 func (w *world) suffer(done <-chan struct{}, finished func()) {
 	for i, o := range w.plan.faults {
-		f, ok := faultNamed(o.fault)
+		f, ok := named(o.fault, slices.Concat(faults(), w.plan.own))
 		if !ok {
 			w.fail("harness", "there is no fault %q", o.fault)
 			continue

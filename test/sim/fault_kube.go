@@ -49,6 +49,7 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 	// A manager whose caches never fill spins for ever when it is told to stop, and nothing that it reads then
 	// has an effect.
 	if p.ending.Load() && (r.Verb == "get" || r.Verb == "list" || r.Verb == "watch") {
+		w.judge.onRead(r)
 		return kubesim.Verdict{}
 	}
 	if r.Resource.Resource == "events" {

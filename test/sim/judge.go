@@ -40,8 +40,8 @@ type judge struct {
 	breakerAt time.Time
 	// triedAt is when isTrialLocked last said yes to a group.
 	triedAt map[string]time.Time
-	// released says that the definitions or the namespace are going, so objects go without their machines.
-	released bool
+	// swept says that the definition or the namespace of VPSieNodes is going, which is nobody's wish to lose machines.
+	swept bool
 	// readyAt is when a machine was first called Ready, by our clock.
 	readyAt map[string]time.Time
 	// busyAt is when one of our services last wrote something.
@@ -195,7 +195,7 @@ func (j *judge) ceilingOf(group string, now time.Time) (int, bool) {
 	return limit, limit >= 0
 }
 
-// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I6, I30).
+// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I6, I17, I30).
 func (j *judge) deletes(c change, now time.Time) {
 	truth, known := j.machine(c.identifier)
 	if !known {
@@ -210,6 +210,9 @@ func (j *judge) deletes(c change, now time.Time) {
 			continue
 		}
 		intent = intent || n.Status.DeleteRequestedAt != nil
+		if j.swept && n.DeletionTimestamp != nil && n.Spec.Retirement == nil {
+			j.failLocked("I17", "machine %s is deleted because its VPSieNode %s went with its namespace or definition", truth.Hostname, n.Name)
+		}
 		if cameLate(n) {
 			undrained = "I6" // nobody counted on it any more, and yet it is used
 		}
@@ -313,7 +316,7 @@ func (j *judge) onGone(n *v1beta1.VPSieNode, ours bool) {
 	if !ours {
 		return // a person took it away by force
 	}
-	if m, alive := j.machine(n.Status.Identifier); alive && n.Status.Identifier != "" && !j.released {
+	if m, alive := j.machine(n.Status.Identifier); alive && n.Status.Identifier != "" && !j.swept {
 		j.failLocked("I7", "VPSieNode %s is gone while its machine %s lives", n.Name, m.Hostname)
 	}
 	if n.Status.Identifier == "" && mayBeMachine(n) {

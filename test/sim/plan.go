@@ -43,6 +43,8 @@ type plan struct {
 	livesMin int
 	// prompt is the invariant that holds intents to be acted on soon, empty for plan.promptness to say.
 	prompt string
+	// own are faults that are drawn in no other plan.
+	own []fault
 	// healed is what else people do when all faults are over, nil for nothing.
 	healed func(w *world)
 	// crash is where the first process of a service dies, nil for nowhere.

@@ -122,6 +122,7 @@ func (w *world) install() {
 	admin := w.cluster.server.As("admin")
 	w.must(admin.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
 	for i := range w.plan.groups {
+		ignore(admin.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.plan.groups[i].Namespace}})) // most are there already
 		w.must(admin.Create(w.plan.groups[i].DeepCopy()))
 	}
 	for _, load := range w.plan.loads {
