@@ -132,6 +132,7 @@ func (j *judge) beforeCloud(c change) {
 	}
 	j.braked(c.endpoint)
 	j.fence(c, now)
+	j.holdCeilings()
 	if c.buys {
 		j.buys(now)
 		j.again(now)
@@ -304,7 +305,7 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
 		j.readyAt[after.Name] = time.Now()
 	}
-	if before == nil {
+	if before == nil && ours {
 		j.onIntent(after)
 		j.decidedKnowing(after, c.Request.Client)
 	}
