@@ -14,12 +14,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
 
-const (
-	// reactAfter is how long the cluster's controllers take to see a change.
-	reactAfter = 20 * time.Millisecond
-	// lookEvery is how often they look when nothing changed: for what time alone brings about.
-	lookEvery = 5 * time.Second
-)
+// reactAfter is how long the cluster's controllers take to see a change.
+const reactAfter = 20 * time.Millisecond
 
 // cluster is a Kubernetes cluster: an API server, and what else makes pods and Nodes live and die. All of
 // its controllers are one goroutine, which takes one look after another.
@@ -82,7 +78,7 @@ func (c *cluster) poke() {
 
 // run lets the cluster live until done is closed.
 func (c *cluster) run(done <-chan struct{}) {
-	timer := time.NewTimer(lookEvery)
+	timer := time.NewTimer(c.world.plan.lookEvery)
 	defer timer.Stop()
 	for {
 		select {
@@ -93,7 +89,7 @@ func (c *cluster) run(done <-chan struct{}) {
 		case <-timer.C:
 		}
 		c.look()
-		timer.Reset(lookEvery)
+		timer.Reset(c.world.plan.lookEvery)
 	}
 }
 

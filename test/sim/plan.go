@@ -33,12 +33,14 @@ type plan struct {
 	orphanPolicy  string
 	clusterPoll   time.Duration
 	planInterval  time.Duration
-	switches      vpsiesim.Switches
-	catalogue     vpsiesim.Seed
-	groups        []v1beta1.NodeGroup
-	loads         []*workload
-	waves         []wave
-	faults        []occurrence
+	// lookEvery is how often the cluster's controllers look when nothing changed: for what time alone brings about.
+	lookEvery time.Duration
+	switches  vpsiesim.Switches
+	catalogue vpsiesim.Seed
+	groups    []v1beta1.NodeGroup
+	loads     []*workload
+	waves     []wave
+	faults    []occurrence
 	// livesMin is how many machines come and go at least.
 	livesMin int
 	// prompt is the invariant that holds intents to be acted on soon, empty for plan.promptness to say.
@@ -71,12 +73,12 @@ var bought = []int64{21, 22, 23, 41}
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: 2 * time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 30 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
+	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: 2 * time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 30 * time.Second, lookEvery: 5 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
 	if dice.IntN(2) == 0 {
 		p.orphanPolicy = "Delete"
 	}
 	if length > longRun {
-		p.leaseDuration, p.clusterPoll, p.planInterval = 10*time.Minute, 5*time.Minute, time.Minute
+		p.leaseDuration, p.clusterPoll, p.planInterval, p.lookEvery = 10*time.Minute, 5*time.Minute, time.Minute, 20*time.Second
 	}
 	s := &p.switches
 	s.WorkerCap = workerCap
