@@ -1,7 +1,6 @@
 package kubesim
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,10 +8,7 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -29,14 +25,13 @@ func (s *Server) patch(req Request, r *resource, contentType string, body []byte
 		if err != nil {
 			return nil, err
 		}
-		o := r.newObject()
-		if kind == types.MergePatchType {
-			err = mergeInto(o, before, body)
-		} else {
-			err = patchInto(o, r, kind, before, body)
-		}
+		after, err := applyPatch(r, kind, before, body)
 		if err != nil {
 			return nil, err
+		}
+		o := r.newObject()
+		if err := decode(after, jsonType, o); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		if err := fitsRequest(req, r, o); err != nil {
 			return nil, err
@@ -62,61 +57,25 @@ func unsupportedPatch(r *resource, kind types.PatchType) error {
 	}}
 }
 
-// mergeInto sets o to an object after a merge patch. It decodes once, as most patches of the services are of this kind.
-func mergeInto(o client.Object, before, body []byte) error {
-	var target, patch map[string]any
-	if err := errors.Join(kjson.Unmarshal(before, &target), kjson.Unmarshal(body, &patch)); err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	merge(target, patch)
-	if u, ok := o.(*unstructured.Unstructured); ok {
-		u.Object = target
-		return nil
-	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(target, o); err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	return nil
-}
-
-// merge is the algorithm of RFC 7396, section 2, for two objects.
-func merge(target, patch map[string]any) {
-	for name, value := range patch {
-		if value == nil {
-			delete(target, name)
-			continue
-		}
-		members, ok := value.(map[string]any)
-		if !ok {
-			target[name] = value
-			continue
-		}
-		inner, ok := target[name].(map[string]any)
-		if !ok {
-			inner = map[string]any{}
-			target[name] = inner
-		}
-		merge(inner, members)
-	}
-}
-
-// patchInto sets o to an object after a JSON patch or a strategic merge patch.
-func patchInto(o client.Object, r *resource, kind types.PatchType, before, body []byte) error {
+func applyPatch(r *resource, kind types.PatchType, before, body []byte) ([]byte, error) {
 	var after []byte
 	var err error
-	if kind == types.JSONPatchType {
+	switch kind {
+	case types.JSONPatchType:
 		var operations jsonpatch.Patch
 		if operations, err = jsonpatch.DecodePatch(body); err != nil {
-			return apierrors.NewBadRequest(err.Error())
+			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		if after, err = operations.Apply(before); err != nil {
-			return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", r.group(), "", err.Error(), 0, false)
+			return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", r.group(), "", err.Error(), 0, false)
 		}
-	} else if after, err = strategicpatch.StrategicMergePatch(before, body, r.prototype); err != nil {
-		return apierrors.NewBadRequest(err.Error())
+	case types.StrategicMergePatchType:
+		after, err = strategicpatch.StrategicMergePatch(before, body, r.prototype)
+	default:
+		after, err = jsonpatch.MergePatch(before, body)
 	}
-	if err := decode(after, jsonType, o); err != nil {
-		return apierrors.NewBadRequest(err.Error())
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	return nil
+	return after, nil
 }

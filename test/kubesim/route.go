@@ -53,7 +53,9 @@ func (g *registry) parse(r *http.Request) (route, error) {
 		out.request.Subresource = parts[2]
 	}
 	out.request.Verb = verb(r.Method, out)
-	out.request.FieldSelector = out.query.Get("fieldSelector")
+	if out.request.Verb == "list" || out.request.Verb == "watch" {
+		out.request.FieldSelector = out.query.Get("fieldSelector")
+	}
 	if !out.resource.hasSubresource(out.request.Subresource) {
 		return out, errNoPath()
 	}

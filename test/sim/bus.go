@@ -125,7 +125,7 @@ func (b *bucket) Update(ctx context.Context, key string, value []byte, revision 
 	}
 	n, err := b.Bucket.Update(ctx, key, value, revision)
 	if err == nil {
-		b.world.judge.onFeed() // only the end of a batch is written so
+		b.world.judge.onFeed(value) // only the end of a batch is written so
 	}
 	return n, err
 }

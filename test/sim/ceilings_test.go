@@ -26,11 +26,16 @@ func TestCeilingsHoldAgainstAnyPlanner(t *testing.T) {
 			p.loads[0].name = "impossible-all" // some of them have to wait
 			p.waves = []wave{{time.Minute, 0, 20}, {30 * time.Minute, 0, 0}}
 			const rogue, intents = "rogue", 20
-			p.own = []fault{{rogue, func(w *world, _ *rand.Rand) func() {
+			p.ownFaults = []fault{{rogue, func(w *world, _ *rand.Rand) func() {
+				all := machines(w)
+				if len(all) == 0 {
+					t.Error("nothing was bought")
+					return func() {}
+				}
 				for i := range intents {
 					w.must(w.cluster.server.As(rogue).Create(&v1beta1.VPSieNode{
-						ObjectMeta: metav1.ObjectMeta{Namespace: machines(w)[0].Namespace, Name: fmt.Sprintf("%s-%d", rogue, i), Labels: machines(w)[0].Labels},
-						Spec:       machines(w)[0].Spec,
+						ObjectMeta: metav1.ObjectMeta{Namespace: all[0].Namespace, Name: fmt.Sprintf("%s-%d", rogue, i), Labels: all[0].Labels},
+						Spec:       all[0].Spec,
 					}))
 				}
 				return func() {}

@@ -53,7 +53,7 @@ func (o occurrence) String() string {
 // suffer lets the planned faults happen, each in a goroutine of its own, until done is closed; then all are over.
 func (w *world) suffer(done <-chan struct{}, finished func()) {
 	for i, o := range w.plan.faults {
-		f, ok := named(o.fault, slices.Concat(faults(), w.plan.own))
+		f, ok := named(o.fault, slices.Concat(faults(), w.plan.ownFaults))
 		if !ok {
 			w.fail("harness", "there is no fault %q", o.fault)
 			continue

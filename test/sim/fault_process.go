@@ -99,7 +99,7 @@ func freeze(service string) func(*world, *rand.Rand) func() {
 		p.wasFrozen.Store(true)
 		p.gate.freeze()
 		w.note("process", "freeze %s", p.name)
-		thaw := time.AfterFunc(between(dice, 30*time.Second, 5*time.Minute), p.gate.thaw)
+		thaw := time.AfterFunc(between(dice, w.plan.leaseDuration/2, 5*w.plan.leaseDuration), p.gate.thaw)
 		return func() {
 			thaw.Stop()
 			p.gate.thaw()

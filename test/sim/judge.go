@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
-	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
 // violation is a broken invariant.
@@ -47,10 +45,10 @@ type judge struct {
 	// busyAt is when one of our services last wrote something.
 	busyAt time.Time
 	writes []string
-	// readAt is when a process last read the pods of a Node, cordonedAt when the Node was tainted.
-	readAt     map[reader]time.Time
-	cordonedAt map[string]time.Time
-	// fedAt is when the feed was last written.
+	// reads are when a process last read the pods of a Node, taints those of Nodes that we drain.
+	reads  map[reader]moment
+	taints map[string]taint
+	// fedAt is when an observer last wrote the whole cluster to the feed.
 	fedAt time.Time
 	// intents are what the provisioner has not acted on yet.
 	intents map[string]time.Time
@@ -74,7 +72,7 @@ const (
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{},
-		readAt: map[reader]time.Time{}, cordonedAt: map[string]time.Time{}, fedAt: time.Now(), intents: map[string]time.Time{},
+		reads: map[reader]moment{}, taints: map[string]taint{}, fedAt: time.Now(), intents: map[string]time.Time{},
 	}
 }
 
@@ -121,127 +119,6 @@ func (j *judge) broken() bool {
 	return len(j.violations) > 0
 }
 
-// beforeCloud judges a call that buys or deletes before it takes effect.
-func (j *judge) beforeCloud(c change) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	now, w := time.Now(), j.world
-	w.log.add("call", c.by.name+" "+c.endpoint+" "+c.identifier)
-	if !c.buys && c.identifier == "" {
-		j.failLocked("I1", "%s names no machine", c.endpoint)
-	}
-	j.braked(c.endpoint)
-	j.fence(c, now)
-	j.holdCeilings()
-	if c.buys {
-		j.buys(now)
-		j.again(now)
-	} else {
-		j.deletes(c, now)
-	}
-}
-
-// fence holds that only the elected provisioner calls, and one that was frozen only for as long as it cannot know.
-func (j *judge) fence(c change, now time.Time) {
-	w := j.world
-	w.mu.Lock()
-	elected, at, robbed := w.elected[Provisioner], w.electedAt[Provisioner], w.robbedAt[Provisioner]
-	w.mu.Unlock()
-	slack := fenceSlack
-	if !robbed.IsZero() && at.Sub(robbed) < w.plan.leaseDuration {
-		slack = w.plan.leaseDuration // it goes on for as long as it would without the API server
-	}
-	// What a frozen process had asked before it froze may reach the world when it goes on, and no later.
-	held := c.by.wasFrozen.Load() && now.Sub(c.by.gate.thawedAt()) < thawSlack
-	if elected != nil && elected != c.by && now.Sub(at) > slack && !held {
-		j.failLocked("I15", "%s by %s, while %s is elected since %s", c.endpoint, c.by.name, elected.name, now.Sub(at))
-	}
-}
-
-// buys holds the ceilings of the groups that buy (I4, I20, I28).
-func (j *judge) buys(now time.Time) {
-	count, buying := map[string]int{}, map[string]bool{}
-	for _, n := range machines(j.world) {
-		last := len(n.Status.Launches) - 1
-		buying[groupOf(n)] = buying[groupOf(n)] || last >= 0 && n.Status.Launches[last].Outcome == v1beta1.LaunchRequested
-		if mayBeMachine(n) && !cameLate(n) {
-			count[groupOf(n)]++
-		}
-	}
-	for group, n := range count {
-		// A group may have more than its maximum after that was lowered, but buy nothing then.
-		if limit, known := j.ceilingOf(group, now); known && buying[group] && n > limit {
-			j.failLocked("I20", "group %s has or may have %d machines, and its maximum is %d", group, n, limit)
-		}
-	}
-}
-
-// cameLate reports whether VPSie delivered a machine after nobody counted on it any more. Such a one may
-// take its group above the maximum until it is used or goes.
-func cameLate(n *v1beta1.VPSieNode) bool {
-	return n.Status.LaunchedAt != nil && len(n.Status.Launches) > 0 &&
-		n.Status.LaunchedAt.Sub(n.Status.Launches[0].RequestedAt.Time) > n.Spec.LaunchDeadline.Duration
-}
-
-// ceilingOf is the highest maximum that a group had a moment ago or has.
-func (j *judge) ceilingOf(group string, now time.Time) (int, bool) {
-	list := j.ceilings[group]
-	limit := -1
-	for i, c := range list {
-		replaced := i+1 < len(list) && now.Sub(list[i+1].at) > ceilingSlack
-		if !replaced {
-			limit = max(limit, c.max)
-		}
-	}
-	return limit, limit >= 0
-}
-
-// deletes holds that a deletion is named, owned, written down and of a drained machine (I1, I2, I6, I17, I30).
-func (j *judge) deletes(c change, now time.Time) {
-	truth, known := j.machine(c.identifier)
-	if !known {
-		return // it is gone already, or never was; asking again does no harm
-	}
-	if truth.Foreign || truth.Role != vpsiesim.RoleSlave {
-		j.failLocked("I2", "machine %s (%s) is not ours", truth.Hostname, c.identifier)
-	}
-	intent, undrained := false, "I30"
-	for _, n := range machines(j.world) {
-		if n.Status.Identifier != c.identifier {
-			continue
-		}
-		intent = intent || n.Status.DeleteRequestedAt != nil
-		if j.swept && n.DeletionTimestamp != nil && n.Spec.Retirement == nil {
-			j.failLocked("I17", "machine %s is deleted because its VPSieNode %s went with its namespace or definition", truth.Hostname, n.Name)
-		}
-		if cameLate(n) {
-			undrained = "I6" // nobody counted on it any more, and yet it is used
-		}
-	}
-	if !intent {
-		j.failLocked("I1", "no VPSieNode says that machine %s (%s) is to be deleted", truth.Hostname, c.identifier)
-	}
-	if !truth.DeleteRequestedAt.IsZero() {
-		return // VPSie was asked before, and what came to the machine since is not the product's doing
-	}
-	for _, pod := range kubesim.List[corev1.Pod](j.world.cluster.server, "") {
-		if pod.Spec.NodeName == truth.NodeName() && !isOver(pod) && (pod.DeletionTimestamp == nil || j.runs(pod.Spec.NodeName)) {
-			j.failLocked(undrained, "machine %s is deleted with pod %s on it", truth.Hostname, pod.Name)
-		}
-	}
-}
-
-// runs reports whether a Node works, so that pods which are told to end there are still ending.
-func (j *judge) runs(node string) bool {
-	n := kubesim.Get[corev1.Node](j.world.cluster.server, "", node)
-	return n != nil && isReady(n)
-}
-
-func (j *judge) machine(identifier string) (vpsiesim.Machine, bool) {
-	m, ok := j.world.cloud.sim.Model().Machine(identifier)
-	return m, ok && m.GoneAt.IsZero()
-}
-
 // onChange judges a change to the cluster, while no other can happen.
 func (j *judge) onChange(c kubesim.Change) {
 	j.mu.Lock()
@@ -286,6 +163,7 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	before, _ := c.Old.(*v1beta1.VPSieNode)
 	after, _ := c.New.(*v1beta1.VPSieNode)
 	if c.New == nil && c.Old != nil {
+		j.forget(before)
 		j.onGone(before, ours)
 		return
 	}
@@ -296,7 +174,7 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 		j.onDeletionDecided(after)
 	}
 	if ours && before != nil && before.Status.DeleteRequestedAt == nil && after.Status.DeleteRequestedAt != nil {
-		j.readAfresh(c.Request.Client, after.Status.NodeName, "the deletion of "+after.Name+" was decided")
+		j.readAfresh(c.Request.Client, nodeNameOf(after), "the deletion of "+after.Name+" was decided", true)
 	}
 	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
 		j.onRetirement(after, c.Request.Client)
@@ -377,7 +255,9 @@ func (j *judge) onPod(c kubesim.Change) {
 		return
 	}
 	j.braked("pod " + pod.Name + " was evicted by " + c.Request.Client)
-	j.readAfresh(c.Request.Client, pod.Spec.NodeName, "pod "+pod.Name+" was evicted")
+	// The machine of a Node that joined late goes in any case, so nobody waits for the taint.
+	n := j.machineOn(pod.Spec.NodeName)
+	j.readAfresh(c.Request.Client, pod.Spec.NodeName, "pod "+pod.Name+" was evicted", n == nil || n.Status.DeleteRequestedAt == nil)
 	if pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false" && !j.askedByPerson(pod.Spec.NodeName) {
 		j.failLocked("I26", "protected pod %s on %s was evicted by %s", pod.Name, pod.Spec.NodeName, c.Request.Client)
 	}
@@ -405,55 +285,6 @@ func (j *judge) askedByPerson(node string) bool {
 		}
 	}
 	return false
-}
-
-// onNode holds that Nodes that are not ours are left alone (I2), and that a Node outlives its machine.
-func (j *judge) onNode(c kubesim.Change, ours bool) {
-	j.watchBreaker()
-	if !ours {
-		if c.New == nil {
-			j.noteCordon(c)
-		}
-		return
-	}
-	j.noteCordon(c)
-	name := c.Request.Name
-	m, known := j.byNode(name)
-	if !known {
-		return
-	}
-	if cordoned(c.New) && !cordoned(c.Old) {
-		j.braked("Node " + name + " was cordoned by " + c.Request.Client)
-	}
-	if m.Foreign {
-		j.failLocked("I2", "Node %s is not ours and was changed by %s", name, c.Request.Client)
-	}
-	if c.New == nil && m.GoneAt.IsZero() {
-		j.failLocked("I17", "Node %s was deleted while its machine lives", name)
-	}
-}
-
-func (j *judge) byNode(name string) (vpsiesim.Machine, bool) {
-	return j.world.cloud.sim.Model().MachineNamed(name)
-}
-
-// watchBreaker notes since when too many nodes fail together: more than three and 45 % of the cluster.
-func (j *judge) watchBreaker() {
-	total, failing := 0, 0
-	for _, node := range kubesim.List[corev1.Node](j.world.cluster.server, "") {
-		total++
-		// A Node that is not Ready yet is on its way, not failing.
-		if !isReady(node) && time.Since(node.CreationTimestamp.Time) > bootSlack {
-			failing++
-		}
-	}
-	open := failing > max(3, int(math.Ceil(0.45*float64(total))))
-	switch {
-	case !open:
-		j.breakerAt = time.Time{}
-	case j.breakerAt.IsZero():
-		j.breakerAt = time.Now()
-	}
 }
 
 func groupOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Spec.NodeGroup }

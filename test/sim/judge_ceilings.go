@@ -2,13 +2,16 @@ package sim
 
 import (
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 )
 
-const hoursPerMonth = 730
-
-// holdCeilings holds what the machines of a run's only group may have and cost together (I20), by VPSie's own books.
+// holdCeilings holds what the machines of a run's only group may have and cost together (I20), by VPSie's own books. It is asked
+// before each call that buys or deletes, so a machine too many is seen at the next of them.
 func (j *judge) holdCeilings() {
-	if len(j.world.plan.groups) != 1 {
+	groups := j.world.plan.groups
+	if len(groups) != 1 || groups[0].Spec.Limits == (v1beta1.GroupLimits{}) {
 		return
 	}
 	var milliCPU, bytes, micros int64
@@ -16,10 +19,10 @@ func (j *judge) holdCeilings() {
 		if !m.Foreign && m.State != "lost" && m.GoneAt.IsZero() {
 			milliCPU += int64(m.VCPU) * 1000
 			bytes += int64(m.RAMMiB) << 20
-			micros += int64(m.PricePerHour) * hoursPerMonth
+			micros += int64(m.PricePerHour) * money.HoursPerMonth
 		}
 	}
-	limits := j.world.plan.groups[0].Spec.Limits
+	limits := groups[0].Spec.Limits
 	for _, c := range []struct {
 		what  string
 		has   int64

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// longRun is from what length on a run renews its Leases, looks at the cloud and plans less often.
+	// longRun is a length beyond which a run renews its Leases, looks at the cloud and the cluster, and plans less often.
 	longRun = 24 * time.Hour
 	// fullLength is how long workloads and faults come and go in a seed.
 	fullLength = 50 * time.Minute
@@ -43,12 +43,12 @@ type plan struct {
 	faults    []occurrence
 	// livesMin is how many machines come and go at least.
 	livesMin int
-	// prompt is the invariant that holds intents to be acted on soon, empty for plan.promptness to say.
-	prompt string
-	// own are faults that are drawn in no other plan.
-	own []fault
-	// healed is what else people do when all faults are over, nil for nothing.
-	healed func(w *world)
+	// promptInvariant is the one that intents break which are not acted on soon, empty for promptness to say.
+	promptInvariant string
+	// ownFaults are faults that are drawn in no other plan.
+	ownFaults []fault
+	// afterFaults is what else people do when all faults are over, nil for nothing.
+	afterFaults func(w *world)
 	// crash is where the first process of a service dies, nil for nowhere.
 	crash *crashPoint
 }

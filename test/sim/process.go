@@ -61,6 +61,11 @@ type process struct {
 	ended chan struct{}
 }
 
+// justThawed reports whether it went on a moment ago, so that what it had asked before may reach the world now.
+func (p *process) justThawed() bool {
+	return p.wasFrozen.Load() && time.Since(p.gate.thawedAt()) < thawSlack
+}
+
 func (w *world) start(service string) *process {
 	w.mu.Lock()
 	w.processes++

@@ -40,7 +40,7 @@ func TestBusIsAHint(t *testing.T) {
 func TestPoisonGroupStarvesNobody(t *testing.T) {
 	const poisoned = 99
 	p := smallLife()
-	p.prompt, p.length = "I22", 12*time.Minute
+	p.promptInvariant, p.length = "I22", 12*time.Minute
 	p.waves = []wave{{3 * time.Minute, 0, 3}, {7 * time.Minute, 0, 0}}
 	p.groups[0].Spec.Offerings = bought[1:2]
 	for i := range poisoned {
@@ -50,7 +50,7 @@ func TestPoisonGroupStarvesNobody(t *testing.T) {
 	}
 	p.switches.SoldOut = []string{fmt.Sprint(bought[0])}
 	tried := 0
-	p.healed = func(w *world) {
+	p.afterFaults = func(w *world) {
 		for _, n := range machines(w) {
 			if n.Spec.NodeGroup != p.groups[0].Name && len(n.Status.Launches) > 0 {
 				tried++
@@ -59,7 +59,6 @@ func TestPoisonGroupStarvesNobody(t *testing.T) {
 		for i := range w.plan.groups[1:] {
 			w.must(w.cluster.server.As("person").Delete(&w.plan.groups[1+i], deleteNow))
 		}
-		w.plan.groups = w.plan.groups[:1]
 	}
 	r := play(t, p)
 	judged(t, r)

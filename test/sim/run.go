@@ -141,14 +141,15 @@ func (w *world) play() {
 			next++
 		}
 		time.Sleep(pollEvery)
+		w.judge.lookAtIntents()
 	}
 	close(ended)
 	w.ending.Wait()
 	w.cluster.reconnect(w.stopped)
 	w.clearGhosts()
 	w.mendAdopted()
-	if w.plan.healed != nil {
-		w.plan.healed(w)
+	if w.plan.afterFaults != nil && !w.judge.broken() {
+		w.plan.afterFaults(w)
 	}
 	w.note("people", "all faults are over")
 }
@@ -235,8 +236,8 @@ func (w *world) liveOn() bool {
 // minimum is how many machines are kept although nothing needs them.
 func (w *world) minimum() int {
 	n := 0
-	for i := range w.plan.groups {
-		n += int(w.plan.groups[i].Spec.MinNodes)
+	for _, g := range listOf[v1beta1.NodeGroup](w) {
+		n += int(g.Spec.MinNodes)
 	}
 	return n
 }
@@ -246,6 +247,7 @@ func (w *world) await(invariant string, limit time.Duration, left func() []strin
 	began := time.Now()
 	for {
 		time.Sleep(pollEvery)
+		w.judge.lookAtIntents()
 		if w.judge.broken() {
 			return false
 		}

@@ -23,9 +23,9 @@ func TestStandingLoadSettles(t *testing.T) {
 				counts := w.cloud.sim.Truth().Counts
 				return ending{counts.Bought, counts.Deleted}
 			}
-			p.own = []fault{{"nothing", func(w *world, _ *rand.Rand) func() { settled = now(w); return func() {} }}}
+			p.ownFaults = []fault{{"nothing", func(w *world, _ *rand.Rand) func() { settled = now(w); return func() {} }}}
 			p.faults = []occurrence{{fault: "nothing", at: 25 * time.Minute}}
-			p.healed = func(w *world) {
+			p.afterFaults = func(w *world) {
 				if end := now(w); end != settled || end.bought == 0 {
 					t.Errorf("%+v after twenty-five minutes, %+v after an hour", settled, end)
 				}

@@ -14,8 +14,12 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
-// teams is a namespace of NodeGroups that can go.
-const teams = "teams"
+const (
+	// teams is a namespace of NodeGroups that can go.
+	teams = "teams"
+	// away is how long it, or the definition, is not there at all.
+	away = time.Minute
+)
 
 // TestSweptObjectsKeepMachines takes the namespace, and the definition, of VPSieNodes away while pods run on their
 // machines, and brings them back: no machine goes with its object, and none is bought twice.
@@ -29,7 +33,7 @@ func TestSweptObjectsKeepMachines(t *testing.T) {
 			p := smallLife()
 			p.waves = []wave{{time.Minute, 0, 4}, {33 * time.Minute, 0, 0}}
 			p.groups[0].Namespace = teams
-			p.own = []fault{{name, func(w *world, _ *rand.Rand) func() {
+			p.ownFaults = []fault{{name, func(w *world, _ *rand.Rand) func() {
 				objects := len(machines(w))
 				return w.sweep(take, func() {
 					if left := len(machines(w)); objects < want.bought || left > 0 {
@@ -57,6 +61,9 @@ func (w *world) sweep(take func(*world) func(), gone func()) (restore func()) {
 	swept(true)
 	bringBack := take(w)
 	return func() {
+		if w.judge.broken() {
+			return
+		}
 		gone()
 		bringBack()
 		for i := range w.plan.groups {
@@ -78,6 +85,7 @@ func takeNamespace(w *world) func() {
 	}
 	return func() {
 		w.must(controller.Finalize(teams))
+		time.Sleep(away)
 		w.must(w.cluster.server.As("admin").Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: teams}}))
 	}
 }
@@ -97,6 +105,7 @@ func takeDefinition(w *world) func() {
 		held.SetFinalizers(nil)
 		held.SetResourceVersion("") // whatever it is by now
 		w.must(server.Update(held))
+		time.Sleep(away)
 		w.must(w.cluster.server.As("admin").Create(definition))
 	}
 }

@@ -254,12 +254,16 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 	return blocked, nil
 }
 
+func drainTimeout(group *v1beta1.NodeGroup) time.Duration {
+	if group != nil && group.Spec.ScaleDown.DrainTimeout != nil {
+		return group.Spec.ScaleDown.DrainTimeout.Duration
+	}
+	return drainTimeoutDefault
+}
+
 // progress records how far the drain is, and gives it up when it takes too long.
 func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
-	timeout := drainTimeoutDefault
-	if group != nil && group.Spec.ScaleDown.DrainTimeout != nil {
-		timeout = group.Spec.ScaleDown.DrainTimeout.Duration
-	}
+	timeout := drainTimeout(group)
 	elapsed := r.clock.Now().Sub(n.Status.DrainStartedAt.Time)
 	why, message := "Draining", "pods were asked to leave and are awaited"
 	if len(blocked) > 0 {

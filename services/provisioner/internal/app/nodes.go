@@ -31,6 +31,7 @@ type Nodes struct {
 	config    Config
 	log       *slog.Logger
 
+	settling *settling
 	// queueing is held while a machine that never joined is chosen to go.
 	queueing turnstile
 	queues   map[string]*queue
@@ -38,7 +39,7 @@ type Nodes struct {
 
 // NewNodes returns a reconciler of VPSieNodes.
 func NewNodes(store *Store, catalogue *Catalogue, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
-	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, queueing: newTurnstile(), queues: map[string]*queue{}}
+	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
 }
 
 // Reconcile takes one machine a step further and returns when to look again; zero means when

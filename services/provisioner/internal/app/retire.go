@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -87,13 +88,29 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	if node == nil {
 		return 0, r.goWithoutNode(ctx, n)
 	}
-	if err := r.cordon(ctx, n, node); err != nil {
+	tainted, err := r.cordon(ctx, n, node)
+	if err != nil {
 		return 0, err
 	}
-	if wait := r.config.DrainSettle - r.clock.Now().Sub(n.Status.DrainStartedAt.Time); wait > 0 {
-		return wait, nil
+	if wait := r.config.DrainSettle - r.settling.passed(node.Name, tainted, r.clock.Now()); wait > 0 {
+		return wait, r.unlessTaintIsLost(ctx, n, tainted)
 	}
 	return r.drain(ctx, n, node)
+}
+
+// unlessTaintIsLost gives a drain up whose time is over and whose Node has no taint again: somebody takes it off each time.
+func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tainted bool) error {
+	if !tainted || n.DeletionTimestamp != nil {
+		return nil
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	if timeout := drainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
+		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
+	}
+	return nil
 }
 
 // goWithoutNode has a machine deleted that has no Node, so that nothing runs there that Kubernetes knows.
@@ -124,7 +141,7 @@ func (r *Nodes) closeLateNode(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 	if err := goOn(ctx, r.brake); err != nil {
 		return 0, err
 	}
-	if err := r.cordon(ctx, n, node); err != nil {
+	if _, err := r.cordon(ctx, n, node); err != nil {
 		return 0, err
 	}
 	pods, err := r.podsOn(ctx, node)
@@ -222,8 +239,8 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 	return nil
 }
 
-// cordon keeps new pods away from the Node and remembers that it was us.
-func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+// cordon keeps new pods away from the Node and remembers that it was us. It reports whether the taint had to be put on.
+func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (tainted bool, err error) {
 	base := node.DeepCopy()
 	if !hasTaint(node, v1beta1.TaintDraining) {
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: v1beta1.TaintDraining, Value: n.Name, Effect: corev1.TaintEffectNoSchedule})
@@ -235,7 +252,8 @@ func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 		}
 		node.Annotations[v1beta1.AnnotationCordoned] = "true"
 	}
-	return r.patchNode(ctx, base, node, base.Spec.Unschedulable && hasTaint(base, v1beta1.TaintDraining))
+	tainted = !hasTaint(base, v1beta1.TaintDraining)
+	return tainted, r.patchNode(ctx, base, node, !tainted && base.Spec.Unschedulable)
 }
 
 // uncordon undoes our taint, and our cordon if it was ours.

@@ -101,6 +101,46 @@ func TestRetirement(t *testing.T) {
 	}
 }
 
+// The process that began the drain died before it could taint the Node, so nobody has seen a taint yet.
+func TestTaintSettlesWhoeverBeganTheDrain(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
+		n.Status.Phase, n.Status.DrainStartedAt = v1beta1.PhaseDraining, new(metav1.NewTime(noon.Add(-30*time.Second)))
+	}), intent("b", bought("m2", "other")))
+	f.step("a", time.Second)
+	f.step("a", time.Second) // the Node changed
+	if n := f.node("host-1"); !f.exists(pod("p", "host-1")) || len(n.Spec.Taints) != 1 {
+		t.Errorf("the pod was evicted before the settle time; taints %v", n.Spec.Taints)
+	}
+	f.restart()
+	f.step("a", 4*time.Second)
+	if !f.exists(pod("p", "host-1")) {
+		t.Error("the pod was evicted by a process that does not know for how long the Node is tainted")
+	}
+	f.step("a", 5*time.Second)
+	if f.exists(pod("p", "host-1")) {
+		t.Errorf("the pod was not evicted after the settle time: %+v", f.machine("a").Status.Conditions)
+	}
+}
+
+// Something takes the taint off whenever it is put on.
+func TestDrainWithoutTaintIsGivenUp(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	for range 100 {
+		if f.machine("a").Spec.Retirement == nil {
+			break
+		}
+		f.step("a", 10*time.Second)
+		n := f.node("host-1")
+		n.Spec.Taints = nil
+		if err := f.kube.Update(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.machine("a"); n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || !f.exists(pod("p", "host-1")) {
+		t.Errorf("retirement %+v, phase %s, want it given up and the pod left alone", n.Spec.Retirement, n.Status.Phase)
+	}
+}
+
 func TestAbsenceIsConfirmedTwice(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}

@@ -1,0 +1,159 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+)
+
+// TestJudge has the judge see what a product without a check would do, and what one with it does.
+func TestJudge(t *testing.T) {
+	const read, taint, untaint, evict, decide = "read", "taint", "untaint", "evict", "decide"
+	for name, c := range map[string]struct {
+		steps []any // what the provisioner does, and how long it waits
+		want  string
+	}{
+		"DeletionWithoutTaint":      {steps: []any{read, decide}, want: "I11"},
+		"DeletionReadBeforeTaint":   {steps: []any{read, taint, 10 * time.Second, decide}, want: "I11"},
+		"DeletionReadAtOnce":        {steps: []any{taint, time.Second, read, decide}, want: "I11"},
+		"DeletionUnread":            {steps: []any{taint, 10 * time.Second, decide}, want: "I11"},
+		"DeletionReadAfterTaint":    {steps: []any{taint, 5 * time.Second, read, decide}},
+		"DeletionTaintLost":         {steps: []any{taint, 5 * time.Second, untaint, time.Minute, read, decide}, want: "I11"},
+		"DeletionTaintLostJustNow":  {steps: []any{taint, 5 * time.Second, read, untaint, time.Second, decide}},
+		"DeletionTaintPutOnAgain":   {steps: []any{taint, 5 * time.Second, read, untaint, taint, decide}, want: "I11"},
+		"EvictionWithoutTaint":      {steps: []any{read, evict}, want: "I11"},
+		"EvictionReadBeforeTaint":   {steps: []any{read, taint, evict}, want: "I11"},
+		"EvictionReadAfterTaint":    {steps: []any{taint, 5 * time.Second, read, evict}},
+		"EvictionOfWhatGoesAnyway":  {steps: []any{taint, 5 * time.Second, read, decide, untaint, taint, read, evict}},
+		"EvictionUnreadOnceDecided": {steps: []any{taint, 5 * time.Second, read, decide, untaint, taint, evict}, want: "I11"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judging(t, func(w *world) {
+				us := w.cluster.server.As(Provisioner + "-1")
+				node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "host"}}
+				pod := &corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "pod"},
+					Spec:       corev1.PodSpec{NodeName: node.Name, Containers: []corev1.Container{{Name: "app", Image: "app"}}},
+				}
+				n := newMachine()
+				w.must(w.cluster.server.As("kubelet").Create(node))
+				w.must(w.cluster.server.As("kubelet").Create(pod))
+				w.must(w.cluster.server.As("person").Create(n))
+				n.Status.NodeName = node.Name
+				w.must(us.UpdateStatus(n))
+				time.Sleep(2 * joinSlack)
+				for _, step := range c.steps {
+					switch step {
+					case read:
+						w.judge.onRead(kubesim.Request{Client: Provisioner + "-1", Verb: "list", Resource: corev1.Resource("pods"), FieldSelector: "spec.nodeName=" + node.Name})
+					case taint:
+						node.Spec.Taints = []corev1.Taint{{Key: v1beta1.TaintDraining, Effect: corev1.TaintEffectNoSchedule}}
+						w.must(us.Update(node))
+					case untaint:
+						node.Spec.Taints = nil
+						w.must(w.cluster.server.As("person").Update(node))
+					case evict:
+						w.judge.onChange(kubesim.Change{
+							Request: kubesim.Request{Client: Provisioner + "-1", Verb: "create", Resource: corev1.Resource("pods"), Name: pod.Name, Subresource: "eviction"}, Old: pod,
+						})
+					case decide:
+						n.Status.DeleteRequestedAt = new(metav1.Now())
+						w.must(us.UpdateStatus(n))
+					default:
+						time.Sleep(step.(time.Duration))
+					}
+				}
+			}, c.want)
+		})
+	}
+}
+
+// TestJudgeOfDecisions has a planner decide after an observer wrote to the feed.
+func TestJudgeOfDecisions(t *testing.T) {
+	for name, c := range map[string]struct {
+		healthy bool
+		silent  time.Duration
+		want    string
+	}{
+		"Fresh":  {healthy: true, silent: 10 * time.Second},
+		"Silent": {healthy: true, silent: time.Minute, want: "I3"},
+		"Behind": {silent: time.Second, want: "I3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judging(t, func(w *world) {
+				time.Sleep(time.Minute)
+				record, err := proto.Marshal(&feedv1.Meta{Healthy: c.healthy})
+				w.must(err)
+				w.judge.onFeed(record)
+				time.Sleep(c.silent)
+				w.must(w.cluster.server.As(Planner + "-1").Create(newMachine()))
+			}, c.want)
+		})
+	}
+}
+
+// TestJudgeOfPromptness leaves an intent to the provisioner for a while.
+func TestJudgeOfPromptness(t *testing.T) {
+	for name, c := range map[string]struct {
+		waits time.Duration
+		act   func(w *world, n *v1beta1.VPSieNode)
+		want  string
+	}{
+		"ActedOn":      {waits: 30 * time.Second, act: launched},
+		"ActedOnLate":  {waits: 2 * time.Minute, act: launched, want: "I16"},
+		"NeverActedOn": {waits: 2 * time.Minute, act: func(*world, *v1beta1.VPSieNode) {}, want: "I16"},
+		"Gone": {waits: 2 * time.Minute, act: func(w *world, n *v1beta1.VPSieNode) {
+			w.must(w.cluster.server.As("person").Delete(n, deleteNow))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judging(t, func(w *world) {
+				n := newMachine()
+				w.must(w.cluster.server.As("person").Create(n))
+				time.Sleep(c.waits)
+				c.act(w, n)
+				w.judge.lookAtIntents()
+			}, c.want)
+		})
+	}
+}
+
+func launched(w *world, n *v1beta1.VPSieNode) {
+	n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, VPSieGroup: 1, RequestedAt: metav1.Now(), Outcome: v1beta1.LaunchRequested}}
+	w.must(w.cluster.server.As(Provisioner + "-1").UpdateStatus(n))
+}
+
+func newMachine() *v1beta1.VPSieNode {
+	n := &v1beta1.VPSieNode{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "machine"}}
+	n.Spec.NodeGroup, n.Spec.Offering, n.Spec.OfferingName, n.Spec.Reason = "group-0", 22, "g-2vcpu-4gb", "scaleup.pending_pods"
+	n.Spec.Cluster = v1beta1.ClusterReference{Identifier: "c", Datacenter: "d"}
+	n.Spec.LaunchDeadline.Duration = 10 * time.Minute
+	return n
+}
+
+// judging plays steps in a world without services and holds what the judge says of them; nothing is wanted but want.
+func judging(t *testing.T, play func(w *world), want string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(smallLife(), t.TempDir(), newRing())
+		w.plan.crash = nil
+		play(w)
+		var got []string
+		for _, v := range w.judge.violations {
+			got = append(got, v.Invariant)
+		}
+		if got = slices.Compact(got); want == "" && len(got) > 0 || want != "" && !slices.Equal(got, []string{want}) {
+			t.Errorf("the judge says %v, want %q: %+v", got, want, w.judge.violations)
+		}
+		w.shutdown()
+	})
+}
