@@ -208,6 +208,11 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				}
 			}
 			return c.Get(ctx, key, o, opts...)
+		}, Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if at := o.GetCreationTimestamp(); at.IsZero() { // as the API server does, and the fake does not
+				o.SetCreationTimestamp(metav1.NewTime(f.clock.Now()))
+			}
+			return c.Create(ctx, o, opts...)
 		}, SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
 			if f.evict != nil {
 				return f.evict(o.(*corev1.Pod))

@@ -37,6 +37,13 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	if n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining || n.Spec.Reason != string(reason.AdoptLateAnswer) || n.Spec.NodeGroup != "g" {
 		t.Errorf("object %+v, want one of its own for the machine that came late", n)
 	}
+	remnant := node("host-2", "", func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute)) })
+	f.create(remnant)
+	f.step("a-1", time.Second)
+	if c := condition(f.machine("a-1"), v1beta1.ConditionRegistered); c.Reason != "NodeNotOurs" {
+		t.Errorf("condition %+v, want a Node that is older than the intent left alone", c)
+	}
+	f.remove(remnant)
 	f.create(node("host-2", "", func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute)) }))
 	f.step("a-1", time.Second)
 	if n := f.machine("a-1"); n.Status.Phase != v1beta1.PhaseReady {

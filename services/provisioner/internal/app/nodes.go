@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -178,10 +179,19 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
 	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
 		return ""
-	case node.CreationTimestamp.Time.Before(n.CreationTimestamp.Time):
+	case node.CreationTimestamp.Time.Before(intendedAt(n)):
 		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
 	}
 	return ""
+}
+
+// intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late is
+// younger than the machine, and perhaps than its Node.
+func intendedAt(n *v1beta1.VPSieNode) time.Time {
+	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && n.Spec.Reason == string(reason.AdoptLateAnswer) {
+		return at
+	}
+	return n.CreationTimestamp.Time
 }
 
 // awaitNode waits for a Ready Node until the launch deadline.

@@ -112,7 +112,9 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 		adoption := &v1beta1.VPSieNode{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
-				Annotations: map[string]string{v1beta1.AnnotationAdopts: machine.Identifier},
+				Annotations: map[string]string{
+					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: n.CreationTimestamp.UTC().Format(time.RFC3339),
+				},
 			},
 			Spec: v1beta1.VPSieNodeSpec{
 				NodeGroup: n.Spec.NodeGroup, Offering: n.Spec.Offering, OfferingName: n.Spec.OfferingName, Cluster: n.Spec.Cluster,
