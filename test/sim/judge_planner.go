@@ -18,9 +18,9 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 		return
 	}
 	onTheirWay, minimum := 0, 0
-	small := w.nodesSmallerThanSold()
+	tooSmall := w.smallerThanSold()
 	for _, other := range machines(w) {
-		if groupOf(other) == groupOf(n) && isOnItsWay(other) && time.Since(other.CreationTimestamp.Time) < onItsWayFor && !small[other.Status.NodeName] {
+		if groupOf(other) == groupOf(n) && isOnItsWay(other) && time.Since(other.CreationTimestamp.Time) < onItsWayFor && !tooSmall(other) {
 			onTheirWay++
 		}
 	}
@@ -40,17 +40,27 @@ func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 	}
 }
 
-// nodesSmallerThanSold are the Nodes that registered since machines were smaller than their size says: pods that such a
-// Node has no room for wait again, and rightly for another machine, before it is Ready.
-func (w *world) nodesSmallerThanSold() map[string]bool {
+// smallerThanSold tells the machines that have less than their size says, as far as a planner can know: their Nodes registered since
+// machines do, or will, and one of their size has. Pods that such a Node has no room for wait again, and rightly for another
+// machine, before it is Ready.
+func (w *world) smallerThanSold() func(*v1beta1.VPSieNode) bool {
 	w.mu.Lock()
 	since := w.smallSince
 	w.mu.Unlock()
-	small := map[string]bool{}
-	for _, node := range listOf[corev1.Node](w) {
-		small[node.Name] = !since.IsZero() && node.CreationTimestamp.After(since.Add(-time.Second))
+	if since.IsZero() {
+		return func(*v1beta1.VPSieNode) bool { return false }
 	}
-	return small
+	nodes, sizes := map[string]bool{}, map[int64]bool{}
+	for _, node := range listOf[corev1.Node](w) {
+		nodes[node.Name] = node.CreationTimestamp.After(since.Add(-time.Second))
+	}
+	for _, n := range machines(w) {
+		sizes[n.Spec.Offering] = sizes[n.Spec.Offering] || nodes[n.Status.NodeName]
+	}
+	return func(n *v1beta1.VPSieNode) bool {
+		registered, known := nodes[n.Status.NodeName]
+		return registered || !known && sizes[n.Spec.Offering]
+	}
 }
 
 // onItsWayFor is how long a machine that is asked for is held against the pods that wait.
