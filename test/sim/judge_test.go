@@ -145,7 +145,6 @@ func judging(t *testing.T, play func(w *world), want string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(smallLife(), t.TempDir(), newRing())
-		w.plan.crash = nil
 		play(w)
 		var got []string
 		for _, v := range w.judge.violations {

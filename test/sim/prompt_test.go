@@ -9,6 +9,7 @@ import (
 // smallLife is a run in which pods come and go twice, and nothing goes wrong.
 func smallLife() plan {
 	p := oneLife(Planner, 0, false)
+	p.crash = nil // so that it is held to be prompt
 	p.length = 40 * time.Minute
 	p.waves = []wave{{time.Minute, 0, 3}, {12 * time.Minute, 0, 0}, {20 * time.Minute, 0, 4}, {30 * time.Minute, 0, 0}}
 	return p
