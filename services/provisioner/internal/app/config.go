@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -27,13 +28,15 @@ func (c Config) Validate() error {
 			problems = append(problems, errors.New(name+" must be positive"))
 		}
 	}
-	if c.DrainSettle < 0 {
-		problems = append(problems, errors.New("drain-settle must not be negative"))
+	if c.DrainSettle < 0 || c.DrainSettle > drainSettleMax {
+		problems = append(problems, fmt.Errorf("drain-settle must be from 0 to %s, which is far longer than a taint takes to be seen by all", drainSettleMax))
 	}
 	return errors.Join(problems...)
 }
 
 const (
+	// drainSettleMax is well below the time for which a taint is remembered (taintKept).
+	drainSettleMax = 10 * time.Minute
 	// hintGrace is how long a new intent waits for the message that announces it. The message saves
 	// this time and continues the decision's trace; without it the intent itself is enough.
 	hintGrace = 2 * time.Second

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,8 +167,10 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	return r.uncordon(ctx, node)
 }
 
-// disowned says why a Node that has the machine's name is not the machine's: matched by name alone,
-// a Node that was there before the machine was asked for, or that belongs to another, is left alone.
+// disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
+// another is left alone, and so is the remnant of an earlier machine. A Node that is older than the purchase is a remnant only while
+// it is not Ready: a kubelet takes over the Node that has its name, and as requests for a size are interchangeable, the machine
+// that answers one may have been made for an earlier one.
 func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
 	switch {
@@ -177,12 +180,19 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
 	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
 		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
-	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
+	case node.Labels[v1beta1.LabelVPSieNode] == n.Name, isDrainedFor(n, node):
 		return ""
-	case node.CreationTimestamp.Time.Before(intendedAt(n)):
-		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
+	case node.CreationTimestamp.Time.Before(intendedAt(n)) && !isNodeReady(node):
+		return fmt.Sprintf("Node %s is older than the purchase and not Ready, so nothing shows that it is the new machine's and it is left alone; delete it if it is a remnant", node.Name)
 	}
 	return ""
+}
+
+// isDrainedFor reports whether the Node was taken for the machine's when its drain began.
+func isDrainedFor(n *v1beta1.VPSieNode, node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Key == v1beta1.TaintDraining && t.Value == n.Name
+	})
 }
 
 // intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late is

@@ -22,6 +22,10 @@ func repaired(code reason.Code) func(*v1beta1.VPSieNode) {
 
 func notReady(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }
 
+func createdAt(at time.Time) func(*corev1.Node) {
+	return func(n *corev1.Node) { n.CreationTimestamp = metav1.NewTime(at) }
+}
+
 // fleet adds machines in use, of which the first are not Ready, with names from n1 and identifiers from m1.
 func (f *fixture) fleet(machines, failing int) {
 	f.t.Helper()
