@@ -73,7 +73,7 @@ var bought = []int64{21, 22, 23, 41}
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: 2 * time.Minute, orphanPolicy: "Report", clusterPoll: 30 * time.Second, planInterval: 30 * time.Second, lookEvery: 5 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
+	p := plan{seed: seed, length: length, livesMin: 10, leaseDuration: 2 * time.Minute, orphanPolicy: "Report", clusterPoll: 45 * time.Second, planInterval: 30 * time.Second, lookEvery: 10 * time.Second, switches: vpsiesim.DefaultSwitches(), catalogue: vpsiesim.DefaultSeed()}
 	if dice.IntN(2) == 0 {
 		p.orphanPolicy = "Delete"
 	}

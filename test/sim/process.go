@@ -109,9 +109,10 @@ func (w *world) start(service string) *process {
 	if err := p.app.Start(context.Background()); err != nil {
 		w.fail("harness", "%s does not start: %v", p.name, err)
 	}
+	gaveUp := p.app.Wait()
 	go func() {
 		select {
-		case <-p.app.Wait():
+		case <-gaveUp:
 			// Its manager gave up, for instance because its Lease went to another: the process ends.
 			w.exited(p)
 		case <-p.ended:
@@ -180,6 +181,7 @@ func (w *world) end(p *process) {
 	}
 	p.gate.cut()
 	w.cluster.server.CloseWatches(clientIs(p.name), nil)
+	p.app = nil // the process is still asked what it was; its megabytes may go
 	close(p.ended)
 }
 

@@ -28,9 +28,9 @@ const (
 	quietAfter    = 30 * time.Minute
 	pollEvery     = 10 * time.Second
 	idlePerMinute = 6
-	// garbageAfter lets about a hundred megabytes gather, in longRun a few hundred.
+	// garbageAfter lets about a hundred megabytes gather.
 	garbageAfter        = 15 * time.Minute
-	garbageAfterLongRun = 2 * time.Hour
+	garbageAfterLongRun = 6 * time.Hour
 	// oddInstant is off the instants at which tickers and most timers fire.
 	oddInstant = 13 * time.Nanosecond
 	// lastsMin is how long a run of full length goes on at least; what it does not need for mending it is at rest.
