@@ -149,6 +149,10 @@ type VPSieNodeStatus struct {
 	// MonthlyPrice is what the machine cost when it was bought, in US dollars a month.
 	// +optional
 	MonthlyPrice *resource.Quantity `json:"monthlyPrice,omitempty"`
+	// EarliestRequestAt is when the first machine was wanted that may have turned out to be this one, since requests
+	// for a size are interchangeable. A Node that is older is not the machine's.
+	// +optional
+	EarliestRequestAt *metav1.Time `json:"earliestRequestAt,omitempty"`
 	// LaunchedAt is when VPSie first listed the machine.
 	// +optional
 	LaunchedAt *metav1.Time `json:"launchedAt,omitempty"`

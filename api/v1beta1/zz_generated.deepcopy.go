@@ -485,6 +485,10 @@ func (in *VPSieNodeStatus) DeepCopyInto(out *VPSieNodeStatus) {
 		x := (*in).DeepCopy()
 		*out = &x
 	}
+	if in.EarliestRequestAt != nil {
+		in, out := &in.EarliestRequestAt, &out.EarliestRequestAt
+		*out = (*in).DeepCopy()
+	}
 	if in.LaunchedAt != nil {
 		in, out := &in.LaunchedAt, &out.LaunchedAt
 		*out = (*in).DeepCopy()

@@ -21,7 +21,7 @@ const (
 	// fullLength is how long workloads and faults come and go in a seed.
 	fullLength = 50 * time.Minute
 	workerCap  = 200
-	// foreignSize is a size that no group buys.
+	// foreignSize is a size that no group buys: while a machine is asked for, another of its size that a person adds cannot be told from it.
 	foreignSize = 31
 )
 
@@ -86,7 +86,8 @@ func makePlan(seed uint64, length time.Duration) plan {
 	s.DeleteDelay, s.Latency, s.LatencyJitter = vpsiesim.Duration(between(dice, 0, 30*time.Second)), vpsiesim.Duration(50*time.Millisecond), vpsiesim.Duration(100*time.Millisecond)
 	s.NodeFields = []string{"union", "split"}[dice.IntN(2)]
 	for range dice.IntN(3) {
-		p.catalogue.Clusters[0].Workers = append(p.catalogue.Clusters[0].Workers, vpsiesim.SeedWorkers{SizeID: foreignSize, Count: 1})
+		sizes := append(slices.Clone(bought), foreignSize)
+		p.catalogue.Clusters[0].Workers = append(p.catalogue.Clusters[0].Workers, vpsiesim.SeedWorkers{SizeID: int(sizes[dice.IntN(len(sizes))]), Count: 1})
 	}
 	p.drawGroups(dice)
 	p.drawLoads(dice)

@@ -40,6 +40,8 @@ const (
 	// cachesFillIn is how long informers of a dead process may take to read once more, so that its manager,
 	// which waits for them without a pause, can be stopped under virtual time.
 	cachesFillIn = 90 * time.Second
+	// startsIn is the same for a process that is told to stop while it starts.
+	startsIn = 5 * time.Second
 	// requestsPerSecond switches the client's own limits off, which are not what is simulated.
 	requestsPerSecond = -1
 )
@@ -173,6 +175,8 @@ func (w *world) end(p *process) {
 	p.ending.Store(true)
 	if p.gate.alive() != nil {
 		time.Sleep(cachesFillIn)
+	} else {
+		time.Sleep(startsIn - time.Since(p.started))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()

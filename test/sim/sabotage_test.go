@@ -29,9 +29,9 @@ func TestSabotage(t *testing.T) {
 	for _, s := range []sabotaged{
 		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
 		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
-		{sabotage.CheckListBeforeRetry, []string{"I5"}, 26},
+		{sabotage.CheckListBeforeRetry, []string{"I5"}, 41},
 		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 373},
-		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 57},
+		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 323},
 	} {
 		if *sabotageOnly != "" {
 			if *sabotageOnly != string(s.check) {

@@ -36,7 +36,7 @@ func (c Config) Validate() error {
 
 const (
 	// drainSettleMax is well below the time for which a taint is remembered (taintKept).
-	drainSettleMax = 10 * time.Minute
+	drainSettleMax = time.Minute
 	// hintGrace is how long a new intent waits for the message that announces it. The message saves
 	// this time and continues the decision's trace; without it the intent itself is enough.
 	hintGrace = 2 * time.Second

@@ -15,8 +15,8 @@ func TestConfigIsJudged(t *testing.T) {
 	}{
 		"Defaults":          {change: func(*app.Config) {}},
 		"DrainSettleNone":   {change: func(c *app.Config) { c.DrainSettle = 0 }},
-		"DrainSettleLong":   {change: func(c *app.Config) { c.DrainSettle = 10 * time.Minute }},
-		"DrainSettleTooBig": {change: func(c *app.Config) { c.DrainSettle = time.Hour }, want: "drain-settle"},
+		"DrainSettleLong":   {change: func(c *app.Config) { c.DrainSettle = time.Minute }},
+		"DrainSettleTooBig": {change: func(c *app.Config) { c.DrainSettle = time.Minute + time.Second }, want: "drain-settle"},
 		"DrainSettleTooLow": {change: func(c *app.Config) { c.DrainSettle = -time.Second }, want: "drain-settle"},
 		"LaunchSettle":      {change: func(c *app.Config) { c.LaunchSettle = 0 }, want: "launch-settle"},
 	}

@@ -261,10 +261,15 @@ func drainTimeout(group *v1beta1.NodeGroup) time.Duration {
 	return drainTimeoutDefault
 }
 
+// drainedFor is for how long a drain has gone on, without the time for which its taint settles.
+func (r *Nodes) drainedFor(n *v1beta1.VPSieNode) time.Duration {
+	return max(r.clock.Now().Sub(n.Status.DrainStartedAt.Time)-r.config.DrainSettle, 0)
+}
+
 // progress records how far the drain is, and gives it up when it takes too long.
 func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
 	timeout := drainTimeout(group)
-	elapsed := r.clock.Now().Sub(n.Status.DrainStartedAt.Time)
+	elapsed := r.drainedFor(n)
 	why, message := "Draining", "pods were asked to leave and are awaited"
 	if len(blocked) > 0 {
 		why = "EvictionBlocked"

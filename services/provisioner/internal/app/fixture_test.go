@@ -187,6 +187,8 @@ type fixture struct {
 	orphans string
 	// getting is called before each live read when set, and fails it with what it returns.
 	getting func(key client.ObjectKey, o client.Object) error
+	// patching may refuse a patch.
+	patching func(client.Object) error
 	// evict stands in for the eviction of a pod when set.
 	evict func(pod *corev1.Pod) error
 }
@@ -213,6 +215,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				o.SetCreationTimestamp(metav1.NewTime(f.clock.Now()))
 			}
 			return c.Create(ctx, o, opts...)
+		}, Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if f.patching != nil {
+				if err := f.patching(o); err != nil {
+					return err
+				}
+			}
+			return c.Patch(ctx, o, p, opts...)
 		}, SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
 			if f.evict != nil {
 				return f.evict(o.(*corev1.Pod))

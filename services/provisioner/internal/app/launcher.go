@@ -37,6 +37,9 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 	if err != nil || len(candidates) == 0 {
 		return launchResult{}, err
 	}
+	if err := c.orphans.load(ctx, v.cluster); err != nil {
+		return launchResult{}, err
+	}
 	if err := goOn(ctx, c.brake); err != nil {
 		if state, paused := asPaused(err); paused {
 			c.hindered(ctx, v, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
@@ -80,11 +83,11 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 }
 
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
-// listing, and those that were nobody's a while ago, which the listing may lack for a moment.
+// listing, and those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down.
 func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	claimed := v.claimed()
 	foreign := launch.Foreign(listed, claimed)
-	for _, id := range c.strangers(v.cluster) {
+	for _, id := range append(c.strangers(v.cluster), c.orphans.known(v.cluster)...) {
 		if !claimed[id] {
 			foreign = append(foreign, id)
 		}

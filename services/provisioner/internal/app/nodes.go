@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -124,7 +123,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 	}
 	if why := disowned(n, node); why != "" {
 		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionRegistered, false, "NodeNotOurs", why)
+			return setCondition(n, v1beta1.ConditionRegistered, false, reasonNotOurs, why)
 		}); err != nil {
 			return 0, err
 		}
@@ -167,10 +166,11 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	return r.uncordon(ctx, node)
 }
 
+// reasonNotOurs is the reason of conditions of a machine whose name a Node has that is not its own.
+const reasonNotOurs = "NodeNotOurs"
+
 // disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
-// another is left alone, and so is the remnant of an earlier machine. A Node that is older than the purchase is a remnant only while
-// it is not Ready: a kubelet takes over the Node that has its name, and as requests for a size are interchangeable, the machine
-// that answers one may have been made for an earlier one.
+// another is left alone, and so is one that was there before any machine was asked for that may be this one.
 func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
 	switch {
@@ -180,26 +180,22 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
 	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
 		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
-	case node.Labels[v1beta1.LabelVPSieNode] == n.Name, isDrainedFor(n, node):
+	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
 		return ""
-	case node.CreationTimestamp.Time.Before(intendedAt(n)) && !isNodeReady(node):
-		return fmt.Sprintf("Node %s is older than the purchase and not Ready, so nothing shows that it is the new machine's and it is left alone; delete it if it is a remnant", node.Name)
+	case node.CreationTimestamp.Time.Before(intendedAt(n)):
+		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
 	}
 	return ""
 }
 
-// isDrainedFor reports whether the Node was taken for the machine's when its drain began.
-func isDrainedFor(n *v1beta1.VPSieNode, node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
-		return t.Key == v1beta1.TaintDraining && t.Value == n.Name
-	})
-}
-
-// intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late is
-// younger than the machine, and perhaps than its Node.
+// intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late, or that was
+// made for an earlier request, is younger than the machine, and perhaps than its Node.
 func intendedAt(n *v1beta1.VPSieNode) time.Time {
 	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && n.Spec.Reason == string(reason.AdoptLateAnswer) {
 		return at
+	}
+	if n.Status.EarliestRequestAt != nil {
+		return n.Status.EarliestRequestAt.Time
 	}
 	return n.CreationTimestamp.Time
 }

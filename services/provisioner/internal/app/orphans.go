@@ -128,6 +128,16 @@ func (o *Orphans) key() client.ObjectKey {
 	return client.ObjectKey{Namespace: o.namespace, Name: OrphansConfigMap}
 }
 
+// known are the machines of a cluster that nobody claimed, by identifier, as far as they were written down.
+func (o *Orphans) known(cluster string) []string {
+	told := o.toldOf(cluster)
+	known := slices.Clone(told.Foreign)
+	for _, s := range told.Machines {
+		known = append(known, s.Identifier)
+	}
+	return known
+}
+
 // find returns what was told of a machine.
 func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
 	o.mu.Lock()

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,11 +31,16 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		return false, nil
 	}
 	nodes, now := v.byKey(), c.clock.Now()
+	if err := c.date(ctx, v, listed); err != nil {
+		return false, err
+	}
 	if sabotage.OwnershipProof() {
 		forgetProofs(v.waiting, listed)
 	}
-	answers := launch.Assign(v.waiting, listed, v.claimed())
-	progress, err := c.adoptLate(ctx, v, listed, answers)
+	asked := c.requests(v)
+	possible := launch.Possible(listed, asked)
+	answers := launch.Assign(v.waiting, possible, v.claimed())
+	progress, err := c.adoptLate(ctx, v, possible, asked, answers)
 	if err != nil {
 		return progress, err
 	}
@@ -56,7 +63,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 			if answered == nil {
 				return false
 			}
-			c.joined(n, answered, machine, now)
+			c.joined(n, answered, machine, launch.Earliest(machine, asked), now)
 			return true
 		})
 		if err != nil {
@@ -91,13 +98,49 @@ func forgetProofs(waiting []launch.Waiting, listed []launch.Listed) {
 		waiting[i].Foreign = nil
 	}
 	for i := range listed {
-		listed[i].Owner = ""
+		listed[i].Owner, listed[i].JoinedAt = "", time.Time{}
 	}
+}
+
+// requests are those on record for machines of a cluster, answered or not, by the time of their intents, which the API server has set: another
+// clock may have set that of a request.
+func (c *Clusters) requests(v *view) []launch.Waiting {
+	var asked []launch.Waiting
+	for _, n := range v.nodes {
+		for i := range n.Status.Launches {
+			asked = append(asked, launch.Waiting{
+				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n), RequestedAt: n.CreationTimestamp.Time, Foreign: n.Status.Launches[i].Foreign,
+			})
+		}
+	}
+	return asked
+}
+
+// date writes on the listed machines that nobody claims since when a Node of their name is there. It reads the cache: an old Node is in it.
+func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) error {
+	claimed := v.claimed()
+	for i := range listed {
+		machine := &listed[i]
+		if machine.Hostname == "" || machine.Owner != "" || claimed[machine.Identifier] {
+			continue
+		}
+		node := &corev1.Node{}
+		if err := c.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(machine.Hostname)}, node); err != nil {
+			if ignoreGone(err) != nil {
+				return fmt.Errorf("read Node of machine %s: %w", machine.Identifier, err)
+			}
+			continue
+		}
+		if node.Labels[v1beta1.LabelVPSieNode] == "" {
+			machine.JoinedAt = node.CreationTimestamp.Time
+		}
+	}
+	return nil
 }
 
 // adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
 // for, another: both were bought.
-func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, answers map[string]launch.Listed) (bool, error) {
+func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
 	claimed, nodes, progress := v.claimed(), v.byKey(), false
 	for _, machine := range answers {
 		claimed[machine.Identifier] = true
@@ -113,7 +156,7 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
 				Annotations: map[string]string{
-					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: n.CreationTimestamp.UTC().Format(time.RFC3339),
+					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: launch.Earliest(machine, asked).UTC().Format(time.RFC3339),
 				},
 			},
 			Spec: v1beta1.VPSieNodeSpec{
@@ -141,9 +184,12 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 }
 
 // joined records the machine that answers a request.
-func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, machine launch.Listed, now time.Time) {
+func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, machine launch.Listed, earliest, now time.Time) {
 	n.Status.Identifier, n.Status.Hostname = machine.Identifier, machine.Hostname
 	n.Status.LaunchedAt = timestamp(now)
+	if !earliest.IsZero() {
+		n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
+	}
 	answered.Outcome, answered.Reason, answered.Message = v1beta1.LaunchAccepted, "", ""
 	if n.Status.MonthlyPrice == nil {
 		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {

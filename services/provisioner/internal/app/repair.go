@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -163,7 +164,7 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 	q.code, q.why, q.at = "", "", now
 	together := outage.Stops(fleet, groupOf(n))
 	goes := func(other *v1beta1.VPSieNode) bool {
-		return groupOf(other) == groupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != ""
+		return groupOf(other) == groupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !isStuck(other)
 	}
 	switch {
 	case slices.ContainsFunc(all, goes):
@@ -174,6 +175,12 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 		q.tried = now
 	}
 	return q.code, q.why, nil
+}
+
+// isStuck reports whether a machine cannot be deleted because a Node that is not its own has its name: others need not wait for it.
+func isStuck(n *v1beta1.VPSieNode) bool {
+	c := meta.FindStatusCondition(n.Status.Conditions, v1beta1.ConditionDrained)
+	return c != nil && c.Reason == reasonNotOurs
 }
 
 // giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.

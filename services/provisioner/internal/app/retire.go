@@ -76,7 +76,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	if why != "" {
 		// Pods may run on the machine behind that Node; nobody knows, so nothing is deleted.
 		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setUnknown(n, v1beta1.ConditionDrained, "NodeNotOurs", why+"; the machine is not deleted while that is so")
+			return setUnknown(n, v1beta1.ConditionDrained, reasonNotOurs, why+"; the machine is not deleted while that is so")
 		})
 		return groupPausedPoll, err
 	}
@@ -107,7 +107,7 @@ func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tai
 	if err != nil {
 		return err
 	}
-	if timeout := drainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
+	if timeout := drainTimeout(group); r.drainedFor(n) >= timeout {
 		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -42,9 +43,33 @@ func TestNodeIsRegistered(t *testing.T) {
 	}
 }
 
+func TestTemplateThatKubernetesRefuses(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", ""), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{
+			Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "host-1",
+			Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}},
+		}
+	}))
+	f.cloud.machines = one("host-1")
+	f.patching = func(o client.Object) error {
+		if _, is := o.(*corev1.Node); is {
+			return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Node").GroupKind(), o.GetName(), nil)
+		}
+		return nil
+	}
+	f.step("a", time.Second)
+	if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != "InvalidTemplate" {
+		t.Errorf("condition %+v, want it to name the template", c)
+	}
+	f.step("a", 16*time.Minute)
+	if r := f.machine("a").Spec.Retirement; r == nil || r.Reason != string(reason.LaunchDeadline) {
+		t.Errorf("retirement %+v at the launch deadline", r)
+	}
+}
+
 func TestNodeThatIsNotOursIsLeftAlone(t *testing.T) {
 	tests := map[string]*corev1.Node{
-		"OlderThanThePurchase": node("host-1", "", notReady, createdAt(noon.Add(-time.Hour))),
+		"OlderThanThePurchase": node("host-1", "", createdAt(noon.Add(-time.Hour))),
 		"OfAnotherMachine":     node("host-1", "m9"),
 		"OfAnotherVPSieNode":   node("host-1", "", func(n *corev1.Node) { n.Labels = map[string]string{v1beta1.LabelVPSieNode: "b"} }),
 	}
@@ -62,33 +87,6 @@ func TestNodeThatIsNotOursIsLeftAlone(t *testing.T) {
 				t.Errorf("condition %+v, want it to say that the Node is not ours", c)
 			}
 		})
-	}
-}
-
-// TestNodeThatAKubeletTookOver has a machine whose Node was there before its intent: VPSie made it for an earlier request.
-func TestNodeThatAKubeletTookOver(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "", createdAt(noon.Add(-time.Hour))), intent("a", func(n *v1beta1.VPSieNode) {
-		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "Host-1"}
-	}))
-	f.step("a", time.Second)
-	if n := f.machine("a"); n.Status.Phase != v1beta1.PhaseReady {
-		t.Errorf("machine %+v, want it Ready", n.Status)
-	}
-}
-
-// TestNodeStaysTheMachinesWhileItIsDrained has such a Node stop working in mid-drain, before it was registered.
-func TestNodeStaysTheMachinesWhileItIsDrained(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "", createdAt(noon.Add(-time.Hour))), intent("a", bought("m1", "host-1"), retired))
-	f.cloud.machines = one("host-1")
-	f.step("a", time.Second)
-	failing := f.node("host-1")
-	notReady(failing)
-	if err := f.kube.Status().Update(t.Context(), failing); err != nil {
-		t.Fatal(err)
-	}
-	f.life("a")
-	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
-		t.Errorf("deleted %v, want m1 once", f.cloud.deleted)
 	}
 }
 

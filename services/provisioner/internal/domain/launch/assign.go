@@ -15,6 +15,8 @@ type Listed struct {
 	Size       Size
 	// Owner is the VPSieNode whose machine it is proven to be, empty where nothing proves it.
 	Owner string
+	// JoinedAt is when the Node of its name was created, where nothing proves whose machine that is; zero where there is none.
+	JoinedAt time.Time
 }
 
 // Size is what VPSie says of a machine; zero fields are unknown.
@@ -53,14 +55,13 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 	answer := map[string]Listed{}
 	for _, w := range order {
 		for _, machine := range listed {
-			if machine.Identifier == "" || claimed[machine.Identifier] || taken[machine.Identifier] || slices.Contains(w.Foreign, machine.Identifier) {
+			if machine.Identifier == "" || claimed[machine.Identifier] || taken[machine.Identifier] {
 				continue
 			}
 			if machine.Owner != "" && machine.Owner != w.Owner {
 				continue // a Node proves that it is another's
 			}
-			unknown := w.Size == Size{} || machine.Size == Size{}
-			if unknown && several || !unknown && w.Size != machine.Size {
+			if isUnknown(w, machine) && several || !mayBring(w, machine) {
 				continue
 			}
 			taken[machine.Identifier] = true
@@ -69,6 +70,33 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 		}
 	}
 	return answer
+}
+
+func isUnknown(w Waiting, machine Listed) bool { return w.Size == Size{} || machine.Size == Size{} }
+
+// mayBring reports whether a request may have brought a machine, by its size and by what was there before.
+func mayBring(w Waiting, machine Listed) bool {
+	return (isUnknown(w, machine) || w.Size == machine.Size) && !slices.Contains(w.Foreign, machine.Identifier)
+}
+
+// Earliest is when the first of the requests was made that may have brought a machine, whether they were answered or not: VPSie may have
+// made two machines for one of them, or one that answers a later one. It is zero when there is none.
+func Earliest(machine Listed, asked []Waiting) time.Time {
+	var first time.Time
+	for _, w := range asked {
+		if mayBring(w, machine) && (first.IsZero() || w.RequestedAt.Before(first)) {
+			first = w.RequestedAt
+		}
+	}
+	return first
+}
+
+// Possible leaves out the machines whose Nodes are older than every request that may have brought them: they are somebody else's,
+// though no listing showed them before.
+func Possible(listed []Listed, asked []Waiting) []Listed {
+	return slices.DeleteFunc(slices.Clone(listed), func(machine Listed) bool {
+		return !machine.JoinedAt.IsZero() && machine.JoinedAt.Before(Earliest(machine, asked))
+	})
 }
 
 // Foreign lists the machines that nobody claims, which no later request can have brought.

@@ -217,6 +217,37 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+func TestPossible(t *testing.T) {
+	asked := []launch.Waiting{
+		{Intent: "a", Size: small, RequestedAt: noon, Foreign: []string{"w1"}},
+		{Intent: "b", Size: small, RequestedAt: noon.Add(time.Hour)},
+		{Intent: "c", Size: large, RequestedAt: noon.Add(-time.Hour)},
+	}
+	tests := map[string]struct {
+		machine  launch.Listed
+		earliest time.Time
+		possible bool
+	}{
+		"NoNode":                 {launch.Listed{Identifier: "m1", Size: small}, noon, true},
+		"JoinedAfterTheFirst":    {launch.Listed{Identifier: "m1", Size: small, JoinedAt: noon.Add(time.Minute)}, noon, true},
+		"JoinedBeforeTheFirst":   {launch.Listed{Identifier: "m1", Size: small, JoinedAt: noon.Add(-time.Minute)}, noon, false},
+		"WasThereBeforeTheFirst": {launch.Listed{Identifier: "w1", Size: small, JoinedAt: noon.Add(time.Minute)}, noon.Add(time.Hour), false},
+		"OtherSize":              {launch.Listed{Identifier: "m1", Size: large, JoinedAt: noon.Add(-time.Minute)}, noon.Add(-time.Hour), true},
+		"SizeIsNotKnown":         {launch.Listed{Identifier: "m1", JoinedAt: noon.Add(-time.Minute)}, noon.Add(-time.Hour), true},
+		"SizeThatNobodyAskedFor": {launch.Listed{Identifier: "m1", Size: launch.Size{CPU: 1, MemoryMiB: 1}, JoinedAt: noon}, time.Time{}, true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := launch.Earliest(tc.machine, asked); !got.Equal(tc.earliest) {
+				t.Errorf("earliest request at %v, want %v", got, tc.earliest)
+			}
+			if got := launch.Possible([]launch.Listed{tc.machine}, asked); (len(got) == 1) != tc.possible {
+				t.Errorf("possible are %v, want %v", got, tc.possible)
+			}
+		})
+	}
+}
+
 func TestBackoffs(t *testing.T) {
 	refused := func(after time.Duration, offering int64, code reason.Code) launch.Failure {
 		return launch.Failure{Cluster: "c", Offering: offering, At: noon.Add(after), Code: code}

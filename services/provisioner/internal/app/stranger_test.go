@@ -1,0 +1,122 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// TestWorkerOfAPersonIsNoAnswer has listings lack a worker of the size that is bought while one is asked for: claimed as the
+// answer, it would be drained and deleted one day.
+func TestWorkerOfAPersonIsNoAnswer(t *testing.T) {
+	for name, ready := range map[string]func(*corev1.Node){"Works": func(*corev1.Node) {}, "DoesNotWork": notReady} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), node("person-1", "", createdAt(noon.Add(-time.Hour)), ready), intent("a"))
+			f.cloud.machines = []launch.Listed{{Identifier: "w1", Hostname: "Person-1", Size: small}}
+			f.cloud.blank, f.cloud.hide = true, true
+			f.pass(time.Second)
+			f.pass(time.Second)
+			f.cloud.blank = false
+			f.pass(2 * time.Second)
+			if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
+				t.Fatalf("asked %d times, claims %q, whose Node was there before the intent", f.cloud.asked, id)
+			}
+			f.cloud.arrive()
+			f.pass(15 * time.Second)
+			if n := f.machine("a"); n.Status.Identifier == "" || n.Status.Identifier == "w1" {
+				t.Errorf("claims %q, want its own machine", n.Status.Identifier)
+			}
+		})
+	}
+}
+
+// TestWorkerOfAPersonIsNoAnswerAfterRestart has the one listing lack it that a purchase after a restart goes by; no Node tells.
+func TestWorkerOfAPersonIsNoAnswerAfterRestart(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("b")), intent("b", bought("m1", "host-1")))
+	all := []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}, {Identifier: "w1", Hostname: "person-1", Size: small}}
+	f.cloud.machines = all
+	for _, wait := range []time.Duration{time.Minute, time.Minute, 6 * time.Minute, time.Minute} {
+		f.survey(wait)
+	}
+	f.restart()
+	f.cloud.machines, f.cloud.hide = all[:1:1], true
+	f.create(intent("a"))
+	f.pass(3 * time.Second)
+	f.cloud.machines = all
+	f.pass(2 * time.Second)
+	if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
+		t.Errorf("asked %d times, claims %q, which is on record as somebody else's", f.cloud.asked, id)
+	}
+}
+
+// TestMachineThatIsOlderThanItsIntent has VPSie make two machines for one request while listings are empty; the second answers
+// a later request, than which its Node is older.
+func TestMachineThatIsOlderThanItsIntent(t *testing.T) {
+	for name, ready := range map[string]func(*corev1.Node){"Works": func(*corev1.Node) {}, "DoesNotWork": notReady} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), intent("a"))
+			f.cloud.hide = true
+			f.pass(time.Second)
+			f.create(node("host-1", "", createdAt(noon.Add(time.Minute))))
+			f.create(node("host-2", "", createdAt(noon.Add(time.Minute)), ready))
+			f.clock.Step(3 * time.Minute)
+			f.create(intent("b", func(n *v1beta1.VPSieNode) { n.CreationTimestamp = metav1.NewTime(f.clock.Now()) }))
+			f.pass(3 * time.Second)
+			f.cloud.arrive()
+			f.cloud.arrive()
+			f.pass(15 * time.Second)
+			for _, name := range []string{"a", "b"} {
+				f.step(name, time.Second)
+				if c := condition(f.machine(name), v1beta1.ConditionRegistered); c.Status != metav1.ConditionTrue {
+					t.Errorf("%s has machine %q: %+v", name, f.machine(name).Status.Identifier, c)
+				}
+			}
+			if first := f.machine("b").Status.EarliestRequestAt; first == nil || !first.Time.Equal(f.machine("a").CreationTimestamp.Time) {
+				t.Errorf("the earliest request is of %v, want that of a", first)
+			}
+		})
+	}
+}
+
+// TestStuckMachineHoldsUpNobody has two machines that never joined, one of which has its name from an older Node.
+func TestStuckMachineHoldsUpNobody(t *testing.T) {
+	joining := func(id, host string) func(*v1beta1.VPSieNode) {
+		return func(n *v1beta1.VPSieNode) {
+			n.Status = v1beta1.VPSieNodeStatus{
+				Phase: v1beta1.PhaseJoining, Identifier: id, Hostname: host,
+				Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}},
+			}
+		}
+	}
+	f := newFixture(t, group(), node("host-1", "", notReady, createdAt(noon.Add(-time.Hour))), intent("a", joining("m1", "host-1")), intent("b", joining("m2", "host-2")))
+	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
+	f.step("a", time.Second)
+	f.step("a", 16*time.Minute)
+	for range 60 {
+		f.step("a", time.Minute)
+		f.step("b", time.Minute)
+		f.pass(time.Second)
+	}
+	if len(f.cloud.deleted) != 1 || f.cloud.deleted[0] != "m2" {
+		t.Errorf("deleted %v, want m2, for which nobody need wait", f.cloud.deleted)
+	}
+}
+
+// TestSettleTimeIsNoneOfTheDrainTimeout gives a drain less time than its taint takes to settle.
+func TestSettleTimeIsNoneOfTheDrainTimeout(t *testing.T) {
+	short := group(func(g *v1beta1.NodeGroup) {
+		g.Spec.ScaleDown.DrainTimeout = &metav1.Duration{Duration: 4 * time.Second}
+	})
+	f := newFixture(t, short, node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = one("host-1")
+	f.step("a", time.Second)
+	f.step("a", 6*time.Second)
+	if f.machine("a").Spec.Retirement == nil {
+		t.Errorf("the drain was given up as soon as it could begin: %+v", condition(f.machine("a"), v1beta1.ConditionDrained))
+	}
+}
