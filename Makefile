@@ -32,7 +32,7 @@ test: test-unit test-sim test-integration test-e2e test-chaos ## Run every test 
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
-	$(GO) test -race work
+	$(GO) test -race -timeout $(TEST_TIMEOUT) work
 	cd test/conformance/differential && $(GO) test -race -count=1
 
 .PHONY: test-integration
@@ -45,8 +45,8 @@ test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to 
 
 .PHONY: test-sim
 test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safety checks taken out.
-	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -run TestCrashPoints . -args -crash-stride=1
-	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -tags sabotage -run TestSabotage .
+	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=1
+	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -tags sabotage -run TestSabotage .
 
 .PHONY: sim
 sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days), or SEED alone; FAULTS names faults.
