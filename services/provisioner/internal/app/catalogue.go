@@ -77,8 +77,10 @@ type clusterEntry struct {
 
 type offeringsEntry struct {
 	offerings []Offering
-	observed  time.Time
-	tried     time.Time
+	// sizes are those of all offerings that were ever seen: machines of one that is not sold any more may be on their way.
+	sizes    map[int64]launch.Size
+	observed time.Time
+	tried    time.Time
 }
 
 // NewCatalogue returns a catalogue that knows nothing until Run.
@@ -239,7 +241,7 @@ func (c *Catalogue) readOfferings(ctx context.Context, datacenter string) {
 	defer c.mu.Unlock()
 	e := c.offerings[datacenter]
 	if e == nil {
-		e = &offeringsEntry{}
+		e = &offeringsEntry{sizes: map[int64]launch.Size{}}
 		c.offerings[datacenter] = e
 	}
 	e.tried = now
@@ -248,6 +250,9 @@ func (c *Catalogue) readOfferings(ctx context.Context, datacenter string) {
 	}
 	slices.SortFunc(list, func(a, b Offering) int { return int(a.ID - b.ID) })
 	e.offerings, e.observed = list, now
+	for _, o := range list {
+		e.sizes[o.ID] = o.Size
+	}
 }
 
 // Observe takes the outcome of a look at a cluster, whoever made it.
@@ -305,6 +310,16 @@ func (c *Catalogue) KnowsSizes(datacenter string) bool {
 	defer c.mu.Unlock()
 	e := c.offerings[datacenter]
 	return e != nil && !e.observed.IsZero()
+}
+
+// Size is what machines of an offering have, zero where it was never sold since the process started.
+func (c *Catalogue) Size(datacenter string, id int64) launch.Size {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.offerings[datacenter]; e != nil {
+		return e.sizes[id]
+	}
+	return launch.Size{}
 }
 
 // Offering finds a size by id.

@@ -178,8 +178,7 @@ func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
 }
 
 func (c *Clusters) sizeOf(n *v1beta1.VPSieNode) launch.Size {
-	offering, _ := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
-	return offering.Size
+	return c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 }
 
 // Reconcile does what is to be done in a cluster now and returns when to look again; zero means

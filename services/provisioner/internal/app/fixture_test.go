@@ -61,6 +61,8 @@ type cloud struct {
 	deletionHangs, blank bool
 	// offers is how the offerings fail.
 	offers error
+	// unsold takes the small size out of what is sold.
+	unsold bool
 	// onGroups is called when the groups are read.
 	onGroups func()
 	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
@@ -82,6 +84,9 @@ func (c *cloud) Offerings(context.Context, string) ([]app.Offering, error) {
 	c.calls++
 	if c.offers != nil {
 		return nil, c.offers
+	}
+	if c.unsold {
+		return []app.Offering{{ID: 2, Name: "large", Size: launch.Size{CPU: 8, MemoryMiB: 16384}, MonthlyPrice: 80_000_000}}, nil
 	}
 	return []app.Offering{{ID: 1, Name: "small", Size: small, MonthlyPrice: 40_000_000}}, nil
 }

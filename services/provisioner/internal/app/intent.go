@@ -103,6 +103,17 @@ func late(n *v1beta1.VPSieNode, size launch.Size, now time.Time) []launch.Waitin
 	return out
 }
 
+// mayHaveBrought reports whether a machine may have come of a request.
+func mayHaveBrought(a *v1beta1.LaunchAttempt) bool {
+	switch a.Outcome {
+	case v1beta1.LaunchNotMade:
+		return a.Reason == string(reason.LaunchUnconfirmed)
+	case v1beta1.LaunchRefused:
+		return a.Reason == "" || a.Reason == string(reason.LaunchNoMachine) || a.Reason == string(reason.LaunchDeadline)
+	}
+	return true
+}
+
 // mayBeAnswered reports whether a machine may yet turn up for a request of the intent.
 func mayBeAnswered(n *v1beta1.VPSieNode, now time.Time) bool {
 	a := answerable(n)

@@ -38,7 +38,13 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		return launchResult{}, err
 	}
 	if err := c.orphans.load(ctx, v.cluster); err != nil {
-		return launchResult{}, err
+		c.log.WarnContext(ctx, "nothing is bought while it is not known which machines are somebody else's", telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
+		for _, n := range v.candidates {
+			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+				return isCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", "nothing is bought while it is not known which machines are somebody else's: "+truncate(err.Error()))
+			})
+		}
+		return launchResult{}, nil
 	}
 	if err := goOn(ctx, c.brake); err != nil {
 		if state, paused := asPaused(err); paused {

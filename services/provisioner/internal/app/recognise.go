@@ -40,7 +40,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	asked := c.requests(v)
 	possible := launch.Possible(listed, asked)
 	answers := launch.Assign(v.waiting, possible, v.claimed())
-	progress, err := c.adoptLate(ctx, v, possible, asked, answers)
+	progress, err := c.adoptLate(ctx, v, possible, answers)
 	if err != nil {
 		return progress, err
 	}
@@ -102,14 +102,18 @@ func forgetProofs(waiting []launch.Waiting, listed []launch.Listed) {
 	}
 }
 
-// requests are those on record for machines of a cluster, answered or not, by the time of their intents, which the API server has set: another
-// clock may have set that of a request.
+// requests are those on record whose machines may turn up, or have turned up with a second one not long ago, by the time of their
+// intents, which the API server has set: another clock may have set that of a request.
 func (c *Clusters) requests(v *view) []launch.Waiting {
 	var asked []launch.Waiting
 	for _, n := range v.nodes {
 		for i := range n.Status.Launches {
+			a := &n.Status.Launches[i]
+			if !mayHaveBrought(a) || n.Status.Identifier != "" && v.at.Sub(a.RequestedAt.Time) > answerWindow {
+				continue
+			}
 			asked = append(asked, launch.Waiting{
-				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n), RequestedAt: n.CreationTimestamp.Time, Foreign: n.Status.Launches[i].Foreign,
+				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
 			})
 		}
 	}
@@ -140,7 +144,7 @@ func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) er
 
 // adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
 // for, another: both were bought.
-func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
+func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, answers map[string]launch.Listed) (bool, error) {
 	claimed, nodes, progress := v.claimed(), v.byKey(), false
 	for _, machine := range answers {
 		claimed[machine.Identifier] = true
@@ -156,7 +160,7 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
 				Annotations: map[string]string{
-					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: launch.Earliest(machine, asked).UTC().Format(time.RFC3339),
+					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: n.CreationTimestamp.UTC().Format(time.RFC3339),
 				},
 			},
 			Spec: v1beta1.VPSieNodeSpec{

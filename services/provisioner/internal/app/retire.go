@@ -107,7 +107,7 @@ func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tai
 	if err != nil {
 		return err
 	}
-	if timeout := drainTimeout(group); r.drainedFor(n) >= timeout {
+	if timeout := drainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
 		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
 	}
 	return nil

@@ -1,13 +1,17 @@
 package app_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -51,6 +55,88 @@ func TestWorkerOfAPersonIsNoAnswerAfterRestart(t *testing.T) {
 	f.pass(2 * time.Second)
 	if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
 		t.Errorf("asked %d times, claims %q, which is on record as somebody else's", f.cloud.asked, id)
+	}
+}
+
+// TestWorkerOfAPersonIsNoAnswerToWhatBroughtNone has VPSieNodes of its size whose requests brought machines long ago, or none.
+func TestWorkerOfAPersonIsNoAnswerToWhatBroughtNone(t *testing.T) {
+	past := func(at time.Time, change func(*v1beta1.VPSieNode)) *v1beta1.VPSieNode {
+		return intent("b", func(n *v1beta1.VPSieNode) {
+			n.CreationTimestamp = metav1.NewTime(at)
+			n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(at), Outcome: v1beta1.LaunchAccepted}}
+			change(n)
+		})
+	}
+	tests := map[string]*v1beta1.VPSieNode{
+		"InUseSinceLong": past(noon.Add(-30*24*time.Hour), func(n *v1beta1.VPSieNode) {
+			n.Status.Phase, n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = v1beta1.PhaseReady, "m0", "host-0", "host-0"
+		}),
+		"Refused": past(noon.Add(-20*time.Minute), func(n *v1beta1.VPSieNode) {
+			n.Status.Phase, n.Status.Launches[0].Outcome, n.Status.Launches[0].Reason = v1beta1.PhaseFailed, v1beta1.LaunchRefused, string(reason.NoScaleUpOfferingSoldOut)
+		}),
+		"NotMade": past(noon.Add(-20*time.Minute), func(n *v1beta1.VPSieNode) {
+			n.Status.Phase, n.Status.Launches[0].Outcome, n.Status.Launches[0].Reason = v1beta1.PhaseFailed, v1beta1.LaunchNotMade, string(reason.NoScaleUpLaunchFailed)
+		}),
+	}
+	for name, old := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), old, node("person-1", "", createdAt(noon.Add(-10*time.Minute))), intent("a"))
+			f.cloud.hide = true
+			f.cloud.machines = []launch.Listed{{Identifier: "m0", Hostname: "host-0", Size: small}}
+			f.pass(time.Second)
+			f.pass(time.Second)
+			f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "w1", Hostname: "Person-1", Size: small})
+			f.pass(2 * time.Second)
+			if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
+				t.Errorf("asked %d times, claims %q, whose Node was there before the only request that may be answered", f.cloud.asked, id)
+			}
+		})
+	}
+}
+
+// TestSizeThatIsNotSoldAnyMore takes the size that is asked for out of the catalogue; a person's machine of another size comes before the answer.
+func TestSizeThatIsNotSoldAnyMore(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.cloud.hide = true
+	f.pass(time.Second)
+	f.cloud.unsold = true
+	f.clock.Step(10 * time.Minute)
+	f.runCatalogueOnce()
+	if _, sold := f.catalogue.Offering("dc", 1); sold {
+		t.Fatal("the size is sold")
+	}
+	f.cloud.machines = []launch.Listed{{Identifier: "w1", Hostname: "person-1", Size: launch.Size{CPU: 64, MemoryMiB: 1 << 18}}}
+	f.pass(2 * time.Second)
+	if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
+		t.Fatalf("asked %d times, claims %q of another size", f.cloud.asked, id)
+	}
+	f.cloud.arrive()
+	f.pass(15 * time.Second)
+	if id := f.machine("a").Status.Identifier; id == "" || id == "w1" {
+		t.Errorf("claims %q, want its own machine", id)
+	}
+}
+
+// TestUnreadableReportHoldsUpPurchasesOnly keeps the list of other people's machines from being read.
+func TestUnreadableReportHoldsUpPurchasesOnly(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
+		n.Status.Phase, n.Status.DeleteRequestedAt = v1beta1.PhaseDeleting, new(metav1.NewTime(noon))
+	}))
+	f.cloud.machines = one("host-1")
+	f.getting = func(key client.ObjectKey, o client.Object) error {
+		if _, is := o.(*corev1.ConfigMap); is && key.Name == app.OrphansConfigMap {
+			return errors.New("no answer")
+		}
+		return nil
+	}
+	for range 3 {
+		f.pass(2 * time.Second)
+	}
+	if f.cloud.asked != 0 || len(f.cloud.deleted) != 1 {
+		t.Errorf("asked for %d machines, deleted %v; want none and m1", f.cloud.asked, f.cloud.deleted)
+	}
+	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); c.Reason != "ReportUnreadable" {
+		t.Errorf("condition %+v does not say why", c)
 	}
 }
 

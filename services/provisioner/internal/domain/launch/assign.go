@@ -44,7 +44,8 @@ type Waiting struct {
 //
 // VPSie's reply to a request names no machine, and a machine names no request, so the requests of
 // one size in one cluster are interchangeable (vpsie-api.md §4.4). While requests of several sizes
-// wait, only sizes that are known on both sides tell them apart; the rest waits.
+// wait, only sizes that are known on both sides tell them apart; the rest waits. A machine whose size is
+// known answers no request whose size is not.
 func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[string]Listed {
 	order := slices.Clone(waiting)
 	slices.SortStableFunc(order, func(a, b Waiting) int {
@@ -61,7 +62,7 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 			if machine.Owner != "" && machine.Owner != w.Owner {
 				continue // a Node proves that it is another's
 			}
-			if isUnknown(w, machine) && several || !mayBring(w, machine) {
+			if machine.Size == (Size{}) && several || !mayBring(w, machine) {
 				continue
 			}
 			taken[machine.Identifier] = true
@@ -72,11 +73,10 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 	return answer
 }
 
-func isUnknown(w Waiting, machine Listed) bool { return w.Size == Size{} || machine.Size == Size{} }
-
-// mayBring reports whether a request may have brought a machine, by its size and by what was there before.
+// mayBring reports whether a request may have brought a machine, by its size and by what was there before. One whose size is known is no
+// answer to a request whose size is not: VPSie has stopped to sell that one.
 func mayBring(w Waiting, machine Listed) bool {
-	return (isUnknown(w, machine) || w.Size == machine.Size) && !slices.Contains(w.Foreign, machine.Identifier)
+	return (machine.Size == Size{} || w.Size == machine.Size) && !slices.Contains(w.Foreign, machine.Identifier)
 }
 
 // Earliest is when the first of the requests was made that may have brought a machine, whether they were answered or not: VPSie may have

@@ -57,6 +57,12 @@ func TestAssign(t *testing.T) {
 			listed:  []launch.Listed{{Identifier: "m1", Size: large}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"b": "m1"},
 		},
+		"SizeThatIsNotSoldAnyMoreIsNoOther": {
+			why:     "a person's machine of any size would pass for the answer",
+			waiting: []launch.Waiting{{Intent: "a", Offering: 1, RequestedAt: noon}},
+			listed:  []launch.Listed{{Identifier: "m1", Size: large}},
+			want:    map[string]string{},
+		},
 		"OlderRequestIsAnsweredFirst": {
 			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon.Add(time.Second)}, {Intent: "b", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}},
