@@ -103,6 +103,12 @@ func late(n *v1beta1.VPSieNode, size launch.Size, now time.Time) []launch.Waitin
 	return out
 }
 
+// wasAnswered reports whether all of an intent's requests were made, and its machine was first listed, before a time.
+func wasAnswered(n *v1beta1.VPSieNode, before time.Time) bool {
+	a := lastAttempt(n)
+	return n.Status.Identifier != "" && (a == nil || a.RequestedAt.Time.Before(before)) && (n.Status.LaunchedAt == nil || n.Status.LaunchedAt.Time.Before(before))
+}
+
 // mayHaveBrought reports whether a machine may have come of a request.
 func mayHaveBrought(a *v1beta1.LaunchAttempt) bool {
 	switch a.Outcome {

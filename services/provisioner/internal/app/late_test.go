@@ -56,6 +56,27 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	}
 }
 
+// TestLateMachineThatIsOlderThanItsIntent has one come late that VPSie made beside that of an earlier request.
+func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
+	first := intent("x", bought("m1", "host-1"))
+	later := intent("a", bought("m3", "host-3"), func(n *v1beta1.VPSieNode) {
+		n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute))
+		n.Status.Launches = []v1beta1.LaunchAttempt{
+			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(17 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
+		}
+	})
+	f := newFixture(t, group(), first, later, node("host-1", "m1"), node("host-3", "m3"), node("host-2", "", createdAt(noon.Add(4*time.Minute))))
+	f.clock.Step(20 * time.Minute)
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}, {Identifier: "m3", Hostname: "host-3", Size: small}, {Identifier: "m2", Hostname: "host-2", Size: small}}
+	f.survey(time.Second)
+	f.pass(10 * time.Second)
+	f.step("a-1", time.Second)
+	if n := f.machine("a-1"); n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseReady {
+		t.Errorf("machine %+v, want m2, Ready", n.Status)
+	}
+}
+
 // TestLateMachineOfARetiredOne lets it come when the machine that was bought in its place is gone already.
 func TestLateMachineOfARetiredOne(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {

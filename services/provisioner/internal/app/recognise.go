@@ -40,7 +40,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	asked := c.requests(v)
 	possible := launch.Possible(listed, asked)
 	answers := launch.Assign(v.waiting, possible, v.claimed())
-	progress, err := c.adoptLate(ctx, v, possible, answers)
+	progress, err := c.adoptLate(ctx, v, possible, asked, answers)
 	if err != nil {
 		return progress, err
 	}
@@ -109,7 +109,7 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 	for _, n := range v.nodes {
 		for i := range n.Status.Launches {
 			a := &n.Status.Launches[i]
-			if !mayHaveBrought(a) || n.Status.Identifier != "" && v.at.Sub(a.RequestedAt.Time) > answerWindow {
+			if !mayHaveBrought(a) || wasAnswered(n, v.at.Add(-answerWindow)) {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
@@ -144,7 +144,7 @@ func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) er
 
 // adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
 // for, another: both were bought.
-func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, answers map[string]launch.Listed) (bool, error) {
+func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
 	claimed, nodes, progress := v.claimed(), v.byKey(), false
 	for _, machine := range answers {
 		claimed[machine.Identifier] = true
@@ -156,11 +156,15 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 	for request, machine := range launch.Assign(v.late, listed, claimed) {
 		key, text, _ := strings.Cut(request, "#")
 		n := nodes[key]
+		intendedAt := launch.Earliest(machine, asked)
+		if intendedAt.IsZero() {
+			intendedAt = n.CreationTimestamp.Time
+		}
 		adoption := &v1beta1.VPSieNode{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
 				Annotations: map[string]string{
-					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: n.CreationTimestamp.UTC().Format(time.RFC3339),
+					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: intendedAt.UTC().Format(time.RFC3339),
 				},
 			},
 			Spec: v1beta1.VPSieNodeSpec{

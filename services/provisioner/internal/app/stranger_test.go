@@ -169,6 +169,24 @@ func TestMachineThatIsOlderThanItsIntent(t *testing.T) {
 	}
 }
 
+// TestSecondMachineAfterALongOutage has the listings lack both machines of a request for two hours.
+func TestSecondMachineAfterALongOutage(t *testing.T) {
+	first := intent("b", bought("m0", "host-0"), func(n *v1beta1.VPSieNode) {
+		at := metav1.NewTime(noon.Add(-2 * time.Hour))
+		n.CreationTimestamp, n.Status.Launches[0].RequestedAt, n.Status.LaunchedAt = at, at, new(metav1.NewTime(noon.Add(-time.Minute)))
+	})
+	f := newFixture(t, group(), first, node("host-0", "m0"), node("host-2", "", createdAt(noon.Add(-time.Hour))), intent("a"))
+	f.cloud.hide = true
+	f.cloud.machines = []launch.Listed{{Identifier: "m0", Hostname: "host-0", Size: small}}
+	f.pass(time.Second)
+	f.pass(time.Second)
+	f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
+	f.pass(2 * time.Second)
+	if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "m2" {
+		t.Errorf("asked %d times, claims %q, want the second machine of a request that was answered a minute ago", f.cloud.asked, id)
+	}
+}
+
 // TestStuckMachineHoldsUpNobody has two machines that never joined, one of which has its name from an older Node.
 func TestStuckMachineHoldsUpNobody(t *testing.T) {
 	joining := func(id, host string) func(*v1beta1.VPSieNode) {
