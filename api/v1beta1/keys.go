@@ -21,7 +21,8 @@ const (
 	// AnnotationAdopts names the machine, by its identifier at VPSie, that a VPSieNode was made for after it
 	// had been bought.
 	AnnotationAdopts = "autoscaler.vpsie.com/adopts"
-	// AnnotationIntendedAt says, in RFC 3339, when the intent was written that the machine of such a VPSieNode answers late.
+	// AnnotationIntendedAt says, in RFC 3339, when the first intent was written whose request may have brought the machine of a
+	// VPSieNode that answers late.
 	AnnotationIntendedAt = "autoscaler.vpsie.com/intended-at"
 	// AnnotationReleased marks a Node whose VPSieNode went together with its namespace or its definition. Nobody
 	// asked for the machine to be deleted, so it never is on our own account.

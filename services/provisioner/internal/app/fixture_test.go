@@ -364,6 +364,16 @@ func bought(identifier, hostname string) func(*v1beta1.VPSieNode) {
 	}
 }
 
+// joining is a machine that is listed and whose Node is awaited.
+func joining(identifier, hostname string) func(*v1beta1.VPSieNode) {
+	return func(n *v1beta1.VPSieNode) {
+		n.Status = v1beta1.VPSieNodeStatus{
+			Phase: v1beta1.PhaseJoining, Identifier: identifier, Hostname: hostname,
+			Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}},
+		}
+	}
+}
+
 func attempt(outcome v1beta1.LaunchOutcome, foreign ...string) func(*v1beta1.VPSieNode) {
 	return func(n *v1beta1.VPSieNode) {
 		n.Status.Phase = v1beta1.PhaseLaunching

@@ -38,10 +38,11 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		return launchResult{}, err
 	}
 	if err := c.orphans.load(ctx, v.cluster); err != nil {
-		c.log.WarnContext(ctx, "nothing is bought while it is not known which machines are somebody else's", telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
+		const held = "nothing is bought while it is not known which machines are somebody else's"
+		c.log.WarnContext(ctx, held, telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
 		for _, n := range v.candidates {
 			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-				return isCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", "nothing is bought while it is not known which machines are somebody else's: "+truncate(err.Error()))
+				return isCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", truncate(held+": "+err.Error()))
 			})
 		}
 		return launchResult{}, nil

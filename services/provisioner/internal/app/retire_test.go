@@ -44,12 +44,7 @@ func TestNodeIsRegistered(t *testing.T) {
 }
 
 func TestTemplateThatKubernetesRefuses(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", ""), intent("a", func(n *v1beta1.VPSieNode) {
-		n.Status = v1beta1.VPSieNodeStatus{
-			Phase: v1beta1.PhaseJoining, Identifier: "m1", Hostname: "host-1",
-			Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}},
-		}
-	}))
+	f := newFixture(t, group(), node("host-1", ""), intent("a", joining("m1", "host-1")))
 	f.cloud.machines = one("host-1")
 	f.patching = func(o client.Object) error {
 		if _, is := o.(*corev1.Node); is {

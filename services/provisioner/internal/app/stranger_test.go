@@ -189,14 +189,6 @@ func TestSecondMachineAfterALongOutage(t *testing.T) {
 
 // TestStuckMachineHoldsUpNobody has two machines that never joined, one of which has its name from an older Node.
 func TestStuckMachineHoldsUpNobody(t *testing.T) {
-	joining := func(id, host string) func(*v1beta1.VPSieNode) {
-		return func(n *v1beta1.VPSieNode) {
-			n.Status = v1beta1.VPSieNodeStatus{
-				Phase: v1beta1.PhaseJoining, Identifier: id, Hostname: host,
-				Launches: []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchAccepted}},
-			}
-		}
-	}
 	f := newFixture(t, group(), node("host-1", "", notReady, createdAt(noon.Add(-time.Hour))), intent("a", joining("m1", "host-1")), intent("b", joining("m2", "host-2")))
 	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
 	f.step("a", time.Second)
