@@ -52,8 +52,8 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 		w.judge.onRead(r)
 		return kubesim.Verdict{}
 	}
-	if r.Resource.Resource == "events" {
-		return w.strikeEvent(p)
+	if discovery := r.Resource.Empty(); discovery || r.Resource.Resource == "events" {
+		return w.strikeAtOnce(p)
 	}
 	write := r.Verb != "get" && r.Verb != "list" && r.Verb != "watch" && r.Resource.Resource != "leases"
 	after, err := p.gate.enter(write)
@@ -72,9 +72,9 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 	return verdict
 }
 
-// strikeEvent answers without a wait: client-go's broadcaster of Events holds a mutex while it writes, and time
-// in a bubble stands still for as long as somebody waits for a mutex.
-func (w *world) strikeEvent(p *process) kubesim.Verdict {
+// strikeAtOnce answers without a wait what is asked under a mutex, for time in a bubble stands still for as long as somebody waits for
+// one: client-go's broadcaster of Events holds it while it writes, and controller-runtime's client while it discovers a kind.
+func (w *world) strikeAtOnce(p *process) kubesim.Verdict {
 	if p.gate.isFrozen() || p.gate.alive() != nil {
 		return kubesim.Verdict{Err: errDead}
 	}

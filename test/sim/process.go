@@ -37,11 +37,8 @@ const (
 	namespace        = "vpsie-autoscaler"
 	catalogueAddress = "127.0.0.1:9090"
 	stopTimeout      = time.Minute
-	// cachesFillIn is how long informers of a dead process may take to read once more, so that its manager,
-	// which waits for them without a pause, can be stopped under virtual time.
+	// cachesFillIn is how long informers of a process that is told to stop, or is dead, may take to read once more.
 	cachesFillIn = 90 * time.Second
-	// startsIn is the same for a process that is told to stop while it starts.
-	startsIn = 5 * time.Second
 	// requestsPerSecond switches the client's own limits off, which are not what is simulated.
 	requestsPerSecond = -1
 )
@@ -59,9 +56,18 @@ type process struct {
 	wasFrozen atomic.Bool
 	// ending says that it was told to stop, or is dead.
 	ending atomic.Bool
+	// filled is closed when the caches of its manager are filled. Told to stop before, a manager waits for them without a pause, and
+	// time in a bubble stands still for as long as it does.
+	filled chan struct{}
 	// ended is closed when the last goroutine of the process has ended.
 	ended chan struct{}
 }
+
+// whenFilled is called once the caches of a manager are filled, whoever leads.
+type whenFilled func()
+
+func (f whenFilled) Start(context.Context) error { f(); return nil }
+func (whenFilled) NeedLeaderElection() bool      { return false }
 
 // justThawed reports whether it went on a moment ago, so that what it had asked before may reach the world now.
 func (p *process) justThawed() bool {
@@ -76,7 +82,7 @@ func (w *world) start(service string) *process {
 	w.mu.Unlock()
 	p := &process{
 		service: service, name: fmt.Sprintf("%s-%d", service, number), started: time.Now(), clock: local,
-		ended: make(chan struct{}), log: w.log,
+		filled: make(chan struct{}), ended: make(chan struct{}), log: w.log,
 	}
 	p.gate = &gate{crashed: func() { w.crashed(p) }}
 	if c := w.plan.crash; c != nil && c.service == service && c.call > 0 && !w.dies.Swap(true) {
@@ -102,6 +108,7 @@ func (w *world) start(service string) *process {
 			fx.Annotate(w.busFor(p), fx.As(new(bus.Transport))),
 		),
 		outside(w, p),
+		fx.Invoke(func(m manager.Manager) error { return m.Add(whenFilled(func() { close(p.filled) })) }),
 	)
 	w.mu.Lock()
 	w.running[service] = append(w.running[service], p)
@@ -173,11 +180,11 @@ func (w *world) end(p *process) {
 	w.ending.Add(1)
 	defer w.ending.Done()
 	p.ending.Store(true)
-	if p.gate.alive() != nil {
-		time.Sleep(cachesFillIn)
-	} else {
-		time.Sleep(startsIn - time.Since(p.started))
+	select {
+	case <-p.filled:
+	case <-time.After(cachesFillIn):
 	}
+	time.Sleep(time.Millisecond) // which passes when all that the manager starts then has started
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := p.app.Stop(ctx); err != nil && p.gate.alive() == nil {
