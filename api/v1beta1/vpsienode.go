@@ -107,6 +107,13 @@ type LaunchAttempt struct {
 	VPSieGroup int64 `json:"vpsieGroup"`
 	// RequestedAt is when the intent to call was written.
 	RequestedAt metav1.Time `json:"requestedAt"`
+	// CPU is what the size had that was asked for; a machine of another size is no answer. It is
+	// empty where VPSie had not said it, like Memory.
+	// +optional
+	CPU *resource.Quantity `json:"cpu,omitempty"`
+	// Memory is what the size had that was asked for.
+	// +optional
+	Memory *resource.Quantity `json:"memory,omitempty"`
 	// Foreign are the identifiers of machines that were in the cluster before the call and
 	// belong to nobody we know; none of them can be the answer to it.
 	// +optional

@@ -75,6 +75,16 @@ func (in *GroupLimits) DeepCopy() *GroupLimits {
 func (in *LaunchAttempt) DeepCopyInto(out *LaunchAttempt) {
 	*out = *in
 	in.RequestedAt.DeepCopyInto(&out.RequestedAt)
+	if in.CPU != nil {
+		in, out := &in.CPU, &out.CPU
+		x := (*in).DeepCopy()
+		*out = &x
+	}
+	if in.Memory != nil {
+		in, out := &in.Memory, &out.Memory
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.Foreign != nil {
 		in, out := &in.Foreign, &out.Foreign
 		*out = make([]string, len(*in))

@@ -77,7 +77,7 @@ type clusterEntry struct {
 
 type offeringsEntry struct {
 	offerings []Offering
-	// sizes are those of all offerings that were ever seen: machines of one that is not sold any more may be on their way.
+	// sizes are those of all offerings that were ever seen: one that is not sold any more may be asked for all the same.
 	sizes    map[int64]launch.Size
 	observed time.Time
 	tried    time.Time
@@ -312,7 +312,7 @@ func (c *Catalogue) KnowsSizes(datacenter string) bool {
 	return e != nil && !e.observed.IsZero()
 }
 
-// Size is what machines of an offering have, zero where it was never sold since the process started.
+// Size is what machines of an offering have that are asked for now, zero where it was never sold since the process started.
 func (c *Catalogue) Size(datacenter string, id int64) launch.Size {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -132,12 +132,12 @@ func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[str
 			continue
 		}
 		v.nodes = append(v.nodes, n)
-		v.late = append(v.late, late(n, c.sizeOf(n), now)...)
+		v.late = append(v.late, late(n, c.sizeOf, now)...)
 		if isAdopting(n, proven[n.Name]) {
 			v.adopting = append(v.adopting, n)
 			continue
 		}
-		if w, ok := waiting(n, c.sizeOf(n)); ok {
+		if w, ok := waiting(n, c.sizeOf); ok {
 			v.waiting = append(v.waiting, w)
 			if isOpen(n) {
 				v.open++
@@ -177,7 +177,11 @@ func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
 	return hintGrace - now.Sub(n.CreationTimestamp.Time)
 }
 
-func (c *Clusters) sizeOf(n *v1beta1.VPSieNode) launch.Size {
+// sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering.
+func (c *Clusters) sizeOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) launch.Size {
+	if asked := sizeAsked(a); asked != (launch.Size{}) {
+		return asked
+	}
 	return c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 }
 

@@ -61,8 +61,8 @@ type cloud struct {
 	deletionHangs, blank bool
 	// offers is how the offerings fail.
 	offers error
-	// unsold takes the small size out of what is sold.
-	unsold bool
+	// sells is what is sold instead of the small size.
+	sells []app.Offering
 	// onGroups is called when the groups are read.
 	onGroups func()
 	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
@@ -85,8 +85,8 @@ func (c *cloud) Offerings(context.Context, string) ([]app.Offering, error) {
 	if c.offers != nil {
 		return nil, c.offers
 	}
-	if c.unsold {
-		return []app.Offering{{ID: 2, Name: "large", Size: launch.Size{CPU: 8, MemoryMiB: 16384}, MonthlyPrice: 80_000_000}}, nil
+	if c.sells != nil {
+		return slices.Clone(c.sells), nil
 	}
 	return []app.Offering{{ID: 1, Name: "small", Size: small, MonthlyPrice: 40_000_000}}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
@@ -69,14 +71,34 @@ func answerable(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
 	return nil
 }
 
+// sizeOf tells what was asked for by a request of an intent.
+type sizeOf func(*v1beta1.VPSieNode, *v1beta1.LaunchAttempt) launch.Size
+
+// sizeAsked is what is on record of the size that was asked for, zero where nothing is.
+func sizeAsked(a *v1beta1.LaunchAttempt) launch.Size {
+	if a.CPU == nil || a.Memory == nil {
+		return launch.Size{}
+	}
+	return launch.Size{CPU: a.CPU.Value(), MemoryMiB: a.Memory.Value() >> 20}
+}
+
+// recordSize writes down what is asked for.
+func recordSize(a *v1beta1.LaunchAttempt, size launch.Size) {
+	if size == (launch.Size{}) {
+		return
+	}
+	a.CPU = resource.NewQuantity(size.CPU, resource.DecimalSI)
+	a.Memory = resource.NewQuantity(size.MemoryMiB<<20, resource.BinarySI)
+}
+
 // waiting describes an intent whose machine may turn up in a listing.
-func waiting(n *v1beta1.VPSieNode, size launch.Size) (launch.Waiting, bool) {
+func waiting(n *v1beta1.VPSieNode, size sizeOf) (launch.Waiting, bool) {
 	a := answerable(n)
 	if a == nil {
 		return launch.Waiting{}, false
 	}
 	return launch.Waiting{
-		Intent: keyOf(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		Intent: keyOf(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 	}, true
 }
 
@@ -88,17 +110,25 @@ func isAdopting(n *v1beta1.VPSieNode, proven bool) bool {
 
 // late describes the requests of an intent that were unclear and given up, whose machines may turn up beside
 // the one that the intent waits for or has.
-func late(n *v1beta1.VPSieNode, size launch.Size, now time.Time) []launch.Waiting {
+func late(n *v1beta1.VPSieNode, size sizeOf, now time.Time) []launch.Waiting {
 	var out []launch.Waiting
+	for _, a := range lateAttempts(n, now) {
+		out = append(out, launch.Waiting{
+			Intent: fmt.Sprintf("%s#%d", keyOf(n), a.Number), Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		})
+	}
+	return out
+}
+
+// lateAttempts are the entries of the ledger that were unclear and given up, and may still be answered.
+func lateAttempts(n *v1beta1.VPSieNode, now time.Time) []*v1beta1.LaunchAttempt {
+	var out []*v1beta1.LaunchAttempt
 	waits := answerable(n)
 	for i := range n.Status.Launches {
 		a := &n.Status.Launches[i]
-		if a == waits || a.Reason != string(reason.LaunchUnconfirmed) || now.Sub(a.RequestedAt.Time) > answerWindow {
-			continue
+		if a != waits && a.Reason == string(reason.LaunchUnconfirmed) && now.Sub(a.RequestedAt.Time) <= answerWindow {
+			out = append(out, a)
 		}
-		out = append(out, launch.Waiting{
-			Intent: fmt.Sprintf("%s#%d", keyOf(n), a.Number), Offering: n.Spec.Offering, Size: size, RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
-		})
 	}
 	return out
 }

@@ -293,15 +293,18 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	group := e.groups[n.Spec.Offering]
 	spanned, span := c.begin(ctx, n)
 	from, at, number := n.Status.Phase, c.clock.Now(), int32(0)
+	size := c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 	written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
 		if !isCandidate(n, c.clock.Now()) || c.isStale(e.basis) {
 			return false
 		}
 		number = int32(len(n.Status.Launches) + 1)
-		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
+		asked := v1beta1.LaunchAttempt{
 			Number: number, VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
 			Foreign: e.foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
-		})
+		}
+		recordSize(&asked, size)
+		n.Status.Launches = append(n.Status.Launches, asked)
 		setPhase(n, v1beta1.PhaseLaunching)
 		setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
 		setCondition(n, v1beta1.ConditionReady, false, "Launching", "the machine is being asked of VPSie")

@@ -14,7 +14,6 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
 const (
@@ -329,7 +328,7 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	if n.DeletionTimestamp == nil && neverJoined(n) {
 		return 0, r.keepAsFailed(ctx, n)
 	}
-	if len(late(n, launch.Size{}, r.clock.Now())) > 0 {
+	if len(lateAttempts(n, r.clock.Now())) > 0 {
 		return 0, r.keepForAnswers(ctx, n)
 	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
