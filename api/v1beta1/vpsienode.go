@@ -107,11 +107,11 @@ type LaunchAttempt struct {
 	VPSieGroup int64 `json:"vpsieGroup"`
 	// RequestedAt is when the intent to call was written.
 	RequestedAt metav1.Time `json:"requestedAt"`
-	// CPU is what the size had that was asked for; a machine of another size is no answer. It is
-	// empty where VPSie had not said it, like Memory.
+	// CPU are the cores of the size when it was asked for, by which its machine is told from others. CPU and
+	// memory are empty where VPSie had not said yet what it sells.
 	// +optional
 	CPU *resource.Quantity `json:"cpu,omitempty"`
-	// Memory is what the size had that was asked for.
+	// Memory is that of the size when it was asked for, in whole MiB.
 	// +optional
 	Memory *resource.Quantity `json:"memory,omitempty"`
 	// Foreign are the identifiers of machines that were in the cluster before the call and

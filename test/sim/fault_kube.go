@@ -53,7 +53,7 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 		return kubesim.Verdict{}
 	}
 	if discovery := r.Resource.Empty(); discovery || r.Resource.Resource == "events" {
-		return w.strikeAtOnce(p)
+		return w.strikeAtOnce(p, discovery)
 	}
 	write := r.Verb != "get" && r.Verb != "list" && r.Verb != "watch" && r.Resource.Resource != "leases"
 	after, err := p.gate.enter(write)
@@ -74,14 +74,20 @@ func (f *kubeFaults) Strike(r kubesim.Request) kubesim.Verdict {
 
 // strikeAtOnce answers without a wait what is asked under a mutex, for time in a bubble stands still for as long as somebody waits for
 // one: client-go's broadcaster of Events holds it while it writes, and controller-runtime's client while it discovers a kind.
-func (w *world) strikeAtOnce(p *process) kubesim.Verdict {
-	if p.gate.isFrozen() || p.gate.alive() != nil {
+//
+// What a frozen process discovers changes nothing; it stands still at its next request.
+func (w *world) strikeAtOnce(p *process, discovery bool) kubesim.Verdict {
+	if p.gate.alive() != nil || p.gate.isFrozen() && !discovery {
 		return kubesim.Verdict{Err: errDead}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.kube.down {
 		return kubesim.Verdict{Err: errKubeDown}
+	}
+	if discovery && w.kube.failures > 0 && w.random.IntN(100) < w.kube.failures {
+		w.hits["api-500"]++
+		return kubesim.Verdict{Err: apierrors.NewInternalError(errors.New("injected"))}
 	}
 	return kubesim.Verdict{}
 }

@@ -37,8 +37,10 @@ const (
 	namespace        = "vpsie-autoscaler"
 	catalogueAddress = "127.0.0.1:9090"
 	stopTimeout      = time.Minute
-	// cachesFillIn is how long informers of a process that is told to stop, or is dead, may take to read once more.
+	// cachesFillIn is how long informers may take to read once more.
 	cachesFillIn = 90 * time.Second
+	// repliesIn is how long what a dead process has asked for may take to have its effect.
+	repliesIn = 90 * time.Second
 	// requestsPerSecond switches the client's own limits off, which are not what is simulated.
 	requestsPerSecond = -1
 )
@@ -180,6 +182,9 @@ func (w *world) end(p *process) {
 	w.ending.Add(1)
 	defer w.ending.Done()
 	p.ending.Store(true)
+	if p.gate.alive() != nil {
+		time.Sleep(repliesIn)
+	}
 	select {
 	case <-p.filled:
 	case <-time.After(cachesFillIn):

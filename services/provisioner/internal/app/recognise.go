@@ -81,16 +81,11 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	return progress, nil
 }
 
-// knowsSizes reports whether the sizes are known by which machines are told apart: they are on record, or read within seconds of a start.
-// Without them a machine of any size that a person adds would pass for the answer.
+// knowsSizes reports whether the sizes are known by which machines are told apart. After a start they are read within seconds; until then
+// machines that were asked for would seem not to come.
 func (c *Clusters) knowsSizes(v *view) bool {
 	for _, n := range v.nodes {
-		asked := lateAttempts(n, v.at)
-		if a := answerable(n); a != nil {
-			asked = append(asked, a)
-		}
-		unrecorded := slices.ContainsFunc(asked, func(a *v1beta1.LaunchAttempt) bool { return sizeAsked(a) == launch.Size{} })
-		if unrecorded && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
+		if (answerable(n) != nil || len(lateAttempts(n, v.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
 			return false
 		}
 	}
@@ -118,7 +113,7 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
-				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
+				Intent: keyOf(n), Offering: n.Spec.Offering, Sizes: c.sizesOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
 			})
 		}
 	}

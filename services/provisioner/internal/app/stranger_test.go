@@ -94,48 +94,6 @@ func TestWorkerOfAPersonIsNoAnswerToWhatBroughtNone(t *testing.T) {
 	}
 }
 
-// TestSizeThatIsNotSoldAnyMore changes what is sold while a machine is on its way; a person's machine of another size comes before it.
-func TestSizeThatIsNotSoldAnyMore(t *testing.T) {
-	large := launch.Size{CPU: 64, MemoryMiB: 1 << 18}
-	withdrawn := []app.Offering{{ID: 2, Name: "large", Size: large, MonthlyPrice: 80_000_000}}
-	resized := []app.Offering{{ID: 1, Name: "small", Size: large, MonthlyPrice: 80_000_000}}
-	readAgain := func(f *fixture) {
-		f.clock.Step(10 * time.Minute)
-		f.runCatalogueOnce()
-	}
-	tests := map[string]struct {
-		sells []app.Offering
-		learn func(*fixture)
-	}{
-		"Withdrawn":        {withdrawn, readAgain},
-		"WithdrawnRestart": {withdrawn, (*fixture).restart},
-		"Resized":          {resized, readAgain},
-		"ResizedRestart":   {resized, (*fixture).restart},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, group(), intent("a"))
-			f.cloud.hide = true
-			f.pass(time.Second)
-			f.cloud.sells = test.sells
-			test.learn(f)
-			if o, sold := f.catalogue.Offering("dc", 1); sold && o.Size == small {
-				t.Fatal("the size is sold")
-			}
-			f.cloud.machines = []launch.Listed{{Identifier: "w1", Hostname: "person-1", Size: large}}
-			f.pass(2 * time.Second)
-			if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "" {
-				t.Fatalf("asked %d times, claims %q of another size", f.cloud.asked, id)
-			}
-			f.cloud.arrive()
-			f.pass(15 * time.Second)
-			if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id == "" || id == "w1" {
-				t.Errorf("asked %d times, claims %q, want its own machine", f.cloud.asked, id)
-			}
-		})
-	}
-}
-
 // TestUnreadableReportHoldsUpPurchasesOnly keeps the list of other people's machines from being read.
 func TestUnreadableReportHoldsUpPurchasesOnly(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), intent("b", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
