@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -133,12 +132,12 @@ func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[str
 			continue
 		}
 		v.nodes = append(v.nodes, n)
-		v.late = append(v.late, late(n, c.sizesOf, now)...)
+		v.late = append(v.late, late(n, c.sizeOf, now)...)
 		if isAdopting(n, proven[n.Name]) {
 			v.adopting = append(v.adopting, n)
 			continue
 		}
-		if w, ok := waiting(n, c.sizesOf); ok {
+		if w, ok := waiting(n, c.sizeOf); ok {
 			v.waiting = append(v.waiting, w)
 			if isOpen(n) {
 				v.open++
@@ -178,11 +177,13 @@ func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
 	return hintGrace - now.Sub(n.CreationTimestamp.Time)
 }
 
-// sizesOf are what the machine of a request may have: what is on record, and what VPSie says of the offering now, for it may have changed
-// that before the request without our having read it yet.
-func (c *Clusters) sizesOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) []launch.Size {
-	sizes := []launch.Size{sizeOnRecord(a), c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)}
-	return slices.DeleteFunc(slices.Compact(sizes), func(s launch.Size) bool { return s == launch.Size{} })
+// sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
+// VPSie says later counts, or a person's machine would pass for the answer.
+func (c *Clusters) sizeOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) launch.Size {
+	if asked := sizeOnRecord(a); asked != (launch.Size{}) {
+		return asked
+	}
+	return c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 }
 
 // Reconcile does what is to be done in a cluster now and returns when to look again; zero means

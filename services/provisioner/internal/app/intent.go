@@ -71,8 +71,8 @@ func answerable(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
 	return nil
 }
 
-// sizesOf tells what the machine of a request of an intent may have.
-type sizesOf func(*v1beta1.VPSieNode, *v1beta1.LaunchAttempt) []launch.Size
+// asker tells what was asked for by a request of an intent.
+type asker func(*v1beta1.VPSieNode, *v1beta1.LaunchAttempt) launch.Size
 
 // sizeOnRecord is what the ledger says that was asked for, zero where it does not.
 func sizeOnRecord(a *v1beta1.LaunchAttempt) launch.Size {
@@ -92,13 +92,13 @@ func recordSize(a *v1beta1.LaunchAttempt, size launch.Size) {
 }
 
 // waiting describes an intent whose machine may turn up in a listing.
-func waiting(n *v1beta1.VPSieNode, sizes sizesOf) (launch.Waiting, bool) {
+func waiting(n *v1beta1.VPSieNode, size asker) (launch.Waiting, bool) {
 	a := answerable(n)
 	if a == nil {
 		return launch.Waiting{}, false
 	}
 	return launch.Waiting{
-		Intent: keyOf(n), Owner: n.Name, Offering: n.Spec.Offering, Sizes: sizes(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		Intent: keyOf(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 	}, true
 }
 
@@ -110,11 +110,11 @@ func isAdopting(n *v1beta1.VPSieNode, proven bool) bool {
 
 // late describes the requests of an intent that were unclear and given up, whose machines may turn up beside
 // the one that the intent waits for or has.
-func late(n *v1beta1.VPSieNode, sizes sizesOf, now time.Time) []launch.Waiting {
+func late(n *v1beta1.VPSieNode, size asker, now time.Time) []launch.Waiting {
 	var out []launch.Waiting
 	for _, a := range lateAttempts(n, now) {
 		out = append(out, launch.Waiting{
-			Intent: fmt.Sprintf("%s#%d", keyOf(n), a.Number), Offering: n.Spec.Offering, Sizes: sizes(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+			Intent: fmt.Sprintf("%s#%d", keyOf(n), a.Number), Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 		})
 	}
 	return out

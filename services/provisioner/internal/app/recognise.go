@@ -113,7 +113,7 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
-				Intent: keyOf(n), Offering: n.Spec.Offering, Sizes: c.sizesOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
+				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
 			})
 		}
 	}

@@ -63,16 +63,21 @@ func TestSizeThatIsNotSoldAnyMore(t *testing.T) {
 	}
 }
 
-// TestSizeThatChangedBeforeTheRequest buys by the offerings as they were read before VPSie changed one.
-func TestSizeThatChangedBeforeTheRequest(t *testing.T) {
+// TestSizeThatChangesIsAskedForAgain has two requests wait for machines of one offering that VPSie changed in between; the later machine comes first.
+func TestSizeThatChangesIsAskedForAgain(t *testing.T) {
 	f := newFixture(t, group(), intent("a"))
-	f.cloud.sells, f.cloud.hide = resized, true
+	f.cloud.hide = true
 	f.pass(time.Second)
-	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: large}}
+	f.cloud.sells = resized
 	f.readOfferings()
+	f.create(intent("b", func(n *v1beta1.VPSieNode) { n.CreationTimestamp = metav1.NewTime(f.clock.Now()) }))
+	f.pass(3 * time.Second)
+	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: large}}
 	f.pass(2 * time.Second)
-	if id := f.machine("a").Status.Identifier; f.cloud.asked != 1 || id != "m1" {
-		t.Errorf("asked %d times, claims %q, want the machine of the size as VPSie had changed it", f.cloud.asked, id)
+	f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m1", Hostname: "host-1", Size: small})
+	f.pass(2 * time.Second)
+	if a, b := f.machine("a").Status.Identifier, f.machine("b").Status.Identifier; f.cloud.asked != 2 || a != "m1" || b != "m2" {
+		t.Errorf("asked %d times, claim %q and %q, want each its own machine", f.cloud.asked, a, b)
 	}
 }
 

@@ -30,10 +30,9 @@ type Waiting struct {
 	// Intent is the name of the VPSieNode, as namespace/name.
 	Intent string
 	// Owner is the name of the VPSieNode by which a Node would prove that a machine is its.
-	Owner    string
-	Offering int64
-	// Sizes are what its machine may have; empty means that this is unknown.
-	Sizes       []Size
+	Owner       string
+	Offering    int64
+	Size        Size
 	RequestedAt time.Time
 	// Foreign are machines that existed before the request; none of them can be its answer.
 	Foreign []string
@@ -44,7 +43,7 @@ type Waiting struct {
 // first, among machines in the order of the listing, so the answer depends on the input alone.
 //
 // VPSie's reply to a request names no machine, and a machine names no request, so the requests of
-// one offering in one cluster are interchangeable (vpsie-api.md §4.4). While requests of several offerings
+// one size in one cluster are interchangeable (vpsie-api.md §4.4). While requests of several offerings
 // wait, only sizes that are known on both sides tell them apart; the rest waits. A machine whose size is
 // known answers no request whose size is not.
 func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[string]Listed {
@@ -74,9 +73,10 @@ func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[str
 	return answer
 }
 
-// mayBring reports whether a request may have brought a machine, by its size and by what was there before.
+// mayBring reports whether a request may have brought a machine, by its size and by what was there before. One whose size is known is no
+// answer to a request whose size is not: VPSie has stopped to sell that one.
 func mayBring(w Waiting, machine Listed) bool {
-	return (machine.Size == Size{} || slices.Contains(w.Sizes, machine.Size)) && !slices.Contains(w.Foreign, machine.Identifier)
+	return (machine.Size == Size{} || w.Size == machine.Size) && !slices.Contains(w.Foreign, machine.Identifier)
 }
 
 // Earliest is when the first of the requests was made that may have brought a machine, whether they were answered or not: VPSie may have

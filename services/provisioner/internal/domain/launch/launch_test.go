@@ -30,30 +30,30 @@ func TestAssign(t *testing.T) {
 		want    map[string]string
 	}{
 		"NewMachineAnswersTheRequest": {
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Hostname: "H1", Size: small}},
 			want:    map[string]string{"a": "m1"},
 		},
 		"MachineThatWasThereIsNotTheAnswer": {
 			why:     "a person's machine would be drained and deleted as ours one day",
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon, Foreign: []string{"m1"}}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon, Foreign: []string{"m1"}}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"a": "m2"},
 		},
 		"ClaimedMachineIsNotGivenTwice": {
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}},
 			claimed: map[string]bool{"m1": true},
 			want:    map[string]string{},
 		},
 		"SizeTellsRequestsApart": {
-			waiting: []launch.Waiting{{Intent: "a", Offering: 1, Sizes: []launch.Size{small}, RequestedAt: noon}, {Intent: "b", Offering: 2, Sizes: []launch.Size{large}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Offering: 1, Size: small, RequestedAt: noon}, {Intent: "b", Offering: 2, Size: large, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: large}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"a": "m2", "b": "m1"},
 		},
 		"UnknownSizeWaitsWhileSizesAreMixed": {
 			why:     "after a restart the catalogue is not read yet, and any machine would seem to fit",
-			waiting: []launch.Waiting{{Intent: "a", Offering: 1, RequestedAt: noon}, {Intent: "b", Offering: 2, Sizes: []launch.Size{large}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Offering: 1, RequestedAt: noon}, {Intent: "b", Offering: 2, Size: large, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: large}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"b": "m1"},
 		},
@@ -64,18 +64,18 @@ func TestAssign(t *testing.T) {
 			want:    map[string]string{},
 		},
 		"OlderRequestIsAnsweredFirst": {
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon.Add(time.Second)}, {Intent: "b", Sizes: []launch.Size{small}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon.Add(time.Second)}, {Intent: "b", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}},
 			want:    map[string]string{"b": "m1"},
 		},
 		"UnknownSizeContradictsNothing": {
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1"}},
 			want:    map[string]string{"a": "m1"},
 		},
 		"MachineWithoutIdentifierIsNobodys": {
 			why:     "it could not be deleted by identifier",
-			waiting: []launch.Waiting{{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon}},
+			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Hostname: "H1", Size: small}},
 			want:    map[string]string{},
 		},
@@ -102,7 +102,6 @@ func FuzzAssign(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		sizes := []launch.Size{small, large, {}}
-		asked := [][]launch.Size{{small}, {large}, {small, large}, nil}
 		var listed []launch.Listed
 		claimed := map[string]bool{}
 		for i := range random.IntN(12) {
@@ -112,7 +111,7 @@ func FuzzAssign(f *testing.F) {
 		}
 		var waiting []launch.Waiting
 		for i := range random.IntN(12) {
-			w := launch.Waiting{Intent: fmt.Sprintf("w%02d", i), Offering: int64(random.IntN(2)), Sizes: asked[random.IntN(4)], RequestedAt: noon.Add(time.Duration(random.IntN(3)) * time.Second)}
+			w := launch.Waiting{Intent: fmt.Sprintf("w%02d", i), Offering: int64(random.IntN(2)), Size: sizes[random.IntN(3)], RequestedAt: noon.Add(time.Duration(random.IntN(3)) * time.Second)}
 			for _, m := range listed {
 				if random.IntN(3) == 0 {
 					w.Foreign = append(w.Foreign, m.Identifier)
@@ -126,9 +125,6 @@ func FuzzAssign(f *testing.F) {
 			m, ok := got[w.Intent]
 			if !ok {
 				continue
-			}
-			if m.Size != (launch.Size{}) && !slices.Contains(w.Sizes, m.Size) {
-				t.Errorf("seed %d: %s asked for %v and must not get %v", seed, w.Intent, w.Sizes, m.Size)
 			}
 			if used[m.Identifier] || claimed[m.Identifier] || slices.Contains(w.Foreign, m.Identifier) {
 				t.Errorf("seed %d: %s must not get %s", seed, w.Intent, m.Identifier)
@@ -229,9 +225,9 @@ func TestChoose(t *testing.T) {
 
 func TestPossible(t *testing.T) {
 	asked := []launch.Waiting{
-		{Intent: "a", Sizes: []launch.Size{small}, RequestedAt: noon, Foreign: []string{"w1"}},
-		{Intent: "b", Sizes: []launch.Size{small}, RequestedAt: noon.Add(time.Hour)},
-		{Intent: "c", Sizes: []launch.Size{large}, RequestedAt: noon.Add(-time.Hour)},
+		{Intent: "a", Size: small, RequestedAt: noon, Foreign: []string{"w1"}},
+		{Intent: "b", Size: small, RequestedAt: noon.Add(time.Hour)},
+		{Intent: "c", Size: large, RequestedAt: noon.Add(-time.Hour)},
 	}
 	tests := map[string]struct {
 		machine  launch.Listed
