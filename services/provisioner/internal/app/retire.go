@@ -91,7 +91,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	if err != nil {
 		return 0, err
 	}
-	if wait := r.config.DrainSettle - r.settling.passed(node.Name, tainted, r.clock.Now()); wait > 0 {
+	if wait := r.config.DrainSettle - r.settling.passed(node.Name, r.clock.Now()); wait > 0 {
 		return wait, r.unlessTaintIsLost(ctx, n, tainted)
 	}
 	return r.drain(ctx, n, node)
@@ -252,6 +252,9 @@ func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 		node.Annotations[v1beta1.AnnotationCordoned] = "true"
 	}
 	tainted = !hasTaint(base, v1beta1.TaintDraining)
+	if tainted {
+		r.settling.forget(node.Name) // also if the answer to the patch is lost
+	}
 	return tainted, r.patchNode(ctx, base, node, !tainted && base.Spec.Unschedulable)
 }
 

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -135,6 +136,41 @@ func TestTaintSettlesWhoeverBeganTheDrain(t *testing.T) {
 	f.step("a", 4*time.Second)
 	if !f.exists(pod("p", "host-1")) {
 		t.Error("the pod was evicted by a process that does not know for how long the Node is tainted")
+	}
+	f.step("a", 5*time.Second)
+	if f.exists(pod("p", "host-1")) {
+		t.Errorf("the pod was not evicted after the settle time: %+v", f.machine("a").Status.Conditions)
+	}
+}
+
+// TestTaintSettlesAnewThoughItsAnswerIsLost has somebody take the taint off, and the answer to the patch that puts it on again get lost.
+func TestTaintSettlesAnewThoughItsAnswerIsLost(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f.step("a", time.Second)
+	taints := f.node("host-1").Spec.Taints
+	f.clock.Step(4 * time.Second)
+	change := func(taints []corev1.Taint) {
+		n := f.node("host-1")
+		n.Spec.Taints = taints
+		if err := f.kube.Update(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(nil)
+	f.patching = func(o client.Object) error {
+		if _, ok := o.(*corev1.Node); !ok {
+			return nil
+		}
+		change(taints)
+		return errors.New("connection reset by peer")
+	}
+	if _, err := f.nodes.Reconcile(t.Context(), client.ObjectKey{Namespace: "default", Name: "a"}); err == nil {
+		t.Fatal("the lost answer was not noticed")
+	}
+	f.patching = nil
+	f.step("a", 2*time.Second)
+	if !f.exists(pod("p", "host-1")) {
+		t.Fatal("the pod was evicted 2 s after the taint was put on again")
 	}
 	f.step("a", 5*time.Second)
 	if f.exists(pod("p", "host-1")) {

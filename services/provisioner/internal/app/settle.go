@@ -18,8 +18,15 @@ type settling struct {
 
 func newSettling() *settling { return &settling{since: map[string]time.Time{}} }
 
-// passed is for how long the taint on a Node has been known by now; fresh says that it was put on just now.
-func (s *settling) passed(node string, fresh bool, now time.Time) time.Duration {
+// forget has the time of a Node's taint begin anew when it is next seen.
+func (s *settling) forget(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.since, node)
+}
+
+// passed is for how long the taint on a Node has been known by now.
+func (s *settling) passed(node string, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, since := range s.since {
@@ -28,7 +35,7 @@ func (s *settling) passed(node string, fresh bool, now time.Time) time.Duration 
 		}
 	}
 	since, known := s.since[node]
-	if !known || fresh {
+	if !known {
 		s.since[node] = now
 		return 0
 	}
