@@ -32,21 +32,25 @@ func (j *judge) again(now time.Time) {
 	}
 }
 
-// unclaimed counts the machines that were bought about the time of an attempt and that nobody claims.
+// unclaimed counts the requests of about the time of an attempt that brought machines, less those machines that are claimed: the second
+// one of a request that VPSie answers twice is no sign of another.
 func (j *judge) unclaimed(a v1beta1.LaunchAttempt, now time.Time) int {
 	claimed := map[string]bool{}
 	for _, n := range machines(j.world) {
 		claimed[n.Status.Identifier] = true
 	}
-	count := 0
+	requests, taken := map[time.Time]bool{}, 0
 	for _, m := range j.world.cloud.sim.Truth().Machines {
 		apart := m.RequestedAt.Sub(a.RequestedAt.Time).Abs()
-		if !m.Foreign && m.State != "lost" && m.GoneAt.IsZero() && !claimed[m.Identifier] && int64(m.GroupID) == a.VPSieGroup &&
+		if !m.Foreign && m.State != "lost" && m.GoneAt.IsZero() && int64(m.GroupID) == a.VPSieGroup &&
 			apart < callSlack && now.Sub(m.RequestedAt) < consistencyWindow {
-			count++
+			requests[m.RequestedAt] = true
+			if claimed[m.Identifier] {
+				taken++
+			}
 		}
 	}
-	return count
+	return max(len(requests)-taken, 0)
 }
 
 // openBeside counts the other requests whose machines are not known yet, of whatever size: which of several

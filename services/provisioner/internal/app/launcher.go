@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -90,11 +91,13 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 }
 
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
-// listing, and those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down.
+// listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
+// those that are gone, which the next listing may show once more.
 func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	claimed := v.claimed()
 	foreign := launch.Foreign(listed, claimed)
-	for _, id := range append(c.strangers(v.cluster), c.orphans.known(v.cluster)...) {
+	known := slices.AppendSeq(append(c.strangers(v.cluster), c.orphans.known(v.cluster)...), maps.Keys(c.gone()))
+	for _, id := range known {
 		if !claimed[id] {
 			foreign = append(foreign, id)
 		}

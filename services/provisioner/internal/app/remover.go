@@ -82,7 +82,7 @@ func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time
 
 // sighted counts a listing that lacks the machine.
 func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
-	return c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
+	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		now := c.clock.Now()
 		if n.Status.LastAbsentAt != nil && now.Sub(n.Status.LastAbsentAt.Time) < c.config.AbsenceInterval {
 			return false
@@ -97,6 +97,32 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
 		return true
 	})
+	if err == nil && n.Status.AbsentSightings >= absenceSightings {
+		c.depart(n.Status.Identifier)
+	}
+	return written, err
+}
+
+// depart remembers that a machine is gone.
+func (c *Clusters) depart(identifier string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.departed[identifier] = c.clock.Now()
+}
+
+// gone are the machines that VPSie confirmed to be gone, for as long as listings may lag.
+func (c *Clusters) gone() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := make(map[string]bool, len(c.departed))
+	for identifier, at := range c.departed {
+		if c.clock.Now().Sub(at) > c.config.LaunchSettle {
+			delete(c.departed, identifier)
+			continue
+		}
+		gone[identifier] = true
+	}
+	return gone
 }
 
 // delete has a machine deleted that is listed under the name that we know it by.
