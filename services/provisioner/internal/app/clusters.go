@@ -50,8 +50,8 @@ type Clusters struct {
 	listed map[string]time.Time
 	// asked is when the deletion of a machine was last asked for, by identifier.
 	asked map[string]time.Time
-	// departed is when VPSie confirmed that a machine is gone, by identifier: a listing that lags shows it once more.
-	departed map[string]time.Time
+	// departed are the machines that VPSie confirmed to be gone, by identifier: a listing that lags shows them once more.
+	departed map[string]departure
 	// sought is when what is left of a missing machine was last retired, by identifier.
 	sought map[string]time.Time
 	// surveys are listings that were handed over and not looked at yet, censuses what listings showed, by cluster.
@@ -64,7 +64,7 @@ func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orpha
 	return &Clusters{
 		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
-		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]time.Time{}, sought: map[string]time.Time{},
+		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
 		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
 	}
 }

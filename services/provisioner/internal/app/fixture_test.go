@@ -192,8 +192,9 @@ type fixture struct {
 	orphans string
 	// getting is called before each live read when set, and fails it with what it returns.
 	getting func(key client.ObjectKey, o client.Object) error
-	// patching may refuse a patch.
-	patching func(client.Object) error
+	// patching may refuse a patch, answering lose the answer to one of a status that took effect.
+	patching  func(client.Object) error
+	answering func(client.Object) error
 	// evict stands in for the eviction of a pod when set.
 	evict func(pod *corev1.Pod) error
 }
@@ -227,6 +228,11 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				}
 			}
 			return c.Patch(ctx, o, p, opts...)
+		}, SubResourcePatch: func(ctx context.Context, c client.Client, name string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if err := c.SubResource(name).Patch(ctx, o, p, opts...); err != nil || f.answering == nil {
+				return err
+			}
+			return f.answering(o)
 		}, SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o, s client.Object, opts ...client.SubResourceCreateOption) error {
 			if f.evict != nil {
 				return f.evict(o.(*corev1.Pod))

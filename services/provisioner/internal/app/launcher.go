@@ -92,14 +92,19 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
 // listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
-// those that are gone, which the next listing may show once more.
+// those that are leaving or gone, which a later listing may show when nobody claims them any more.
 func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	claimed := v.claimed()
 	foreign := launch.Foreign(listed, claimed)
-	known := slices.AppendSeq(append(c.strangers(v.cluster), c.orphans.known(v.cluster)...), maps.Keys(c.gone()))
-	for _, id := range known {
+	for _, id := range append(c.strangers(v.cluster), c.orphans.known(v.cluster)...) {
 		if !claimed[id] {
 			foreign = append(foreign, id)
+		}
+	}
+	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(v.cluster)))
+	for _, n := range v.nodes {
+		if n.Status.DeleteRequestedAt != nil && n.Status.Identifier != "" {
+			foreign = append(foreign, n.Status.Identifier)
 		}
 	}
 	slices.Sort(foreign)

@@ -38,7 +38,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		forgetProofs(v.waiting, listed)
 	}
 	asked := c.requests(v)
-	gone := c.gone()
+	gone := c.gone(v.cluster)
 	listed = slices.DeleteFunc(slices.Clone(listed), func(machine launch.Listed) bool { return gone[machine.Identifier] })
 	possible := launch.Possible(listed, asked)
 	answers := launch.Assign(v.waiting, possible, v.claimed())

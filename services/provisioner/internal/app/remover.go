@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -82,8 +83,12 @@ func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time
 
 // sighted counts a listing that lacks the machine.
 func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+	identifier := n.Status.Identifier
 	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		now := c.clock.Now()
+		if n.Status.Identifier != identifier || n.Status.DeleteRequestedAt == nil {
+			return false // another replica went on with it
+		}
 		if n.Status.LastAbsentAt != nil && now.Sub(n.Status.LastAbsentAt.Time) < c.config.AbsenceInterval {
 			return false
 		}
@@ -97,30 +102,37 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
 		return true
 	})
-	if err == nil && n.Status.AbsentSightings >= absenceSightings {
-		c.depart(n.Status.Identifier)
+	if n.Status.AbsentSightings >= absenceSightings {
+		c.depart(n.Spec.Cluster.Identifier, identifier) // also if the answer to the write is lost
 	}
 	return written, err
 }
 
-// depart remembers that a machine is gone.
-func (c *Clusters) depart(identifier string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.departed[identifier] = c.clock.Now()
+// departure is where and when a machine went.
+type departure struct {
+	cluster string
+	at      time.Time
 }
 
-// gone are the machines that VPSie confirmed to be gone, for as long as listings may lag.
-func (c *Clusters) gone() map[string]bool {
+// depart remembers that a machine is gone, for as long as listings may lag.
+func (c *Clusters) depart(cluster, identifier string) {
+	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := make(map[string]bool, len(c.departed))
-	for identifier, at := range c.departed {
-		if c.clock.Now().Sub(at) > c.config.LaunchSettle {
-			delete(c.departed, identifier)
-			continue
+	maps.DeleteFunc(c.departed, func(_ string, d departure) bool { return now.Sub(d.at) > c.config.LaunchSettle })
+	c.departed[identifier] = departure{cluster, now}
+}
+
+// gone are the machines of a cluster that VPSie confirmed to be gone and that a listing may show once more.
+func (c *Clusters) gone(cluster string) map[string]bool {
+	now := c.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := map[string]bool{}
+	for identifier, d := range c.departed {
+		if d.cluster == cluster && now.Sub(d.at) <= c.config.LaunchSettle {
+			gone[identifier] = true
 		}
-		gone[identifier] = true
 	}
 	return gone
 }

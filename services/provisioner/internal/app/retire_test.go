@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -214,48 +213,6 @@ func TestAbsenceIsConfirmedTwice(t *testing.T) {
 	f.pass(11 * time.Second)
 	if n := f.machine("a"); n.Status.AbsentSightings != 0 {
 		t.Errorf("%d sightings although the machine is back in the listing", n.Status.AbsentSightings)
-	}
-}
-
-// TestMachineThatIsGoneIsNoAnswer has a listing that lags show a machine once more whose absence VPSie has confirmed, while another is awaited.
-func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
-	departed := launch.Listed{Identifier: "m1", Hostname: "host-1", Size: small}
-	for _, askedBefore := range []bool{true, false} {
-		t.Run(fmt.Sprintf("AskedBefore=%t", askedBefore), func(t *testing.T) {
-			f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
-			f.cloud.machines, f.cloud.hide = []launch.Listed{departed}, true
-			for range 3 {
-				f.step("a", 6*time.Second)
-			}
-			if askedBefore {
-				f.create(intent("b"))
-			}
-			f.pass(3 * time.Second)
-			for range 5 {
-				f.pass(11 * time.Second)
-				if f.exists(intent("a")) {
-					f.step("a", time.Second)
-				}
-			}
-			if f.exists(intent("a")) {
-				t.Fatalf("the machine is not gone: %+v", f.machine("a").Status)
-			}
-			if !askedBefore {
-				f.create(intent("b"))
-				f.pass(3 * time.Second)
-				f.restart() // the request says what was gone
-			}
-			f.cloud.machines = append(f.cloud.machines, departed)
-			f.pass(30 * time.Second)
-			if id := f.machine("b").Status.Identifier; f.cloud.asked != 1 || id != "" {
-				t.Fatalf("asked %d times, claims %q, which is gone", f.cloud.asked, id)
-			}
-			f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}
-			f.pass(30 * time.Second)
-			if id := f.machine("b").Status.Identifier; f.cloud.asked != 1 || id != "m2" {
-				t.Errorf("asked %d times, claims %q, want its own machine", f.cloud.asked, id)
-			}
-		})
 	}
 }
 
