@@ -47,13 +47,13 @@ func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 					f.clock.Step(3 * time.Second)
 					f.pass(0)
 				}
-				switch {
-				case step == 8:
-				case step == 0:
+				switch step {
+				case 8:
+				case 0:
 					for range 3 {
 						f.step("a", 6*time.Second)
 					}
-				case step == 6 || step == 7:
+				case 6, 7:
 					f.step("a", time.Second)
 				default:
 					f.clock.Step(11 * time.Second)
