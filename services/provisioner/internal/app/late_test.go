@@ -13,9 +13,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
-// TestLateMachineOfARequestThatWasMadeAgain lets the machine of an unclear request come half an hour late, when
-// another has been bought in its place.
-func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
+// askedTwice has an intent whose first request was unclear and given up, and whose second one was answered by machine m1.
+func askedTwice(t *testing.T) *fixture {
+	t.Helper()
 	f := newFixture(t, group(), intent("a"))
 	f.cloud.hide = true
 	f.cloud.add = &app.CloudError{Failure: app.OutcomeUnknown, Message: "timeout"}
@@ -28,6 +28,13 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	if n := f.machine("a"); f.cloud.asked != 2 || n.Status.Identifier != "m1" {
 		t.Fatalf("asked %d times, %+v", f.cloud.asked, n.Status)
 	}
+	return f
+}
+
+// TestLateMachineOfARequestThatWasMadeAgain lets the machine of an unclear request come half an hour late, when
+// another has been bought in its place.
+func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
+	f := askedTwice(t)
 	f.clock.Step(20 * time.Minute)
 	f.cloud.arrive()
 	f.survey(10 * time.Second)

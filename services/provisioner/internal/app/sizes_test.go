@@ -83,18 +83,7 @@ func TestSizeThatChangesIsAskedForAgain(t *testing.T) {
 
 // TestLateMachineOfASizeThatIsNotSoldAnyMore has it come for a request that was given up, after a restart.
 func TestLateMachineOfASizeThatIsNotSoldAnyMore(t *testing.T) {
-	f := newFixture(t, group(), intent("a"))
-	f.cloud.hide = true
-	f.cloud.add = &app.CloudError{Failure: app.OutcomeUnknown, Message: "timeout"}
-	f.pass(time.Second)
-	f.cloud.add = nil
-	f.pass(settle + time.Second)
-	f.pass(10 * time.Second)
-	f.cloud.arrive()
-	f.pass(10 * time.Second)
-	if n := f.machine("a"); f.cloud.asked != 2 || n.Status.Identifier != "m1" {
-		t.Fatalf("asked %d times, %+v", f.cloud.asked, n.Status)
-	}
+	f := askedTwice(t)
 	f.cloud.sells = withdrawn
 	f.restart()
 	f.cloud.arrive()
