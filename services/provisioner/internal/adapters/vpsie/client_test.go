@@ -51,6 +51,11 @@ func newCloud(t *testing.T, change func(*vpsiesim.Config, *vpsie.Config)) *cloud
 	t.Cleanup(api.Close)
 	t.Cleanup(admin.Close)
 	config.URL = api.URL
+	return &cloud{sim: sim, admin: &vpsiesim.AdminClient{URL: admin.URL}, client: newClient(t, config), config: config}
+}
+
+func newClient(t *testing.T, config vpsie.Config) *vpsie.Client {
+	t.Helper()
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +67,7 @@ func newCloud(t *testing.T, change func(*vpsiesim.Config, *vpsie.Config)) *cloud
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cloud{sim: sim, admin: &vpsiesim.AdminClient{URL: admin.URL}, client: client, config: config}
+	return client
 }
 
 func write(t *testing.T, name, text string) string {
@@ -151,6 +156,38 @@ func TestClientUnderEveryForm(t *testing.T) {
 			}
 			if calls := c.sim.Model().Calls(); len(calls.UnknownPaths) > 0 {
 				t.Errorf("the client calls what does not exist: %v", calls.UnknownPaths)
+			}
+		})
+	}
+}
+
+// TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone answers a deletion in every way that means success, or nothing.
+func TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone(t *testing.T) {
+	tests := map[string]struct {
+		status int
+		body   string
+		gone   bool
+	}{
+		"NoContent": {204, ``, false},
+		"NoBody":    {200, ``, false},
+		"NoData":    {200, `{"error":false}`, false},
+		"Null":      {200, `{"error":false,"data":null}`, false},
+		"Object":    {200, `{"error":false,"data":{}}`, false},
+		"True":      {200, `{"error":false,"data":true}`, false},
+		"False":     {200, `{"error":false,"data": false }`, true},
+		"Unknown":   {404, `{"error":true,"code":404,"message":"Not found"}`, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = w.Write([]byte(test.body))
+			}))
+			t.Cleanup(api.Close)
+			config := newCloud(t, nil).config
+			config.URL = api.URL
+			if gone, err := newClient(t, config).DeleteWorker(t.Context(), "cluster", "m1"); err != nil || gone != test.gone {
+				t.Errorf("gone=%v, %v, want gone=%v", gone, err, test.gone)
 			}
 		})
 	}

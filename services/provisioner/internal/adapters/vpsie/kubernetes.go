@@ -254,8 +254,9 @@ func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) (
 		}
 		return false, err
 	}
-	// Of a machine that it does not know VPSie says 404 or false (vpsie-api.md §2.1).
-	return isNothing(r.Data), nil
+	// Of a machine that it does not know VPSie says 404 or false (vpsie-api.md §7). No body, or one without data, is how it may
+	// say yes (§2.1), and proves nothing.
+	return string(bytes.TrimSpace(r.Data)) == "false", nil
 }
 
 func clusterPath(cluster string) string {
