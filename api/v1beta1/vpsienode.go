@@ -114,8 +114,8 @@ type LaunchAttempt struct {
 	// Memory is that of the size when it was asked for, in whole MiB.
 	// +optional
 	Memory *resource.Quantity `json:"memory,omitempty"`
-	// Foreign are the identifiers of machines that were in the cluster before the call and
-	// belong to nobody we know; none of them can be the answer to it.
+	// Foreign are the identifiers of machines that were in the cluster before the call and belong to
+	// nobody we know, are leaving, or left not long before; none of them can be the answer to it.
 	// +optional
 	// +listType=atomic
 	Foreign []string `json:"foreign,omitempty"`

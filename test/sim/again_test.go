@@ -10,7 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// TestJudgeOfPurchasesThatAreMadeAgain has a machine asked for again after two requests of others, each of which got its machine, and after
+// TestJudgeOfPurchasesThatAreMadeAgain has a machine asked for again after requests of others that got machines, and after
 // one whose machine nobody claims, or none.
 func TestJudgeOfPurchasesThatAreMadeAgain(t *testing.T) {
 	tests := map[string]struct {

@@ -145,8 +145,12 @@ func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[str
 				v.open++
 			}
 		}
-		if n.Status.DeleteRequestedAt != nil && n.Status.Identifier != "" && n.Status.AbsentSightings < absenceSightings {
+		switch {
+		case n.Status.DeleteRequestedAt == nil || n.Status.Identifier == "":
+		case n.Status.AbsentSightings < absenceSightings:
 			v.leaving = append(v.leaving, n)
+		case n.Status.LastAbsentAt != nil: // which an earlier process may have seen
+			c.depart(cluster, n.Status.Identifier, n.Status.LastAbsentAt.Time)
 		}
 		if !isCandidate(n, now) {
 			if a := lastAttempt(n); a != nil && a.Outcome == v1beta1.LaunchNotMade && n.Status.Phase != v1beta1.PhaseFailed && !isLeaving(n) {

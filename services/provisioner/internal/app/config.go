@@ -8,7 +8,7 @@ import (
 
 // Config says how patient the provisioner is.
 type Config struct {
-	LaunchSettle    time.Duration `help:"How long an unclear answer to a purchase is looked up in listings before another try." default:"12m"`
+	LaunchSettle    time.Duration `help:"How long an unclear answer to a purchase is looked up in listings before another try, and how long a machine that is gone answers no request." default:"12m"`
 	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
 	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
 	AbsenceInterval time.Duration `help:"Least time between the two listings that confirm a machine's absence." default:"10s"`

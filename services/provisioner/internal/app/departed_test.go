@@ -16,58 +16,72 @@ var departing = launch.Listed{Identifier: "m1", Hostname: "host-1", Size: small}
 // TestMachineThatIsGoneIsNoAnswer has a listing that lags show a machine once more whose absence VPSie has confirmed, while another is awaited.
 func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 	tests := map[string]struct {
-		// asked says after how many of the steps of a departure the other one is asked for: before it, while it lasts, or after it.
-		asked    int
-		restarts bool
-		answer   error
+		// asked and restarts say before which step of a departure the other one is asked for, and the process starts anew if it does:
+		// the first retires it, three drain, five see to it that the machine is gone, two drop its object.
+		asked, restarts int
+		answer          error
 	}{
-		"AskedBefore":            {asked: 0},
-		"AskedBeforeLostAnswer":  {asked: 0, answer: errors.New("connection reset by peer")},
-		"AskedWhileLeaving":      {asked: 1, restarts: true},
-		"AskedBeforeObjectGoes":  {asked: 6, restarts: true},
-		"AskedWhenObjectIsGone":  {asked: 8},
-		"AskedThenTheNextLeader": {asked: 8, restarts: true},
+		"AskedBefore":             {asked: 0},
+		"AskedBeforeLostAnswer":   {asked: 0, answer: errors.New("connection reset by peer")},
+		"AskedBeforeTheNextFinds": {asked: 0, restarts: 9},
+		"AskedWhileDraining":      {asked: 1, restarts: 11},
+		"AskedWhileLeaving":       {asked: 4, restarts: 11},
+		"AskedBeforeObjectGoes":   {asked: 9, restarts: 11},
+		"AskedWhenObjectIsGone":   {asked: 11},
+		"AskedThenTheNextLeader":  {asked: 11, restarts: 11},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+			f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1")))
 			f.cloud.machines, f.cloud.hide = []launch.Listed{departing}, true
+			lost := test.answer
 			f.answering = func(o client.Object) error {
 				n, is := o.(*v1beta1.VPSieNode)
 				if !is || n.Name != "a" || n.Status.AbsentSightings < 2 {
 					return nil
 				}
-				err := test.answer
-				test.answer = nil
+				err := lost
+				lost = nil
 				return err
 			}
-			for step := range 9 {
+			var failed []error
+			reconcile := func(after time.Duration) {
+				f.clock.Step(after)
+				if _, err := f.clusters.Reconcile(t.Context(), clusterID); err != nil {
+					failed = append(failed, err)
+				}
+			}
+			for step := range 12 {
 				if step == test.asked {
 					f.create(intent("b"))
-					f.clock.Step(3 * time.Second)
-					f.pass(0)
+					reconcile(3 * time.Second)
 				}
-				switch step {
-				case 8:
-				case 0:
-					for range 3 {
-						f.step("a", 6*time.Second)
+				if step == test.restarts && step > 0 {
+					f.restart()
+					reconcile(0)
+				}
+				switch {
+				case step == 0:
+					n := f.machine("a")
+					retired(n)
+					if err := f.kube.Update(t.Context(), n); err != nil {
+						t.Fatal(err)
 					}
-				case 6, 7:
+				case step < 4:
+					f.step("a", 6*time.Second)
+				case step < 9:
+					if f.machine("a").Status.AbsentSightings < 2 {
+						reconcile(11 * time.Second)
+					}
+				case step < 11:
 					f.step("a", time.Second)
-				default:
-					f.clock.Step(11 * time.Second)
-					_, err := f.clusters.Reconcile(t.Context(), clusterID)
-					if err != nil {
-						t.Log(err) // the lost answer
-					}
 				}
+			}
+			if test.answer == nil && failed != nil || test.answer != nil && (len(failed) != 1 || !errors.Is(failed[0], test.answer)) {
+				t.Fatalf("reconciles failed with %v, want %v", failed, test.answer)
 			}
 			if f.exists(intent("a")) {
 				t.Fatalf("the machine is not gone: %+v", f.machine("a").Status)
-			}
-			if test.restarts {
-				f.restart()
 			}
 			f.cloud.machines = append(f.cloud.machines, departing)
 			f.pass(30 * time.Second)

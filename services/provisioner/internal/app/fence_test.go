@@ -85,6 +85,28 @@ func TestFrozenReplicaDeletesNothing(t *testing.T) {
 	}
 }
 
+// TestFrozenReplicaCountsNoSighting lets a replica wake up after its successor has seen the machine go and kept the
+// object for a late answer: what it has listed is no sighting of the machine that may come.
+func TestFrozenReplicaCountsNoSighting(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+	for range 3 {
+		f.step("a", 6*time.Second)
+	}
+	f.pass(time.Second)
+	f.cloud.onWorkers = func() {
+		n := f.machine("a")
+		n.Status.Identifier, n.Status.Hostname, n.Status.DeleteRequestedAt = "", "", nil
+		if err := f.kube.Status().Update(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.pass(11 * time.Second)
+	if n := f.machine("a"); len(f.cloud.deleted) != 1 || n.Status.AbsentSightings > 0 {
+		t.Errorf("deleted %v, %d sightings of a machine that the object does not name any more", f.cloud.deleted, n.Status.AbsentSightings)
+	}
+}
+
 // TestDeletionIsReadAfreshBeforeTheCall changes the object between the list and the call.
 func TestDeletionIsReadAfreshBeforeTheCall(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))

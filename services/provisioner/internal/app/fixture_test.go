@@ -63,14 +63,17 @@ type cloud struct {
 	offers error
 	// sells is what is sold instead of the small size.
 	sells []app.Offering
-	// onGroups is called when the groups are read.
-	onGroups func()
+	// onWorkers and onGroups are called when the machines or the groups are read.
+	onWorkers, onGroups func()
 	// waits is called before each call that changes something is sent, as long as it waits for the rate limit.
 	waits func()
 }
 
 func (c *cloud) Workers(context.Context, string) (app.Listing, error) {
 	c.calls++
+	if c.onWorkers != nil {
+		c.onWorkers()
+	}
 	if c.list != nil {
 		return app.Listing{}, c.list
 	}

@@ -92,7 +92,7 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
 // listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
-// those that are leaving or gone, which a later listing may show when nobody claims them any more.
+// those that are leaving, from their retirement on, or gone, which a later listing may show when nobody claims them any more.
 func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	claimed := v.claimed()
 	foreign := launch.Foreign(listed, claimed)
@@ -103,7 +103,7 @@ func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	}
 	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(v.cluster)))
 	for _, n := range v.nodes {
-		if n.Status.DeleteRequestedAt != nil && n.Status.Identifier != "" {
+		if isGoing := isLeaving(n) || n.Status.DeleteRequestedAt != nil; isGoing && n.Status.Identifier != "" {
 			foreign = append(foreign, n.Status.Identifier)
 		}
 	}

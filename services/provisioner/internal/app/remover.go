@@ -103,7 +103,7 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		return true
 	})
 	if n.Status.AbsentSightings >= absenceSightings {
-		c.depart(n.Spec.Cluster.Identifier, identifier) // also if the answer to the write is lost
+		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
 	}
 	return written, err
 }
@@ -115,12 +115,12 @@ type departure struct {
 }
 
 // depart remembers that a machine is gone, for as long as listings may lag.
-func (c *Clusters) depart(cluster, identifier string) {
+func (c *Clusters) depart(cluster, identifier string, at time.Time) {
 	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.departed[identifier] = departure{cluster, at}
 	maps.DeleteFunc(c.departed, func(_ string, d departure) bool { return now.Sub(d.at) > c.config.LaunchSettle })
-	c.departed[identifier] = departure{cluster, now}
 }
 
 // gone are the machines of a cluster that VPSie confirmed to be gone and that a listing may show once more.

@@ -269,7 +269,7 @@ func (r *Nodes) uncordon(ctx context.Context, node *corev1.Node) error {
 	}
 	changed := len(taints) != len(node.Spec.Taints)
 	node.Spec.Taints = taints
-	r.settling.forget(node.Name)
+	r.settling.forget(node.Name) // the next taint settles anew
 	if node.Annotations[v1beta1.AnnotationCordoned] != "" {
 		delete(node.Annotations, v1beta1.AnnotationCordoned)
 		node.Spec.Unschedulable = false
