@@ -176,11 +176,11 @@ type VPSieNodeStatus struct {
 	// DeleteRequestedAt is when the deletion of the machine was first about to be asked of VPSie.
 	// +optional
 	DeleteRequestedAt *metav1.Time `json:"deleteRequestedAt,omitempty"`
-	// AbsentSightings counts the complete listings in a row that did not contain the machine
-	// after its deletion was asked for.
+	// AbsentSightings counts the looks in a row that did not find the machine after its deletion was asked
+	// for: listings without it, and VPSie's word that it does not know it.
 	// +optional
 	AbsentSightings int32 `json:"absentSightings,omitempty"`
-	// LastAbsentAt is when such a listing was last made.
+	// LastAbsentAt is when such a look was last made.
 	// +optional
 	LastAbsentAt *metav1.Time `json:"lastAbsentAt,omitempty"`
 	// Conditions are Launched, Registered, Ready, Drained and Deleted.

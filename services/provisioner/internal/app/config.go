@@ -11,7 +11,7 @@ type Config struct {
 	LaunchSettle    time.Duration `help:"How long an unclear answer to a purchase is looked up in listings before another try, and how long a machine that is gone answers no request." default:"12m"`
 	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
 	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
-	AbsenceInterval time.Duration `help:"Least time between the two listings that confirm a machine's absence." default:"10s"`
+	AbsenceInterval time.Duration `help:"Least time between the two looks that confirm a machine's absence." default:"10s"`
 	MissingAfter    time.Duration `help:"How long VPSie's listings must lack a machine whose Node is not Ready before what is left of it is removed." default:"12m30s"`
 	OrphanPolicy    string        `help:"What becomes of machines that are proven ours and whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
 	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`

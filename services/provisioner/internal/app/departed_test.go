@@ -2,11 +2,13 @@ package app_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -94,5 +96,17 @@ func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 				t.Errorf("asked %d times, claims %q, want its own machine", f.cloud.asked, id)
 			}
 		})
+	}
+}
+
+// TestRequestNamesWhatLeavesBeforeItsObjectDoes takes a machine back in order to delete it, and buys another while listings lack it.
+func TestRequestNamesWhatLeavesBeforeItsObjectDoes(t *testing.T) {
+	f := newFixture(t, group(), intent("b"), intent("a", retired, func(n *v1beta1.VPSieNode) {
+		n.Spec.Reason, n.Annotations = string(reason.AdoptNodeProof), map[string]string{v1beta1.AnnotationAdopts: "m1"}
+	}))
+	f.cloud.hide = true
+	f.pass(3 * time.Second)
+	if n := f.machine("b"); f.cloud.asked != 1 || !slices.Equal(n.Status.Launches[0].Foreign, []string{"m1"}) {
+		t.Errorf("asked %d times, %+v; want m1 named by the request", f.cloud.asked, n.Status.Launches)
 	}
 }

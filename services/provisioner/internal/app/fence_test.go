@@ -85,8 +85,8 @@ func TestFrozenReplicaDeletesNothing(t *testing.T) {
 	}
 }
 
-// TestFrozenReplicaCountsNoSighting lets a replica wake up after its successor has seen the machine go and kept the
-// object for a late answer: what it has listed is no sighting of the machine that may come.
+// TestFrozenReplicaCountsNoSighting lets a replica wake up after its successor has seen the machine go and taken it
+// off the object: what it has listed is no sighting of the machine that may come.
 func TestFrozenReplicaCountsNoSighting(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}

@@ -103,8 +103,8 @@ func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	}
 	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(v.cluster)))
 	for _, n := range v.nodes {
-		if isGoing := isLeaving(n) || n.Status.DeleteRequestedAt != nil; isGoing && n.Status.Identifier != "" {
-			foreign = append(foreign, n.Status.Identifier)
+		if id := claimOf(n); id != "" && isLeaving(n) {
+			foreign = append(foreign, id)
 		}
 	}
 	slices.Sort(foreign)

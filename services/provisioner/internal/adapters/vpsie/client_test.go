@@ -161,21 +161,24 @@ func TestClientUnderEveryForm(t *testing.T) {
 	}
 }
 
-// TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone answers a deletion in every way that means success, or nothing.
+// TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone answers a deletion in every way in which VPSie may say yes, or that it knows no machine.
 func TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone(t *testing.T) {
 	tests := map[string]struct {
 		status int
 		body   string
 		gone   bool
+		fails  bool
 	}{
-		"NoContent": {204, ``, false},
-		"NoBody":    {200, ``, false},
-		"NoData":    {200, `{"error":false}`, false},
-		"Null":      {200, `{"error":false,"data":null}`, false},
-		"Object":    {200, `{"error":false,"data":{}}`, false},
-		"True":      {200, `{"error":false,"data":true}`, false},
-		"False":     {200, `{"error":false,"data": false }`, true},
-		"Unknown":   {404, `{"error":true,"code":404,"message":"Not found"}`, true},
+		"NoContent":         {status: 204},
+		"NoBody":            {status: 200},
+		"NoData":            {status: 200, body: `{"error":false}`},
+		"Object":            {status: 200, body: `{"error":false,"data":{}}`},
+		"True":              {status: 200, body: `{"error":false,"data":true}`},
+		"Null":              {status: 200, body: `{"error":false,"data":null}`, gone: true},
+		"False":             {status: 200, body: `{"error":false,"data": false }`, gone: true},
+		"Unknown":           {status: 404, body: `{"error":true,"code":404,"message":"Not found"}`, gone: true},
+		"UnknownWithStatus": {status: 200, body: `{"error":true,"message":"Node not found"}`, gone: true},
+		"UnknownCluster":    {status: 404, body: `{"error":true,"code":404,"message":"Kubernetes not found"}`, fails: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +189,7 @@ func TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone(t *testing.T) {
 			t.Cleanup(api.Close)
 			config := newCloud(t, nil).config
 			config.URL = api.URL
-			if gone, err := newClient(t, config).DeleteWorker(t.Context(), "cluster", "m1"); err != nil || gone != test.gone {
+			if gone, err := newClient(t, config).DeleteWorker(t.Context(), "cluster", "m1"); (err != nil) != test.fails || gone != test.gone {
 				t.Errorf("gone=%v, %v, want gone=%v", gone, err, test.gone)
 			}
 		})

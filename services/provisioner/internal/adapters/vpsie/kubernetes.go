@@ -22,6 +22,9 @@ const (
 	nodeTypeMaster = 1
 )
 
+// clusterUnknown is what VPSie says of a cluster that it does not know (vpsie-api.md §2.2).
+const clusterUnknown = "kubernetes not found"
+
 // node is a node of a managed cluster: the union of what clients have seen (vpsie-api.md §3.16).
 type node struct {
 	Identifier string `json:"identifier"`
@@ -53,7 +56,7 @@ func (c *Client) Workers(ctx context.Context, cluster string) (app.Listing, erro
 		Slaves     *[]node `json:"slaves"`
 	}
 	if isNothing(r.Data) {
-		return app.Listing{}, &app.CloudError{Failure: app.NotFound, Endpoint: endpoint, Message: "kubernetes not found"}
+		return app.Listing{}, &app.CloudError{Failure: app.NotFound, Endpoint: endpoint, Message: clusterUnknown}
 	}
 	if err := json.Unmarshal(r.Data, &detail); err != nil {
 		return app.Listing{}, malformed(endpoint, err)
@@ -249,14 +252,16 @@ func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) (
 		changes: true, repeatable: true, body: map[string]string{"identifier": identifier},
 	})
 	if err != nil {
-		if app.AsCloudError(err).Failure == app.NotFound {
+		// That it does not know the cluster says nothing of a machine.
+		if e := app.AsCloudError(err); e.Failure == app.NotFound && !strings.Contains(strings.ToLower(e.Message), clusterUnknown) {
 			return true, nil
 		}
 		return false, err
 	}
-	// Of a machine that it does not know VPSie says 404 or false (vpsie-api.md §7). No body, or one without data, is how it may
-	// say yes (§2.1), and proves nothing.
-	return string(bytes.TrimSpace(r.Data)) == "false", nil
+	// Of a machine that it does not know VPSie says "not found", false or null (vpsie-api.md §7.1). No body, or one without data, is
+	// how it may say yes (§2.1), and proves nothing.
+	said := string(bytes.TrimSpace(r.Data))
+	return said == "false" || said == "null", nil
 }
 
 func clusterPath(cluster string) string {
