@@ -15,12 +15,24 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// claims remembers every VPSieNode that ever was, for the comparison with what was bought.
+// absenceSightings is how many looks confirm that a machine is gone.
+const absenceSightings = 2
+
+// claims remembers every purchase that a VPSieNode ever recorded, for the comparison with what was bought. An object
+// whose machine is confirmed to be gone may wait for the late answer to another of its requests: that is another purchase.
 type claims struct {
-	mu  sync.Mutex
-	by  map[types.UID]*vpsiesim.Claim
-	ids []types.UID // in the order of their first sight
+	mu     sync.Mutex
+	latest map[types.UID]*purchase
+	all    []*vpsiesim.Claim // in the order of their first sight
 }
+
+type purchase struct {
+	claim *vpsiesim.Claim
+	// over says that the machine was confirmed to be gone when the object was last seen.
+	over bool
+}
+
+func newClaims() *claims { return &claims{latest: map[types.UID]*purchase{}} }
 
 func (c *claims) see(object any, gone bool) {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
@@ -32,15 +44,19 @@ func (c *claims) see(object any, gone bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	claim := c.by[vn.UID]
-	if claim == nil {
-		claim = &vpsiesim.Claim{Name: vn.Namespace + "/" + vn.Name}
-		c.by[vn.UID] = claim
-		c.ids = append(c.ids, vn.UID)
+	id, p := vn.Status.Identifier, c.latest[vn.UID]
+	if p != nil && p.over && id == "" && !gone {
+		p.claim.Gone, p = true, nil
 	}
-	claim.Gone = claim.Gone || gone
-	if id := vn.Status.Identifier; id != "" && !slices.Contains(claim.Identifiers, id) {
-		claim.Identifiers = append(claim.Identifiers, id)
+	if p == nil {
+		p = &purchase{claim: &vpsiesim.Claim{Name: vn.Namespace + "/" + vn.Name}}
+		c.latest[vn.UID] = p
+		c.all = append(c.all, p.claim)
+	}
+	p.over = id != "" && vn.Status.AbsentSightings >= absenceSightings
+	p.claim.Gone = p.claim.Gone || gone
+	if id != "" && !slices.Contains(p.claim.Identifiers, id) {
+		p.claim.Identifiers = append(p.claim.Identifiers, id)
 	}
 }
 
@@ -48,17 +64,15 @@ func (c *claims) list() []vpsiesim.Claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []vpsiesim.Claim
-	for _, id := range c.ids {
-		claim := *c.by[id]
-		claim.Identifiers = slices.Clone(claim.Identifiers)
-		list = append(list, claim)
+	for _, claim := range c.all {
+		list = append(list, vpsiesim.Claim{Name: claim.Name, Identifiers: slices.Clone(claim.Identifiers), Gone: claim.Gone})
 	}
 	return list
 }
 
 // record starts to remember purchases and decisions until background ends.
 func (s *Stack) record(ctx, background context.Context) error {
-	s.claims = &claims{by: map[types.UID]*vpsiesim.Claim{}}
+	s.claims = newClaims()
 	informers, err := cache.New(s.RESTConfig(), cache.Options{Scheme: s.Client.Scheme()})
 	if err != nil {
 		return fmt.Errorf("make cache: %w", err)
