@@ -260,8 +260,7 @@ func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) (
 	}
 	// Of a machine that it does not know VPSie says "not found", false or null (vpsie-api.md §7.1). No body, or one without data, is
 	// how it may say yes (§2.1), and proves nothing.
-	said := string(bytes.TrimSpace(r.Data))
-	return said == "false" || said == "null", nil
+	return len(r.Data) > 0 && isNothing(r.Data), nil
 }
 
 func clusterPath(cluster string) string {
