@@ -55,7 +55,7 @@ type Stuck struct {
 // moves is false vanish with the node.
 func (e *Evacuation) Remove(node int, moves func(*Item) bool) (Stuck, bool) {
 	pods := slices.Clone(e.state.nodes[node].pods)
-	slices.SortStableFunc(pods, func(a, b placed) int { return byDecreasingSize(a.item.Item, b.item.Item) })
+	slices.SortStableFunc(pods, func(a, b placed) int { return ByDecreasingSize(a.item.Item, b.item.Item) })
 	before := map[*itemState]int{}
 	var stuck Stuck
 	ok := e.state.Try(func() bool {
