@@ -14,10 +14,10 @@ const (
 	bandEffort       = 20_000
 )
 
-// bands finds the sets of targets whose pods go to one site where that is possible: those linked by affinity, leaders
+// findBands finds the sets of targets whose pods go to one site where that is possible: those linked by affinity, leaders
 // without rules included, and those that a rule keeps out of the zones of others that wait. The second answer are all
 // that are linked by affinity, those included that a spread divides.
-func (a *siteAssignment) bands() ([][]*target, map[*target]bool) {
+func (a *siteAssignment) findBands() ([][]*target, map[*target]bool) {
 	sets := a.linkedTargets(func(podTerm) bool { return true })
 	foes, selfApart := a.foes()
 	linked := map[*target]bool{}
@@ -26,14 +26,16 @@ func (a *siteAssignment) bands() ([][]*target, map[*target]bool) {
 		if !slices.ContainsFunc(set, func(t *target) bool { return len(t.variant.topologyKeys()) > 0 || a.isRepelled(t) }) {
 			continue // whatever the zones, only their node matters
 		}
-		divided := false
+		var band []*target
 		for _, t := range set {
 			linked[t] = true
-			divided = divided || selfApart[t] || slices.Contains(a.sited(t).selfSpread, true)
+			if !selfApart[t] && !slices.Contains(a.sited(t).selfSpread, true) {
+				band = append(band, t) // those that a spread divides get their zones one by one, after the others
+			}
 			t.mates = slices.DeleteFunc(slices.Clone(set), func(o *target) bool { return o == t })
 		}
-		if !divided {
-			bands = append(bands, set)
+		if len(band) > 0 {
+			bands = append(bands, band)
 		}
 	}
 	for _, t := range a.targets {
@@ -144,23 +146,34 @@ func (f *bandFit) compare(o *bandFit) int {
 	)
 }
 
-// assignBand gives a band the site that serves the most of it and of those the cheapest for all of it, and what that
-// leaves the next best. What no site serves is tried pod by pod later.
-func (a *siteAssignment) assignBand(band []*target) {
-	alike := a.sitesAreAlike(band)
+// assignBand gives a band the site that was chosen for it, else that which serves the most of it and of those the cheapest
+// for all of it, and what that leaves the next best. What no site serves is tried pod by pod later.
+func (a *siteAssignment) assignBand(number int, band []*target) {
+	choice := bandChoice{number: number, alike: a.sitesAreAlike(band)}
 	tried := make([]bool, a.sites)
-	for range a.sites {
+	for turn := range a.sites {
 		var best *bandFit
 		for site := range a.sites {
 			if tried[site] {
 				continue
 			}
-			if fit := a.fitBand(band, site, alike); fit.pods > 0 && (best == nil || fit.compare(best) < 0) {
+			fit := a.fitBand(band, site, choice.alike)
+			if chosen, some := a.choices.sites[number]; some && turn == 0 && chosen != site || fit.pods == 0 {
+				continue
+			}
+			if turn == 0 {
+				choice.sites = append(choice.sites, site)
+			}
+			if best == nil || fit.compare(best) < 0 {
 				best = fit
 			}
 		}
+		if turn == 0 && best != nil {
+			choice.site = best.site
+			a.bands = append(a.bands, choice)
+		}
 		if best == nil {
-			return
+			break
 		}
 		tried[best.site] = true
 		more := false
@@ -171,7 +184,7 @@ func (a *siteAssignment) assignBand(band []*target) {
 			more = more || t.waiting() > 0
 		}
 		if !more {
-			return
+			break
 		}
 	}
 }

@@ -17,6 +17,8 @@ type draft struct {
 	served int
 	// spread says that pods which are spread over nodes decide the number of machines.
 	spread bool
+	// bands are the sets for which a site was chosen, in an order that only depends on what waits.
+	bands []bandChoice
 }
 
 type draftMachine struct {
@@ -65,26 +67,39 @@ type drafting struct {
 	old    []int
 	draft  draft
 	bought map[int]int
-	// level lets pods that are spread over nodes be several on each, as long as they are evenly so.
-	level bool
+	choices
+	// bands are the sets for which a site was chosen.
+	bands []bandChoice
 }
 
 // draft plans what waits on the options, with a set of wishes made into requirements. It returns nil when no option may be
 // bought.
 func (k *packer) draft(options []*Option, set wishSet) *draft {
-	apart := k.draftOnce(options, set, false)
-	if apart == nil || !apart.spread || set != 0 {
-		return apart
+	first := k.draftOnce(options, set, choices{})
+	if first == nil || set != 0 {
+		return first
+	}
+	best := k.tryOtherSites(options, first)
+	if !best.spread {
+		return best
 	}
 	// Spread pods alone decide how many machines there are. Evenly on fewer, larger machines may be cheaper.
-	if level := k.draftOnce(options, set, true); level.cost < apart.cost && level.servesNoLess(apart) {
+	if level := k.draftOnce(options, set, choices{level: true}); level.cost < best.cost && level.servesNoLess(best) {
 		return level
 	}
-	return apart
+	return best
 }
 
-func (k *packer) draftOnce(options []*Option, set wishSet, level bool) *draft {
-	d := &drafting{packer: k, level: level}
+// choices are what a draft does not decide by itself.
+type choices struct {
+	// level lets pods that are spread over nodes be several on each, as long as they are evenly so.
+	level bool
+	// sites are those of bands by their number.
+	sites map[int]int
+}
+
+func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
+	d := &drafting{packer: k, choices: c}
 	d.begin()
 	for _, o := range options {
 		avoided := set.has(wishTaint) && slices.ContainsFunc(o.Empty.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
@@ -107,7 +122,7 @@ func (k *packer) draftOnce(options []*Option, set wishSet, level bool) *draft {
 	d.findFollowers()
 	d.old = slices.Concat(k.Existing, k.launching)
 	d.run()
-	d.draft.spread = d.isDrivenBySpread()
+	d.draft.spread, d.draft.bands = d.isDrivenBySpread(), d.bands
 	return &d.draft
 }
 

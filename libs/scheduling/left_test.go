@@ -28,7 +28,9 @@ func mixed(random *rand.Rand) (scheduling.Problem, string) {
 			{"spread by zone", spread(zoneKey, corev1.DoNotSchedule, name)}, {"spread by node", spread(hostKey, corev1.DoNotSchedule, name)},
 			{"in the zone of " + of, affinity(zoneKey, of)}, {"on the node of " + of, affinity(hostKey, of)},
 			{"on other nodes than " + of, antiAffinity(hostKey, of)}, {"in other zones than " + of, antiAffinity(zoneKey, of)},
-			{"in z2", inZone("z2")}, {"with a port", func(s *scheduling.Shape) { s.HostPorts = []scheduling.HostPort{{Protocol: corev1.ProtocolTCP, Port: 80}} }},
+			{"in z2", inZone("z2")}, {"with a port", func(s *scheduling.Shape) {
+				s.HostPorts = []scheduling.HostPort{{Protocol: corev1.ProtocolTCP, Port: 80}}
+			}},
 		}
 		change := []func(*scheduling.Shape){cores(milli)}
 		what := fmt.Sprintf("%d of %s of %dm", n, name, milli)

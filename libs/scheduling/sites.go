@@ -96,7 +96,7 @@ type place struct {
 }
 
 func (a *siteAssignment) run() {
-	bands, linked := a.bands()
+	bands, linked := a.findBands()
 	var zonal, counted []*target
 	spreads := map[*counter]bool{}
 	for _, t := range a.targets {
@@ -122,8 +122,9 @@ func (a *siteAssignment) run() {
 	}
 	a.constrainedFirst(counted)
 	a.assignAll(counted)
-	for _, band := range bands {
-		a.assignBand(band)
+	a.bands = nil
+	for i, band := range bands {
+		a.assignBand(i, band)
 	}
 	a.constrainedFirst(zonal)
 	a.assignAll(zonal)
