@@ -47,7 +47,7 @@ func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, 
 	index := map[*target]int{}
 	for i, t := range band {
 		if waiting[i] > 0 {
-			part := &target{demand: t.demand, variant: t.variant, left: waiting[i], apart: t.apart, whole: t.whole}
+			part := &target{demand: t.demand, variant: t.variant, left: waiting[i], apart: t.apart, whole: t.whole, leads: t.leads, order: t.order}
 			index[part] = i
 			tier.targets = append(tier.targets, part)
 		}

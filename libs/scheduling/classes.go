@@ -1,12 +1,11 @@
 package scheduling
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // nodeSurcharge is what a machine costs on top of its price, as a share of the cheapest one's, so that of
@@ -27,8 +26,9 @@ type classBook struct {
 	number    map[string]int
 	capNumber map[string]int32
 	roleOf    map[*target][]role
-	// spreads are the constraints that spread waiting pods over nodes.
-	spreads []*spreadTerm
+	// spreads are the constraints over nodes that count a target's pods, and spreadPods the pods that each counts.
+	spreads    map[*target][]*spreadTerm
+	spreadPods map[string]int32
 	// addresses are those of which waiting pods take a port.
 	addresses map[string][]string
 }
@@ -75,19 +75,6 @@ func newClassBook(d *drafting) *classBook {
 	b.addAll()
 	b.makeFoes()
 	return b
-}
-
-// findSpreads collects the constraints that spread waiting pods over nodes.
-func (b *classBook) findSpreads() {
-	known := map[string]bool{}
-	for _, t := range b.targets {
-		for i := range t.variant.spread {
-			if s := &t.variant.spread[i]; s.TopologyKey == corev1.LabelHostname && !known[s.id] {
-				known[s.id] = true
-				b.spreads = append(b.spreads, s)
-			}
-		}
-	}
 }
 
 // addAll puts all targets into classes: those that share a node with others by rule in units, the rest pod by pod.
@@ -157,7 +144,7 @@ func (b *classBook) addUnit(unit []portion, site, count int) bool {
 		priority = max(priority, p.target.item.Shape.Priority)
 		weight += p.target.is.weight * int64(p.count)
 	}
-	key := fmt.Sprint(priority, needs, caps, roles, string(signature))
+	key := classKey(priority, needs, caps, roles, signature)
 	n, known := b.number[key]
 	if !known {
 		n = len(b.cover.classes)
@@ -169,6 +156,23 @@ func (b *classBook) addUnit(unit []portion, site, count int) bool {
 	b.cover.classes[n].count += int32(count)
 	b.members[n] = append(b.members[n], member{unit, count})
 	return true
+}
+
+// classKey spells what pods of one class have in common.
+func classKey(priority int32, needs []int64, caps []int32, roles []role, signature []byte) string {
+	key := append(signature, '|')
+	key = binary.AppendVarint(key, int64(priority))
+	for _, need := range needs {
+		key = binary.AppendVarint(key, need)
+	}
+	key = binary.AppendVarint(key, int64(len(caps)))
+	for _, g := range caps {
+		key = binary.AppendVarint(key, int64(g))
+	}
+	for _, r := range roles {
+		key = append(append(key, r.term...), 0, byte(btoi(r.owner)), byte(btoi(r.matched)))
+	}
+	return string(key)
 }
 
 // fitsOne reports whether an empty machine takes a unit, as far as room and the machine say.
@@ -204,11 +208,8 @@ func (b *classBook) capsOfTarget(t *target) []int32 {
 		caps = append(caps, n)
 	}
 	is := t.variant
-	// Pods without such rules are placed after those with them, and then hinder nobody.
-	for _, s := range b.spreads {
-		if t.order() == 0 && s.matches(t.item, s.namespace) {
-			add("spread|"+s.id, b.perMachine(s))
-		}
+	for _, s := range b.spreads[t] {
+		add("spread|"+s.id, b.perMachine(s))
 	}
 	for _, r := range b.roleOf[t] {
 		if r.owner && r.matched {
@@ -226,25 +227,6 @@ func (b *classBook) capsOfTarget(t *target) []int32 {
 	}
 	slices.Sort(caps)
 	return slices.Compact(caps)
-}
-
-// machinesLeast is the number of machines over which pods are spread at least, so that the loss of one takes down no
-// more than its share.
-const machinesLeast = 3
-
-// perMachine is how many pods that a spread over nodes counts one machine takes: as many as an empty machine beside it
-// allows or, where the pods are to be evenly on fewer machines, their share of the least number of those.
-func (b *classBook) perMachine(s *spreadTerm) int32 {
-	if !b.level {
-		return s.MaxSkew
-	}
-	pods := int32(0)
-	for _, t := range b.targets {
-		if t.order() == 0 && s.matches(t.item, s.namespace) {
-			pods += int32(t.count)
-		}
-	}
-	return max(s.MaxSkew, (pods+machinesLeast-1)/machinesLeast)
 }
 
 // rank is the highest priority in a pattern, and the size of what it serves.

@@ -48,6 +48,8 @@ type target struct {
 	mates  []*target
 	// apart says that the pods cannot be packed as counts: they want to be with others on one node.
 	apart bool
+	// order is when the pods are placed.
+	order int
 	// leads says that others want to be with the pods on their node.
 	leads bool
 	// whole says that all that is left goes on one node or none of it.
@@ -112,7 +114,7 @@ func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
 	}
 	for _, dem := range k.demands {
 		if dem.count > 0 {
-			variant := k.state.know(dem.item.insist(set))
+			variant := k.state.insist(dem.item, set)
 			d.targets = append(d.targets, &target{demand: dem, variant: variant, left: dem.count, apart: slices.ContainsFunc(variant.affine, isHostTerm)})
 		}
 	}
@@ -120,6 +122,9 @@ func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
 		d.empties = append(d.empties, k.state.empty(o.Empty))
 	}
 	d.findFollowers()
+	for _, t := range d.targets {
+		t.order = orderOf(t)
+	}
 	d.old = slices.Concat(k.Existing, k.launching)
 	d.run()
 	d.draft.spread, d.draft.bands = d.isDrivenBySpread(), d.bands
@@ -304,7 +309,7 @@ func (d *drafting) takes(option int, t *target) bool {
 // placeShares places pods on the machines that were planned for them, each by the rules.
 func (d *drafting) placeShares(shares []*share) {
 	for order := range ordersCount {
-		d.placeSharesOf(shares, func(t *target) bool { return t.order() == order })
+		d.placeSharesOf(shares, func(t *target) bool { return t.order == order })
 	}
 	d.placeSharesOf(shares, func(t *target) bool { return t.apart }) // whom they follow may have come later
 }
@@ -333,19 +338,24 @@ func (d *drafting) placeShare(s *share) bool {
 	return placed
 }
 
-// ordersCount is the number of answers that order gives.
-const ordersCount = 3
+// The order in which pods are placed: those first whose rules count others that have no such rules and can wait. A rule about
+// one node is the easiest to break, then one about a larger topology.
+const (
+	orderHost = iota
+	orderSite
+	orderFree
+	ordersCount
+)
 
-// order puts pods first whose rules count others that have no such rules and can wait: a rule about one node is
-// the easiest to break, then one about a larger topology.
-func (t *target) order() int {
+// orderOf is a target's place in that order.
+func orderOf(t *target) int {
 	switch {
 	case t.leads:
-		return 0
+		return orderHost
 	case t.variant.isFree():
-		return 2
+		return orderFree
 	case len(t.variant.topologyKeys()) > 0:
-		return 1
+		return orderSite
 	}
-	return 0
+	return orderHost
 }

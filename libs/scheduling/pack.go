@@ -182,7 +182,7 @@ func (k *packer) serve(nodes []int, placed map[ShapeID]int) {
 		for _, d := range k.demands {
 			before := d.count
 			for _, set := range d.item.wishSets() {
-				k.serveOne(d, k.state.know(d.item.insist(set)), nodes, placed)
+				k.serveOne(d, k.state.insist(d.item, set), nodes, placed)
 			}
 			k.serveOne(d, d.is, nodes, placed)
 			// Where one pod of an affinity is, others may follow.

@@ -14,25 +14,39 @@ type role struct {
 
 // findRoles says of each target which terms of anti-affinity on one node it owns and which mean it.
 func (b *classBook) findRoles() {
-	terms := map[string]podTerm{}
+	terms := map[*counter]string{}
 	for _, t := range b.targets {
 		for _, term := range t.variant.repels {
 			if isHostTerm(term) {
-				terms[term.id] = term
+				terms[b.state.counterOf["own|"+term.id]] = term.id
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(terms)) {
-		term := terms[id]
-		for _, t := range b.targets {
-			r := role{
-				term:    id,
-				owner:   slices.ContainsFunc(t.variant.repels, func(o podTerm) bool { return o.id == id }),
-				matched: b.state.meets(&term, t.item),
+	if len(terms) == 0 {
+		return
+	}
+	for _, t := range b.targets {
+		var roles []role
+		for _, term := range t.variant.repels {
+			if isHostTerm(term) && !slices.ContainsFunc(roles, func(r role) bool { return r.term == term.id }) {
+				roles = append(roles, role{term: term.id, owner: true})
 			}
-			if r.owner || r.matched {
-				b.roleOf[t] = append(b.roleOf[t], r)
+		}
+		b.state.observe(t.is)
+		for _, c := range t.is.repelledBy {
+			id, waits := terms[c]
+			if !waits {
+				continue
 			}
+			if i := slices.IndexFunc(roles, func(r role) bool { return r.term == id }); i >= 0 {
+				roles[i].matched = true
+			} else {
+				roles = append(roles, role{term: id, matched: true})
+			}
+		}
+		if len(roles) > 0 {
+			slices.SortFunc(roles, func(x, y role) int { return strings.Compare(x.term, y.term) })
+			b.roleOf[t] = roles
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (a *siteAssignment) run() {
 	}
 	// Pods that such rules count, and that are placed before the pods with the rules, need a site as well.
 	for _, t := range a.targets {
-		if t.order() == 0 && !slices.Contains(zonal, t) {
+		if t.order == orderHost && !slices.Contains(zonal, t) {
 			a.state.observe(t.is)
 			if slices.ContainsFunc(t.is.counted, func(c *counter) bool { return spreads[c] }) {
 				counted = append(counted, t)

@@ -85,11 +85,10 @@ func (k *packer) isTooDear(set wishSet, options []*Option, most float64) bool {
 	machines := map[string]int{}
 	least := leastPrice(options)
 	for _, d := range k.demands {
-		variant := d.item.insist(set)
-		if d.count == 0 || variant == d.item {
+		if d.count == 0 || !slices.ContainsFunc(d.item.wishes, set.has) {
 			continue
 		}
-		for id, perNode := range variant.ownLimits() {
+		for id, perNode := range k.state.insist(d.item, set).ownLimits() {
 			machines[id] += (d.count + perNode - 1) / perNode
 			if float64(machines[id]-k.state.Len())*least > most {
 				return true
