@@ -196,6 +196,9 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 // IsDaemon reports whether such pods belong to their node and leave with it.
 func (s *Shape) IsDaemon() bool { return s.OwnerKind == ownerDaemonSet || s.OwnerKind == ownerNode }
 
+// IsStatic reports whether kubelet runs such pods by itself.
+func (s *Shape) IsStatic() bool { return s.OwnerKind == ownerNode }
+
 func ownerKind(pod *corev1.Pod) string {
 	for _, owner := range pod.OwnerReferences {
 		if owner.Controller != nil && *owner.Controller {
