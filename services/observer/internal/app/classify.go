@@ -3,7 +3,6 @@ package app
 import (
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -46,14 +45,16 @@ func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
 	case l.isNode(pod.Status.NominatedNodeName):
 		// It waits for a preemption there, and what that frees is nobody else's.
 		return podBound, pod.Status.NominatedNodeName
-	case isDaemonPod(pod):
-		return podIgnored, "" // it waits for its own node
+	case isDaemonPod(pod), len(pod.Spec.SchedulingGates) > 0:
+		return podIgnored, "" // it waits for its own node, or for somebody who opens the gate
 	}
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type != corev1.PodScheduled || condition.Status != corev1.ConditionFalse {
 			continue
 		}
-		if condition.Reason == corev1.PodReasonUnschedulable {
+		switch condition.Reason {
+		case corev1.PodReasonUnschedulable, corev1.PodReasonSchedulerError:
+			// An error is tried again: a volume that takes its time looks like one for minutes.
 			return podPending, ""
 		}
 		return podIgnored, ""
@@ -75,13 +76,18 @@ func isDaemonPod(pod *corev1.Pod) bool {
 	return owner != nil && owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
 }
 
-// asDaemonPod gives a pod that is only called a DaemonSet's the owner that shapes tell such pods by.
+// asDaemonPod gives a pod that is only called a DaemonSet's the owner that shapes tell such pods by, and any DaemonSet's pod the
+// tolerations that all of them have, so that pods of other API groups' controllers and templates are told apart by what matters.
 func asDaemonPod(pod *corev1.Pod) *corev1.Pod {
-	if owner := metav1.GetControllerOfNoCopy(pod); !isDaemonPod(pod) || owner != nil && owner.Kind == kindDaemonSet {
+	if !isDaemonPod(pod) {
 		return pod
 	}
 	daemon := *pod
-	daemon.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
+	if owner := metav1.GetControllerOfNoCopy(pod); owner == nil || owner.Kind != kindDaemonSet {
+		daemon.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
+	} else {
+		daemon.Spec.Tolerations = withDaemonTolerations(&pod.Spec)
+	}
 	return &daemon
 }
 
@@ -92,27 +98,4 @@ func isReady(node *corev1.Node) bool {
 		}
 	}
 	return false
-}
-
-// daemonPod is the pod that the DaemonSet controller makes, with the tolerations it adds.
-func daemonPod(set *appsv1.DaemonSet) *corev1.Pod {
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: set.Namespace, Name: set.Name, UID: set.UID,
-			Labels: set.Spec.Template.Labels, Annotations: set.Spec.Template.Annotations,
-			OwnerReferences: []metav1.OwnerReference{{Kind: kindDaemonSet, Name: set.Name, UID: set.UID, Controller: new(true)}},
-		},
-		Spec: *set.Spec.Template.Spec.DeepCopy(),
-	}
-	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute})
-	}
-	keys := []string{corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure, corev1.TaintNodePIDPressure, corev1.TaintNodeUnschedulable}
-	if pod.Spec.HostNetwork {
-		keys = append(keys, corev1.TaintNodeNetworkUnavailable)
-	}
-	for _, key := range keys {
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
-	}
-	return pod
 }

@@ -34,7 +34,7 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	_ = l.settle() // a label or a protection less cannot make a shape fail
 	c := &feed.Contents{
 		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
-		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),
+		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: l.daemonShapes(),
 		Budgets: map[string]int{}, Namespaces: make(map[string]map[string]string, len(l.namespaces)),
 	}
 	if now.Before(l.behind) {
@@ -43,14 +43,10 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	for id, entry := range l.shapes {
 		c.Shapes[id] = entry.record
 	}
+	l.withoutTemplates(c)
 	for name, entry := range l.nodes {
 		if entry.node != nil {
 			c.Nodes[name] = entry.contents(l.attachLimits[name])
-		}
-	}
-	for name, uid := range l.daemonSets {
-		if template := l.pods[uid]; template != nil {
-			c.DaemonSets[name] = template.shape
 		}
 	}
 	for namespace, budgets := range l.budgets {

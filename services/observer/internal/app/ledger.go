@@ -47,11 +47,14 @@ type Ledger struct {
 	attachLimits map[string]map[string]int64
 	namespaces   map[string]map[string]string
 	daemonSets   map[string]types.UID
-	budgets      map[string]map[string]budgetEntry
-	storage      *storage
-	spreads      map[types.UID]ownerSpread
-	rollouts     map[types.UID]rollout
-	traces       map[scheduling.ShapeID]string
+	// daemons are the DaemonSets by UID, those included that are only known by their pods.
+	daemons    map[types.UID]*daemonEntry
+	priorities map[string]priorityClass
+	budgets    map[string]map[string]budgetEntry
+	storage    *storage
+	spreads    map[types.UID]ownerSpread
+	rollouts   map[types.UID]rollout
+	traces     map[scheduling.ShapeID]string
 
 	// guarded are pods whose protection ends by itself, with the end, and now is the time of the last contents.
 	guarded map[*podEntry]time.Time
@@ -71,7 +74,8 @@ func NewLedger(c Config) *Ledger {
 		inNamespace: index[string, *podEntry]{}, owned: index[types.UID, *podEntry]{}, nominated: index[string, *podEntry]{},
 		shapes: map[scheduling.ShapeID]*shapeEntry{}, keys: newLabelKeys(),
 		nodes: map[string]*nodeEntry{}, attachLimits: map[string]map[string]int64{}, namespaces: map[string]map[string]string{},
-		daemonSets: map[string]types.UID{}, budgets: map[string]map[string]budgetEntry{}, storage: newStorage(),
+		daemonSets: map[string]types.UID{}, daemons: map[types.UID]*daemonEntry{}, priorities: map[string]priorityClass{},
+		budgets: map[string]map[string]budgetEntry{}, storage: newStorage(),
 		spreads: map[types.UID]ownerSpread{}, rollouts: map[types.UID]rollout{}, traces: map[scheduling.ShapeID]string{},
 		guarded: map[*podEntry]time.Time{}, dirty: make(chan struct{}, 1),
 	}

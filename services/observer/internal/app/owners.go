@@ -111,22 +111,3 @@ func (l *Ledger) defaultSpreadOf(pod *corev1.Pod) []corev1.TopologySpreadConstra
 	}
 	return l.spreads[owner.UID].constraints
 }
-
-// SetDaemonSet takes the newest version of a DaemonSet.
-func (l *Ledger) SetDaemonSet(set *appsv1.DaemonSet) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.daemonSets[set.Namespace+"/"+set.Name] = set.UID
-	l.set(daemonPod(set), true)
-	return l.settle()
-}
-
-// DeleteDaemonSet forgets a DaemonSet.
-func (l *Ledger) DeleteDaemonSet(namespacedName string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.drop(l.daemonSets[namespacedName])
-	delete(l.daemonSets, namespacedName)
-	l.touch()
-	return l.settle()
-}

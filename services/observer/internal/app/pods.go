@@ -80,6 +80,7 @@ func (l *Ledger) link(entry *podEntry) {
 	l.inNamespace.add(entry.pod.Namespace, entry)
 	if owner := metav1.GetControllerOfNoCopy(entry.pod); owner != nil {
 		l.owned.add(owner.UID, entry)
+		l.outdateDaemon(entry.pod)
 	}
 	if node := entry.pod.Status.NominatedNodeName; node != "" {
 		l.nominated.add(node, entry)
@@ -93,6 +94,7 @@ func (l *Ledger) unlink(entry *podEntry) {
 	l.inNamespace.remove(entry.pod.Namespace, entry)
 	if owner := metav1.GetControllerOfNoCopy(entry.pod); owner != nil {
 		l.owned.remove(owner.UID, entry)
+		l.outdateDaemon(entry.pod)
 	}
 	if node := entry.pod.Status.NominatedNodeName; node != "" {
 		l.nominated.remove(node, entry)
@@ -155,6 +157,7 @@ func (l *Ledger) recount(entry *podEntry) error {
 	}
 	l.uncount(entry)
 	*entry = now
+	l.outdateDaemon(entry.pod)
 	switch {
 	case entry.state == podBound:
 		l.countOn(entry.node, entry.shape, 1)

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -30,7 +31,8 @@ func CacheOptions(ledger *app.Ledger, c clock.WithTicker) (*cache.Options, error
 	if err != nil {
 		return nil, err
 	}
-	if err := storagev1.AddToScheme(scheme); err != nil { // nobody else looks at storage
+	// Nobody else looks at storage and priorities.
+	if err := errors.Join(storagev1.AddToScheme(scheme), schedulingv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register API types: %w", err)
 	}
 	troubled := func(ctx context.Context, r *toolscache.Reflector, err error) {
@@ -85,6 +87,7 @@ func kinds(l *app.Ledger, c clock.PassiveClock) []kind {
 			func(o *appsv1.ReplicaSet) error { return l.DeleteReplicaSet(o.UID) },
 		),
 		of(l.SetStatefulSet, func(o *appsv1.StatefulSet) error { return l.DeleteStatefulSet(o.UID) }),
+		of(l.SetPriorityClass, func(o *schedulingv1.PriorityClass) error { return l.DeletePriorityClass(o.Name) }),
 		of(l.SetDaemonSet, func(o *appsv1.DaemonSet) error { return l.DeleteDaemonSet(o.Namespace + "/" + o.Name) }),
 		of(l.SetPod, func(o *corev1.Pod) error { return l.DeletePod(o.UID) }),
 	}
