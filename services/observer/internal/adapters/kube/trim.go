@@ -44,8 +44,8 @@ func trimPod(pod *corev1.Pod) *corev1.Pod {
 	pod.ManagedFields = nil
 	conditions := pod.Status.Conditions[:0]
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled {
-			conditions = append(conditions, condition)
+		if condition.Type == corev1.PodScheduled || condition.Type == corev1.PodReady {
+			conditions = append(conditions, corev1.PodCondition{Type: condition.Type, Status: condition.Status, Reason: condition.Reason})
 		}
 	}
 	// A pod that is being resized takes what its containers have, as long as that is more than they ask for.

@@ -105,7 +105,7 @@ func TestTrimmingKeepsWhatTheFeedSays(t *testing.T) {
 
 func TestTrimmingDropsTheRest(t *testing.T) {
 	pod := trim(t, elaboratePod())
-	if len(pod.ManagedFields)+len(pod.Spec.Containers[0].Env)+len(pod.Status.PodIP) > 0 || len(pod.Status.Conditions) != 1 {
+	if len(pod.ManagedFields)+len(pod.Spec.Containers[0].Env)+len(pod.Status.PodIP) > 0 || len(pod.Status.Conditions) != 2 {
 		t.Errorf("of a pod %+v is kept", pod)
 	}
 	past := trim(t, &appsv1.ReplicaSet{ObjectMeta: named("a", "b"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(0)), Selector: &metav1.LabelSelector{}}})
