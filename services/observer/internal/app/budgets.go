@@ -3,7 +3,6 @@ package app
 import (
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -80,22 +79,15 @@ func (l *Ledger) outdateCovered(namespace string, selector labels.Selector) {
 
 func (l *Ledger) outdateUnready(namespace string, selector labels.Selector) {
 	for entry := range l.inNamespace[namespace] {
-		if isUnready(entry.pod) && selector.Matches(labels.Set(entry.pod.Labels)) {
+		if entry.pod.Unready && selector.Matches(labels.Set(entry.pod.Labels)) {
 			l.stale[entry] = struct{}{}
 		}
 	}
 }
 
-// isUnready reports whether a pod runs and is not Ready.
-func isUnready(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionFalse
-	})
-}
-
 // budgetsOf names the PodDisruptionBudgets that hold a pod, as namespace/name in order. The Eviction API evicts no pod that
 // several cover, and of those that one covers it lets some go that are not Ready.
-func (l *Ledger) budgetsOf(pod *corev1.Pod) []string {
+func (l *Ledger) budgetsOf(pod *Pod) []string {
 	var names []string
 	free := false
 	for name, budget := range l.budgets[pod.Namespace] {
@@ -104,7 +96,7 @@ func (l *Ledger) budgetsOf(pod *corev1.Pod) []string {
 			free = budget.freesUnready
 		}
 	}
-	if len(names) == 1 && free && isUnready(pod) {
+	if len(names) == 1 && free && pod.Unready {
 		return nil
 	}
 	slices.Sort(names)

@@ -34,36 +34,32 @@ const (
 )
 
 // stateOf tells what a pod means for capacity, and on which node it takes room.
-func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
+func (l *Ledger) stateOf(pod *Pod) (podState, string) {
 	switch {
-	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+	case pod.Finished:
 		return podIgnored, ""
-	case pod.Spec.NodeName != "":
-		return podBound, pod.Spec.NodeName
-	case pod.DeletionTimestamp != nil:
+	case pod.NodeName != "":
+		return podBound, pod.NodeName
+	case pod.Terminating:
 		return podIgnored, ""
-	case l.isNode(pod.Status.NominatedNodeName):
+	case l.isNode(pod.NominatedNodeName):
 		// It waits for a preemption there, and what that frees is nobody else's.
-		return podBound, pod.Status.NominatedNodeName
-	case isDaemonPod(pod), len(pod.Spec.SchedulingGates) > 0:
+		return podBound, pod.NominatedNodeName
+	case isDaemonPod(pod), pod.Gated:
 		return podIgnored, "" // it waits for its own node, or for somebody who opens the gate
 	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type != corev1.PodScheduled || condition.Status != corev1.ConditionFalse {
-			continue
-		}
-		switch condition.Reason {
-		case corev1.PodReasonUnschedulable, corev1.PodReasonSchedulerError:
-			// An error is tried again: a volume that takes its time looks like one for minutes.
-			return podPending, ""
-		}
-		return podIgnored, ""
+	switch pod.Unscheduled {
+	case "":
+		return podArriving, ""
+	case corev1.PodReasonUnschedulable, corev1.PodReasonSchedulerError:
+		// An error is tried again: a volume that takes its time looks like one for minutes.
+		return podPending, ""
 	}
-	return podArriving, ""
+	return podIgnored, ""
 }
 
 // delayedUntil is when a pod may cause a purchase; a delay that cannot be read is none.
-func delayedUntil(pod *corev1.Pod) time.Time {
+func delayedUntil(pod *Pod) time.Time {
 	delay, err := time.ParseDuration(pod.Annotations[annotationDelay])
 	if err != nil {
 		return time.Time{}
@@ -71,24 +67,24 @@ func delayedUntil(pod *corev1.Pod) time.Time {
 	return pod.CreationTimestamp.Add(delay)
 }
 
-func isDaemonPod(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	return owner != nil && owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
+func isDaemonPod(pod *Pod) bool {
+	return pod.Owner != nil && pod.Owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
 }
 
-// asDaemonPod gives a pod that is only called a DaemonSet's the owner that shapes tell such pods by, and any DaemonSet's pod the
-// tolerations that all of them have, so that pods of other API groups' controllers and templates are told apart by what matters.
-func asDaemonPod(pod *corev1.Pod) *corev1.Pod {
+// objectOf is the pod that a shape is made of. A pod that is only called a DaemonSet's gets the owner that shapes tell such pods
+// by, and any DaemonSet's pod the tolerations that all of them have, so that pods of other API groups' controllers and templates
+// are told apart by what matters.
+func objectOf(pod *Pod) *corev1.Pod {
+	object := pod.object()
 	if !isDaemonPod(pod) {
-		return pod
+		return object
 	}
-	daemon := *pod
-	if owner := metav1.GetControllerOfNoCopy(pod); owner == nil || owner.Kind != kindDaemonSet {
-		daemon.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
+	if pod.Owner == nil || pod.Owner.Kind != kindDaemonSet {
+		object.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
 	} else {
-		daemon.Spec.Tolerations = withDaemonTolerations(&pod.Spec)
+		object.Spec.Tolerations = withDaemonTolerations(&object.Spec)
 	}
-	return &daemon
+	return object
 }
 
 func isReady(node *corev1.Node) bool {

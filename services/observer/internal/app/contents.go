@@ -80,7 +80,7 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 			continue
 		}
 		for _, entry := range entries {
-			if now.Sub(entry.pod.CreationTimestamp.Time) < arrivingMax {
+			if now.Sub(entry.pod.CreationTimestamp) < arrivingMax {
 				c.Arriving++
 			}
 		}
@@ -104,12 +104,12 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *feed.Pending {
 	slices.SortFunc(entries, func(a, b *podEntry) int {
 		return cmp.Or(
-			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp.Time),
+			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp),
 			cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name),
 		)
 	})
 	if l.traces[id] == "" {
-		l.traces[id] = trace(entries[0].pod.CreationTimestamp.Time, len(entries))
+		l.traces[id] = trace(entries[0].pod.CreationTimestamp, len(entries))
 	}
 	pending := &feed.Pending{Count: len(entries), Traceparent: l.traces[id]}
 	for _, entry := range entries[:min(len(entries), feed.SampleMax)] {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 
@@ -42,10 +43,17 @@ func (l *Ledger) SetDaemonSet(set *appsv1.DaemonSet) error {
 	name := set.Namespace + "/" + set.Name
 	l.daemonSets[name] = set.UID
 	l.daemonOf(set.UID, name).generation = set.Annotations[annotationTemplateGeneration]
-	pod := daemonPod(set)
+	return errors.Join(l.setTemplate(daemonPod(set)), l.settle())
+}
+
+// setTemplate takes in what a DaemonSet's pods look like.
+func (l *Ledger) setTemplate(pod *corev1.Pod) error {
 	l.prioritise(pod)
-	l.set(pod, true)
-	return l.settle()
+	compact, err := l.Compact(pod)
+	if err == nil {
+		l.set(compact, true)
+	}
+	return err
 }
 
 // DeleteDaemonSet forgets a DaemonSet.
@@ -70,9 +78,9 @@ func (l *Ledger) daemonOf(uid types.UID, name string) *daemonEntry {
 }
 
 // outdateDaemon notes that a pod of a DaemonSet came, went or changed.
-func (l *Ledger) outdateDaemon(pod *corev1.Pod) {
-	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil && owner.Kind == kindDaemonSet {
-		l.daemonOf(owner.UID, pod.Namespace+"/"+owner.Name)
+func (l *Ledger) outdateDaemon(pod *Pod) {
+	if pod.Owner != nil && pod.Owner.Kind == kindDaemonSet {
+		l.daemonOf(pod.Owner.UID, pod.Namespace+"/"+pod.Owner.Name)
 	}
 }
 
@@ -115,12 +123,12 @@ func (l *Ledger) daemonShape(uid types.UID, generation string) scheduling.ShapeI
 		switch {
 		case entry.template:
 			template = entry.shape
-		case entry.state == podBound && entry.pod.DeletionTimestamp == nil && (generation == "" || of == "" || of == generation):
+		case entry.state == podBound && !entry.pod.Terminating && (generation == "" || of == "" || of == generation):
 			pods = append(pods, entry)
 		}
 	}
 	slices.SortFunc(pods, func(a, b *podEntry) int {
-		return cmp.Or(b.pod.CreationTimestamp.Compare(a.pod.CreationTimestamp.Time), cmp.Compare(a.pod.Name, b.pod.Name))
+		return cmp.Or(b.pod.CreationTimestamp.Compare(a.pod.CreationTimestamp), cmp.Compare(a.pod.Name, b.pod.Name))
 	})
 	votes := map[scheduling.ShapeID]int{}
 	best := template
@@ -223,14 +231,13 @@ func (l *Ledger) changePriorities(change func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change()
+	var problems []error
 	for _, uid := range l.daemonSets {
 		if entry := l.pods[uid]; entry != nil {
-			pod := entry.pod.DeepCopy()
-			l.prioritise(pod)
-			l.set(pod, true)
+			problems = append(problems, l.setTemplate(entry.pod.object()))
 		}
 	}
-	return l.settle()
+	return errors.Join(append(problems, l.settle())...)
 }
 
 // prioritise gives a template the priority that its class has, as admission does it to a pod.

@@ -30,7 +30,8 @@ type Config struct {
 // the other pods that use its claims, and on which labels selectors anywhere refer to. What changes one of
 // these marks the pods that it concerns as stale, and settle gives them their shapes before the method returns.
 type Ledger struct {
-	config Config
+	config    Config
+	compactor *compactor
 
 	mu   sync.Mutex
 	pods map[types.UID]*podEntry
@@ -69,8 +70,8 @@ type Ledger struct {
 // NewLedger returns an empty ledger.
 func NewLedger(c Config) *Ledger {
 	return &Ledger{
-		config: c,
-		pods:   map[types.UID]*podEntry{}, stale: map[*podEntry]struct{}{}, queue: map[*podEntry]struct{}{},
+		config: c, compactor: newCompactor(),
+		pods: map[types.UID]*podEntry{}, stale: map[*podEntry]struct{}{}, queue: map[*podEntry]struct{}{},
 		inNamespace: index[string, *podEntry]{}, owned: index[types.UID, *podEntry]{}, nominated: index[string, *podEntry]{},
 		shapes: map[scheduling.ShapeID]*shapeEntry{}, keys: newLabelKeys(),
 		nodes: map[string]*nodeEntry{}, attachLimits: map[string]map[string]int64{}, namespaces: map[string]map[string]string{},

@@ -104,10 +104,6 @@ func defaultSpread(selector *metav1.LabelSelector) []corev1.TopologySpreadConstr
 	}
 }
 
-func (l *Ledger) defaultSpreadOf(pod *corev1.Pod) []corev1.TopologySpreadConstraint {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	if owner == nil {
-		return nil
-	}
-	return l.spreads[owner.UID].constraints
+func (l *Ledger) defaultSpreadOf(pod *Pod) []corev1.TopologySpreadConstraint {
+	return l.spreads[pod.ownerUID()].constraints
 }
