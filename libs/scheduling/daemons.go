@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -28,9 +29,11 @@ func (n *Node) Reserve(daemons, static []*Item, items map[ShapeID]*Item) {
 // asks for something else than the DaemonSet's template.
 func (n *Node) matchDaemons(daemons []*Item, items map[ShapeID]*Item) ([]*Item, map[*Item]*Item) {
 	same, others := map[string]int{}, map[string][]*Item{}
-	for _, id := range slices.Sorted(maps.Keys(n.Pods)) {
+	var there []*Item
+	for id, count := range n.Pods {
 		if item := items[id]; item != nil && item.Shape.OwnerKind == ownerDaemonSet {
-			same[item.daemonKey] += n.Pods[id]
+			same[item.daemonKey] += count
+			there = append(there, item)
 		}
 	}
 	var unmatched []*Item
@@ -43,12 +46,12 @@ func (n *Node) matchDaemons(daemons []*Item, items map[ShapeID]*Item) ([]*Item, 
 			unmatched = append(unmatched, daemon)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(n.Pods)) {
-		item := items[id]
-		if item == nil || item.Shape.OwnerKind != ownerDaemonSet {
-			continue
-		}
-		for range min(n.Pods[id], same[item.daemonKey]) {
+	if len(unmatched) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(there, func(a, b *Item) int { return cmp.Compare(a.ID, b.ID) })
+	for _, item := range there {
+		for range min(n.Pods[item.ID], same[item.daemonKey]) {
 			same[item.daemonKey]--
 			others[item.Shape.Namespace] = append(others[item.Shape.Namespace], item)
 		}
@@ -67,6 +70,9 @@ func (n *Node) matchDaemons(daemons []*Item, items map[ShapeID]*Item) ([]*Item, 
 
 // missingStatic are the static pods that every node of the kind has and this one not yet.
 func (n *Node) missingStatic(static []*Item, items map[ShapeID]*Item) []*Item {
+	if len(static) == 0 {
+		return nil
+	}
 	there := map[string]int{}
 	for id, count := range n.Pods {
 		if item := items[id]; item != nil && item.Shape.OwnerKind == ownerNode {

@@ -33,6 +33,8 @@ type specimen struct {
 	*Node
 	// warm nodes have been Ready for a while, and settled ones for so long that they are what they are.
 	warm, settled bool
+	// static counts the static pods on the node.
+	static map[scheduling.ShapeID]int
 }
 
 // learn finds out what nodes of each kind become, from those of the same group and size, else from those of the same group or of
@@ -101,6 +103,14 @@ func (p *planner) specimens() map[Kind][]specimen {
 		s := specimen{Node: node, warm: true, settled: true}
 		if m := machines[name]; m != nil {
 			s.warm, s.settled = !p.isFresh(m), !p.isFresh(m) && !p.isBecoming(m)
+		}
+		for id, count := range node.Pods {
+			if item := p.snapshot.Items[id]; item != nil && item.Shape.IsStatic() {
+				if s.static == nil {
+					s.static = map[scheduling.ShapeID]int{}
+				}
+				s.static[id] = count
+			}
 		}
 		out[Kind{"", size}] = append(out[Kind{"", size}], s)
 		if group != "" {
@@ -253,10 +263,8 @@ func commonTaints(nodes []specimen) []corev1.Taint {
 func (p *planner) commonStatic(nodes []specimen) []*scheduling.Item {
 	counts := map[scheduling.ShapeID][]int{}
 	for _, n := range nodes {
-		for id, count := range n.Pods {
-			if item := p.snapshot.Items[id]; item != nil && item.Shape.IsStatic() {
-				counts[id] = append(counts[id], count)
-			}
+		for id, count := range n.static {
+			counts[id] = append(counts[id], count)
 		}
 	}
 	var out []*scheduling.Item

@@ -153,11 +153,4 @@ func offeringOf(group *Group, m *v1beta1.VPSieNode) *scheduling.Offering {
 	return nil
 }
 
-func (p *planner) find(name string) *Group {
-	for _, g := range p.groups {
-		if g.name() == name {
-			return g
-		}
-	}
-	return nil
-}
+func (p *planner) find(name string) *Group { return p.byName[name] }

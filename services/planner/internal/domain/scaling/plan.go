@@ -191,6 +191,7 @@ type planner struct {
 	plan     Plan
 
 	groups  []*Group
+	byName  map[string]*Group
 	daemons []*scheduling.Item
 	// closed says of each group why nothing may be bought for it, by name; absent means open.
 	closed map[string]Refusal
@@ -228,7 +229,10 @@ func (p *planner) look(m Memory) {
 	for i := range p.snapshot.Groups {
 		p.snapshot.Groups[i].Catalogue.Offerings = slices.Clone(p.snapshot.Groups[i].Catalogue.Offerings)
 	}
-	p.groups = p.snapshot.groups()
+	p.groups, p.byName = p.snapshot.groups(), map[string]*Group{}
+	for _, g := range p.groups {
+		p.byName[g.name()] = g
+	}
 	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
 	p.learn(m.Learned)
 	for _, g := range p.groups {
