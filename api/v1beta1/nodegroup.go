@@ -83,6 +83,18 @@ type NodeTemplate struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Taints []corev1.Taint `json:"taints,omitempty"`
+	// StartupTaints are put on each Node after it registered, and taken off by somebody else, such as an agent, once
+	// the Node is ready for pods. Pods need not tolerate them; a Node that keeps one for ten minutes counts as it is.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	StartupTaints []corev1.Taint `json:"startupTaints,omitempty"`
+	// Resources are the extended resources, such as nvidia.com/gpu, that each Node of the group will have. They are
+	// needed as long as no Node of the group has been seen; what Nodes turn out to have counts more.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') && !name.contains('kubernetes.io/'))",message="resources are extended resources, whose names have a domain other than kubernetes.io, such as nvidia.com/gpu; cpu, memory and disk follow from the offering"
+	Resources corev1.ResourceList `json:"resources,omitempty"`
 }
 
 // ScaleUpPolicy bounds growth.

@@ -17,6 +17,8 @@ type Node struct {
 	Planned map[string]int
 	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.
 	Reserved Resources
+	// Expected are those pods, without the room that they take: what the rules of others see of them.
+	Expected []*Item
 }
 
 // Cluster is what a simulation starts from.

@@ -36,6 +36,8 @@ type Item struct {
 	problem Verdict
 	// daemonKey tells a DaemonSet's pods from those of others.
 	daemonKey string
+	// presence is such a pod without the room that it takes, for pods that belong to their node.
+	presence *Item
 	// Placement names everything about the shape that decides where its pods fit. Shapes that differ in what a budget or a
 	// protection says, or in which of their labels somebody asks for, have the same.
 	Placement string
@@ -97,6 +99,9 @@ func NewItem(id ShapeID, shape *Shape) *Item {
 	item.wishes = item.wishesOf()
 	item.daemonKey = daemonKey(shape)
 	item.Placement = item.placement()
+	if shape.IsDaemon() && len(shape.Requests) > 0 {
+		item.presence = presenceOf(id, shape)
+	}
 	return item
 }
 

@@ -186,7 +186,7 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 		}
 	}
 	if shape.IsDaemon() {
-		shape.Affinity = withoutNodeName(shape.Affinity)
+		shape.Affinity = WithoutNodeName(shape.Affinity)
 	} else {
 		shape.Protection = protection(pod, c.Budgets, c.Now)
 	}
@@ -195,6 +195,9 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 
 // IsDaemon reports whether such pods belong to their node and leave with it.
 func (s *Shape) IsDaemon() bool { return s.OwnerKind == ownerDaemonSet || s.OwnerKind == ownerNode }
+
+// IsStatic reports whether kubelet runs such pods by itself.
+func (s *Shape) IsStatic() bool { return s.OwnerKind == ownerNode }
 
 func ownerKind(pod *corev1.Pod) string {
 	for _, owner := range pod.OwnerReferences {
@@ -205,9 +208,9 @@ func ownerKind(pod *corev1.Pod) string {
 	return ""
 }
 
-// withoutNodeName drops the terms by which the DaemonSet controller ties each of its pods to
+// WithoutNodeName drops the terms by which the DaemonSet controller ties each of its pods to
 // one node, so that all pods of a DaemonSet share a shape.
-func withoutNodeName(affinity *corev1.Affinity) *corev1.Affinity {
+func WithoutNodeName(affinity *corev1.Affinity) *corev1.Affinity {
 	if affinity == nil || affinity.NodeAffinity == nil || affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
 		return affinity
 	}

@@ -239,6 +239,9 @@ func (s *State) AddNode(n *Node) int {
 			s.put(is, index, int32(n.Pods[id]))
 		}
 	}
+	for _, item := range n.Expected {
+		s.put(s.know(item), index, 1)
+	}
 	return index
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -46,6 +45,12 @@ type Offering struct {
 	Allocatable Resources
 	// AttachLimits are the volumes of each CSI driver that nodes of this size were seen to attach.
 	AttachLimits map[string]int64
+	// Labels and Taints are what nodes get besides those of their template, from agents and drivers; nil Labels mean
+	// that no node was seen.
+	Labels map[string]string
+	Taints []corev1.Taint
+	// Static are the pods that kubelet runs by itself on each node.
+	Static []*Item
 }
 
 // Expected is the allocatable of a node of this size: as seen, otherwise by rule.
@@ -95,65 +100,58 @@ func NodeLabels(group *v1beta1.NodeGroup, offering int64, offeringName string) m
 	return labels
 }
 
-// NewNode is the node that buying the offering for the group would bring, with the room that the pods of
-// the DaemonSets which run on it will take held back.
+// What VPSie's CSI driver says of a node: its datacenter, by a label of the driver's own, and how many volumes it attaches.
+const (
+	vpsieDriver        = "vpsie.csi.vpsie.com"
+	labelVPSieRegion   = "region"
+	vpsieAttachmentMax = 7
+)
+
+// NewNode is the node that buying the offering for the group would bring: as nodes of the size turned out, as far as some were
+// seen, and as the group's template declares. The room that the pods of the DaemonSets which run on it will take, and that of
+// static pods, is held back.
 func NewNode(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Node {
-	labels := NodeLabels(group, offering.ID, offering.Name)
-	labels[labelHostname], labels[labelOS], labels[labelArch] = name, valueLinux, valueAMD64
-	labels[labelBetaOS], labels[labelBetaArch] = valueLinux, valueAMD64
-	n := &Node{Name: name, Labels: labels, Taints: group.Spec.Template.Taints, Allocatable: offering.Expected(), AttachLimits: offering.AttachLimits}
-	n.Reserve(daemons, nil)
+	n := &Node{Name: name, Labels: FutureLabels(group, offering), Taints: FutureTaints(group, offering), Allocatable: offering.Expected(), AttachLimits: maps.Clone(offering.AttachLimits)}
+	n.Labels[labelHostname], n.Labels[labelOS], n.Labels[labelArch] = name, valueLinux, valueAMD64
+	n.Labels[labelBetaOS], n.Labels[labelBetaArch] = valueLinux, valueAMD64
+	for resource, quantity := range group.Spec.Template.Resources {
+		if _, seen := n.Allocatable[resource]; !seen {
+			n.Allocatable[resource] = quantity.Value()
+		}
+	}
+	if _, seen := n.AttachLimits[vpsieDriver]; !seen {
+		if n.AttachLimits == nil {
+			n.AttachLimits = map[string]int64{}
+		}
+		n.AttachLimits[vpsieDriver] = vpsieAttachmentMax
+	}
+	n.Reserve(daemons, offering.Static, nil)
 	return n
 }
 
-// Reserve holds back room for those of the DaemonSets' pods that belong on the node and are not there yet. A pod on the
-// node is taken for a DaemonSet's by its namespace and requests, else by its namespace alone: priority classes, limit
-// ranges and admission make pods differ from their template.
-func (n *Node) Reserve(daemons []*Item, items map[ShapeID]*Item) {
-	n.Reserved = Resources{}
-	same, others := map[string]int{}, map[string]int{}
-	for id, count := range n.Pods {
-		if item := items[id]; item != nil && item.Shape.OwnerKind == ownerDaemonSet {
-			same[item.daemonKey] += count
-			others[item.Shape.Namespace] += count
-		}
-	}
-	var missing []*Item
-	for _, daemon := range daemons {
-		switch key := daemon.daemonKey; {
-		case !n.wants(daemon):
-		case same[key] > 0:
-			same[key]--
-			others[daemon.Shape.Namespace]--
-		default:
-			missing = append(missing, daemon)
-		}
-	}
-	for _, daemon := range missing {
-		if others[daemon.Shape.Namespace] > 0 {
-			others[daemon.Shape.Namespace]--
-			continue
-		}
-		n.Reserved.Add(daemon.Shape.Requests, 1)
-	}
+// FutureLabels are the labels that a Node of the group and offering has once agents and drivers have added theirs.
+func FutureLabels(group *v1beta1.NodeGroup, offering *Offering) map[string]string {
+	labels := maps.Clone(AgentLabels(group, offering))
+	maps.Copy(labels, NodeLabels(group, offering.ID, offering.Name))
+	return labels
 }
 
-// daemonKey is what a DaemonSet's pod and its template share.
-func daemonKey(shape *Shape) string {
-	var b strings.Builder
-	b.WriteString(shape.Namespace)
-	for _, name := range slices.Sorted(maps.Keys(shape.Requests)) {
-		b.WriteString("|" + string(name) + "=" + itoa(shape.Requests[name]))
+// AgentLabels are the labels that agents and drivers are expected to put on a Node of the group and offering: what nodes have been
+// seen with, and before there was one what VPSie's own driver puts there. It must not be changed.
+func AgentLabels(group *v1beta1.NodeGroup, offering *Offering) map[string]string {
+	if offering.Labels == nil {
+		return map[string]string{labelVPSieRegion: group.Spec.Cluster.Datacenter}
 	}
-	return b.String()
+	return offering.Labels
 }
 
-// wants reports whether a DaemonSet's pod runs on the node. Such pods tolerate that it is unschedulable or
-// not ready, and the DaemonSet controller asks for no more than labels and taints.
-func (n *Node) wants(daemon *Item) bool {
-	if _, found := untolerated(n.Taints, daemon.Shape.Tolerations); found {
-		return false
+// FutureTaints are the taints that a Node of the group and offering has once agents have taken off those that they look after.
+func FutureTaints(group *v1beta1.NodeGroup, offering *Offering) []corev1.Taint {
+	taints := slices.Clone(group.Spec.Template.Taints)
+	for _, taint := range offering.Taints {
+		if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
+			taints = append(taints, taint)
+		}
 	}
-	match, err := daemon.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels}})
-	return err == nil && match
+	return taints
 }

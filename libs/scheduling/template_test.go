@@ -34,7 +34,7 @@ func TestRoomForDaemonsIsHeldBackUntilTheyAreThere(t *testing.T) {
 				items[p.ID], pods[p.ID] = p, 1
 			}
 			n := node("a", "z1", holds(pods))
-			n.Reserve([]*scheduling.Item{proxy, agent, elsewhere}, items)
+			n.Reserve([]*scheduling.Item{proxy, agent, elsewhere}, nil, items)
 			if got := n.Reserved[corev1.ResourceCPU]; got != tc.want {
 				t.Errorf("%dm are held back, want %dm (%s)", got, tc.want, tc.why)
 			}

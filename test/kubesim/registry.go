@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -141,6 +142,7 @@ func otherResources() []*resource {
 	leases.needsVersion = true
 	return []*resource{
 		budgets, classes, csiNodes, csiDrivers, leases,
+		builtIn(schedulingv1.SchemeGroupVersion, "priorityclasses", "PriorityClass", &schedulingv1.PriorityClass{}, false),
 		builtIn(eventsv1.SchemeGroupVersion, "events", "Event", &eventsv1.Event{}, true),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,6 +25,7 @@ type rule struct {
 var (
 	sameAsBefore = regexp.MustCompile(`^self\.(\w+) == oldSelf\.(\w+)$`)
 	atMost       = regexp.MustCompile(`^self\.(\w+) <= self\.(\w+)$`)
+	keysMatch    = regexp.MustCompile(`^self\.all\((\w+), \w+\.matches\('(.+)'\) && !\w+\.contains\('(.+)'\)\)$`)
 	notBoth      = regexp.MustCompile(`^!\(has\(self\.(\w+)\) && has\(self\.(\w+)\)\)$`)
 )
 
@@ -37,6 +39,15 @@ func (r *rule) compile(t reflect.Type) {
 	if m := notBoth.FindStringSubmatch(r.Rule); m != nil {
 		one, other := fieldNamed(t, m[1]), fieldNamed(t, m[2])
 		r.holds = func(self, _ reflect.Value) bool { return self.Field(one).IsZero() || self.Field(other).IsZero() }
+		return
+	}
+	if m := keysMatch.FindStringSubmatch(r.Rule); m != nil {
+		pattern := regexp.MustCompile(m[2])
+		r.holds = func(self, _ reflect.Value) bool {
+			return !slices.ContainsFunc(self.MapKeys(), func(key reflect.Value) bool {
+				return !pattern.MatchString(key.String()) || strings.Contains(key.String(), m[3])
+			})
+		}
 		return
 	}
 	var fixed []int
@@ -78,7 +89,7 @@ func (s *structure) judge(v, old reflect.Value, path *field.Path) field.ErrorLis
 		problems = append(problems, field.Invalid(path, "object", r.Message))
 	}
 	for _, m := range s.members {
-		if v.Field(m.index).Kind() != reflect.Struct || len(m.structure.members) == 0 {
+		if kind := v.Field(m.index).Kind(); (kind != reflect.Struct || len(m.structure.members) == 0) && (kind != reflect.Map || len(m.structure.Rules) == 0) {
 			continue
 		}
 		at, before := path.Child(m.name), reflect.Value{}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -94,6 +96,9 @@ func groupDefaultsAgain(k *kit) {
 }
 
 func groupChecked(k *kit) {
+	one := func(name corev1.ResourceName) corev1.ResourceList {
+		return corev1.ResourceList{name: resource.MustParse("1")}
+	}
 	for name, c := range map[string]struct {
 		change func(*v1beta1.NodeGroupSpec)
 		causes []string
@@ -108,6 +113,8 @@ func groupChecked(k *kit) {
 		"two ways to choose": {func(s *v1beta1.NodeGroupSpec) {
 			s.Offerings, s.OfferingSelector = []int64{1}, &v1beta1.OfferingSelector{}
 		}, []string{"FieldValueInvalid spec"}},
+		"a device without a domain": {func(s *v1beta1.NodeGroupSpec) { s.Template.Resources = one("cpu") }, []string{"FieldValueInvalid spec.template.resources"}},
+		"a resource of Kubernetes":  {func(s *v1beta1.NodeGroupSpec) { s.Template.Resources = one("kubernetes.io/x") }, []string{"FieldValueInvalid spec.template.resources"}},
 	} {
 		g := group("one")
 		c.change(&g.Spec)
@@ -115,6 +122,7 @@ func groupChecked(k *kit) {
 		k.refused(k.tryMake(g), metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, c.causes...)
 	}
 	g := group("one")
+	g.Spec.Template.Resources = one("nvidia.com/gpu")
 	k.make(g)
 	k.refused(k.Patch(k.ctx, g, merge(`{"spec":{"minNodes":4}}`)), metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "FieldValueInvalid spec")
 }

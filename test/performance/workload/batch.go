@@ -169,7 +169,7 @@ func (b *Batch) addOptions(t *Type, number int, daemons []*scheduling.Item) {
 			Group: group, Offering: int64(number*zonesMax + zone), OfferingName: t.Name, MonthlyPrice: t.Price(),
 			MilliCPU: t.MilliCPU(), MemoryBytes: t.MemoryBytes(), Empty: t.node(name),
 		}
-		o.Empty.Reserve(daemons, nil)
+		o.Empty.Reserve(daemons, nil, nil)
 		b.Options = append(b.Options, o)
 		b.Types[o] = t
 	}

@@ -15,7 +15,32 @@ import (
 func nominatedByPlanner(node string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		p.Status.NominatedNodeName = node
-		p.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: v1beta1.FieldManagerNominations}}
+		p.ManagedFields = managedBy(v1beta1.FieldManagerNominations, `{"f:status":{"f:nominatedNodeName":{}}}`)
+	}
+}
+
+func managedBy(manager, fields string) []metav1.ManagedFieldsEntry {
+	owned := &metav1.FieldsV1{}
+	owned.SetRawBytes([]byte(fields))
+	return []metav1.ManagedFieldsEntry{{Manager: "kubelet"}, {Manager: manager, FieldsV1: owned}}
+}
+
+// TestManagedFieldsTellWhoNominated: nothing else tells the planner's nominations from kube-scheduler's.
+func TestManagedFieldsTellWhoNominated(t *testing.T) {
+	for name, tc := range map[string]struct {
+		manager, fields string
+		waits           int
+	}{
+		"Planner":       {v1beta1.FieldManagerNominations, `{"f:status":{"f:nominatedNodeName":{}}}`, 1},
+		"KubeScheduler": {"kube-scheduler", `{"f:status":{"f:nominatedNodeName":{}}}`, 0},
+		"PlannerNoMore": {v1beta1.FieldManagerNominations, `{"f:status":{}}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := ledgerOf(t, pod("a", unschedulable, nominated("n1"), func(p *corev1.Pod) { p.ManagedFields = managedBy(tc.manager, tc.fields) }))
+			if got := sumUp(l.Contents(noon, silent)); got.Pending != tc.waits || got.Bound["n1"] != 1-tc.waits {
+				t.Errorf("%d pods wait and %d take room on the node, want %d to wait", got.Pending, got.Bound["n1"], tc.waits)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package app
 import (
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -13,6 +12,16 @@ import (
 type budgetEntry struct {
 	selector labels.Selector
 	allowed  int
+	// freesUnready says that the Eviction API lets pods go that run and are not Ready.
+	freesUnready bool
+}
+
+// freesUnready is the rule of the Eviction API: by the budget's own policy, or because enough others are healthy.
+func freesUnready(pdb *policyv1.PodDisruptionBudget) bool {
+	if policy := pdb.Spec.UnhealthyPodEvictionPolicy; policy != nil && *policy == policyv1.AlwaysAllow {
+		return true
+	}
+	return pdb.Status.DesiredHealthy > 0 && pdb.Status.CurrentHealthy >= pdb.Status.DesiredHealthy
 }
 
 // SetBudget takes the newest version of a PodDisruptionBudget.
@@ -27,10 +36,14 @@ func (l *Ledger) SetBudget(pdb *policyv1.PodDisruptionBudget) error {
 		l.budgets[pdb.Namespace] = map[string]budgetEntry{}
 	}
 	old, known := l.budgets[pdb.Namespace][pdb.Name]
-	l.budgets[pdb.Namespace][pdb.Name] = budgetEntry{selector: selector, allowed: int(pdb.Status.DisruptionsAllowed)}
+	entry := budgetEntry{selector: selector, allowed: int(pdb.Status.DisruptionsAllowed), freesUnready: freesUnready(pdb)}
+	l.budgets[pdb.Namespace][pdb.Name] = entry
 	l.touch()
 	if known && old.selector.String() == selector.String() {
-		return nil
+		if old.freesUnready != entry.freesUnready {
+			l.outdateUnready(pdb.Namespace, selector)
+		}
+		return l.settle()
 	}
 	if known {
 		l.outdateCovered(pdb.Namespace, old.selector)
@@ -64,13 +77,27 @@ func (l *Ledger) outdateCovered(namespace string, selector labels.Selector) {
 	}
 }
 
-// budgetsOf names the PodDisruptionBudgets that cover a pod, as namespace/name in order.
-func (l *Ledger) budgetsOf(pod *corev1.Pod) []string {
+func (l *Ledger) outdateUnready(namespace string, selector labels.Selector) {
+	for entry := range l.inNamespace[namespace] {
+		if entry.pod.Unready && selector.Matches(labels.Set(entry.pod.Labels)) {
+			l.stale[entry] = struct{}{}
+		}
+	}
+}
+
+// budgetsOf names the PodDisruptionBudgets that hold a pod, as namespace/name in order. The Eviction API evicts no pod that
+// several cover, and of those that one covers it lets some go that are not Ready.
+func (l *Ledger) budgetsOf(pod *Pod) []string {
 	var names []string
+	free := false
 	for name, budget := range l.budgets[pod.Namespace] {
 		if budget.selector.Matches(labels.Set(pod.Labels)) {
 			names = append(names, pod.Namespace+"/"+name)
+			free = budget.freesUnready
 		}
+	}
+	if len(names) == 1 && free && pod.Unready {
+		return nil
 	}
 	slices.Sort(names)
 	return names

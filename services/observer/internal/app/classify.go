@@ -1,14 +1,10 @@
 package app
 
 import (
-	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // podState is what a pod means for capacity.
@@ -38,42 +34,32 @@ const (
 )
 
 // stateOf tells what a pod means for capacity, and on which node it takes room.
-func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
+func (l *Ledger) stateOf(pod *Pod) (podState, string) {
 	switch {
-	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+	case pod.Finished:
 		return podIgnored, ""
-	case pod.Spec.NodeName != "":
-		return podBound, pod.Spec.NodeName
-	case pod.DeletionTimestamp != nil:
+	case pod.NodeName != "":
+		return podBound, pod.NodeName
+	case pod.Terminating:
 		return podIgnored, ""
-	case l.isNode(pod.Status.NominatedNodeName) && !isNominatedByPlanner(pod):
+	case l.isNode(pod.NominatedNodeName) && !pod.NominatedByPlanner:
 		// It waits for a preemption there, and what that frees is nobody else's.
-		return podBound, pod.Status.NominatedNodeName
-	case isDaemonPod(pod):
-		return podIgnored, "" // it waits for its own node
+		return podBound, pod.NominatedNodeName
+	case isDaemonPod(pod), pod.Gated:
+		return podIgnored, "" // it waits for its own node, or for somebody who opens the gate
 	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type != corev1.PodScheduled || condition.Status != corev1.ConditionFalse {
-			continue
-		}
-		if condition.Reason == corev1.PodReasonUnschedulable {
-			return podPending, ""
-		}
-		return podIgnored, ""
+	switch pod.Unscheduled {
+	case "":
+		return podArriving, ""
+	case corev1.PodReasonUnschedulable, corev1.PodReasonSchedulerError:
+		// An error is tried again: a volume that takes its time looks like one for minutes.
+		return podPending, ""
 	}
-	return podArriving, ""
-}
-
-// isNominatedByPlanner reports whether it was the planner who nominated the pod, so that it waits for a new machine and not for a
-// preemption. Only the entry of managed fields that says so is kept of a pod.
-func isNominatedByPlanner(pod *corev1.Pod) bool {
-	return pod.Status.NominatedNodeName != "" && slices.ContainsFunc(pod.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
-		return f.Manager == v1beta1.FieldManagerNominations
-	})
+	return podIgnored, ""
 }
 
 // delayedUntil is when a pod may cause a purchase; a delay that cannot be read is none.
-func delayedUntil(pod *corev1.Pod) time.Time {
+func delayedUntil(pod *Pod) time.Time {
 	delay, err := time.ParseDuration(pod.Annotations[annotationDelay])
 	if err != nil {
 		return time.Time{}
@@ -81,19 +67,24 @@ func delayedUntil(pod *corev1.Pod) time.Time {
 	return pod.CreationTimestamp.Add(delay)
 }
 
-func isDaemonPod(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	return owner != nil && owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
+func isDaemonPod(pod *Pod) bool {
+	return pod.Owner != nil && pod.Owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
 }
 
-// asDaemonPod gives a pod that is only called a DaemonSet's the owner that shapes tell such pods by.
-func asDaemonPod(pod *corev1.Pod) *corev1.Pod {
-	if owner := metav1.GetControllerOfNoCopy(pod); !isDaemonPod(pod) || owner != nil && owner.Kind == kindDaemonSet {
-		return pod
+// objectOf is the pod that a shape is made of. A pod that is only called a DaemonSet's gets the owner that shapes tell such pods
+// by, and any DaemonSet's pod the tolerations that all of them have, so that pods of other API groups' controllers and templates
+// are told apart by what matters.
+func objectOf(pod *Pod) *corev1.Pod {
+	object := pod.object()
+	if !isDaemonPod(pod) {
+		return object
 	}
-	daemon := *pod
-	daemon.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
-	return &daemon
+	if pod.Owner == nil || pod.Owner.Kind != kindDaemonSet {
+		object.OwnerReferences = []metav1.OwnerReference{{Kind: kindDaemonSet, Controller: new(true)}}
+	} else {
+		object.Spec.Tolerations = withDaemonTolerations(&object.Spec)
+	}
+	return object
 }
 
 func isReady(node *corev1.Node) bool {
@@ -103,27 +94,4 @@ func isReady(node *corev1.Node) bool {
 		}
 	}
 	return false
-}
-
-// daemonPod is the pod that the DaemonSet controller makes, with the tolerations it adds.
-func daemonPod(set *appsv1.DaemonSet) *corev1.Pod {
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: set.Namespace, Name: set.Name, UID: set.UID,
-			Labels: set.Spec.Template.Labels, Annotations: set.Spec.Template.Annotations,
-			OwnerReferences: []metav1.OwnerReference{{Kind: kindDaemonSet, Name: set.Name, UID: set.UID, Controller: new(true)}},
-		},
-		Spec: *set.Spec.Template.Spec.DeepCopy(),
-	}
-	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute})
-	}
-	keys := []string{corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure, corev1.TaintNodePIDPressure, corev1.TaintNodeUnschedulable}
-	if pod.Spec.HostNetwork {
-		keys = append(keys, corev1.TaintNodeNetworkUnavailable)
-	}
-	for _, key := range keys {
-		pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
-	}
-	return pod
 }

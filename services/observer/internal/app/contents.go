@@ -34,7 +34,7 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	_ = l.settle() // a label or a protection less cannot make a shape fail
 	c := &feed.Contents{
 		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
-		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: make(map[string]scheduling.ShapeID, len(l.daemonSets)),
+		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: l.daemonShapes(),
 		Budgets: map[string]int{}, Namespaces: make(map[string]map[string]string, len(l.namespaces)),
 	}
 	if now.Before(l.behind) {
@@ -43,14 +43,10 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	for id, entry := range l.shapes {
 		c.Shapes[id] = entry.record
 	}
+	l.withoutTemplates(c)
 	for name, entry := range l.nodes {
 		if entry.node != nil {
 			c.Nodes[name] = entry.contents(l.attachLimits[name])
-		}
-	}
-	for name, uid := range l.daemonSets {
-		if template := l.pods[uid]; template != nil {
-			c.DaemonSets[name] = template.shape
 		}
 	}
 	for namespace, budgets := range l.budgets {
@@ -89,7 +85,7 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 		case l.shapes[id].record.GetUnjudged() != "":
 			delete(arriving, id) // another scheduler's, perhaps
 		default:
-			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp.Time) >= arrivingMax })
+			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= arrivingMax })
 		}
 	}
 	if silent {
@@ -119,12 +115,12 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *feed.Pending {
 	slices.SortFunc(entries, func(a, b *podEntry) int {
 		return cmp.Or(
-			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp.Time),
+			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp),
 			cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name),
 		)
 	})
 	if l.traces[id] == "" {
-		l.traces[id] = trace(entries[0].pod.CreationTimestamp.Time, len(entries))
+		l.traces[id] = trace(entries[0].pod.CreationTimestamp, len(entries))
 	}
 	pending := &feed.Pending{Traceparent: l.traces[id]}
 	var others []feed.PodReference
@@ -133,7 +129,7 @@ func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Trace
 		switch {
 		case entry.nominated != "" && len(pending.Sample) < feed.NominatedMax:
 			pending.Sample = append(pending.Sample, pod)
-		case entry.pod.Status.NominatedNodeName == "" && len(others) < feed.SampleMax:
+		case entry.pod.NominatedNodeName == "" && len(others) < feed.SampleMax:
 			others = append(others, pod)
 		}
 	}

@@ -30,7 +30,8 @@ type Config struct {
 // the other pods that use its claims, and on which labels selectors anywhere refer to. What changes one of
 // these marks the pods that it concerns as stale, and settle gives them their shapes before the method returns.
 type Ledger struct {
-	config Config
+	config    Config
+	compactor *compactor
 
 	mu   sync.Mutex
 	pods map[types.UID]*podEntry
@@ -47,10 +48,13 @@ type Ledger struct {
 	attachLimits map[string]map[string]int64
 	namespaces   map[string]map[string]string
 	daemonSets   map[string]types.UID
-	budgets      map[string]map[string]budgetEntry
-	storage      *storage
-	spreads      map[types.UID]ownerSpread
-	rollouts     map[types.UID]rollout
+	// daemons are the DaemonSets by UID, those included that are only known by their pods.
+	daemons    map[types.UID]*daemonEntry
+	priorities map[string]priorityClass
+	budgets    map[string]map[string]budgetEntry
+	storage    *storage
+	spreads    map[types.UID]ownerSpread
+	rollouts   map[types.UID]rollout
 	// arrived counts the pods without a node that were seen for the first time.
 	arrived uint64
 	traces  map[scheduling.ShapeID]string
@@ -68,12 +72,13 @@ type Ledger struct {
 // NewLedger returns an empty ledger.
 func NewLedger(c Config) *Ledger {
 	return &Ledger{
-		config: c,
-		pods:   map[types.UID]*podEntry{}, stale: map[*podEntry]struct{}{}, queue: map[*podEntry]struct{}{},
+		config: c, compactor: newCompactor(),
+		pods: map[types.UID]*podEntry{}, stale: map[*podEntry]struct{}{}, queue: map[*podEntry]struct{}{},
 		inNamespace: index[string, *podEntry]{}, owned: index[types.UID, *podEntry]{}, nominated: index[string, *podEntry]{},
 		shapes: map[scheduling.ShapeID]*shapeEntry{}, keys: newLabelKeys(),
 		nodes: map[string]*nodeEntry{}, attachLimits: map[string]map[string]int64{}, namespaces: map[string]map[string]string{},
-		daemonSets: map[string]types.UID{}, budgets: map[string]map[string]budgetEntry{}, storage: newStorage(),
+		daemonSets: map[string]types.UID{}, daemons: map[types.UID]*daemonEntry{}, priorities: map[string]priorityClass{},
+		budgets: map[string]map[string]budgetEntry{}, storage: newStorage(),
 		spreads: map[types.UID]ownerSpread{}, rollouts: map[types.UID]rollout{}, traces: map[scheduling.ShapeID]string{},
 		guarded: map[*podEntry]time.Time{}, dirty: make(chan struct{}, 1),
 	}

@@ -104,29 +104,6 @@ func defaultSpread(selector *metav1.LabelSelector) []corev1.TopologySpreadConstr
 	}
 }
 
-func (l *Ledger) defaultSpreadOf(pod *corev1.Pod) []corev1.TopologySpreadConstraint {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	if owner == nil {
-		return nil
-	}
-	return l.spreads[owner.UID].constraints
-}
-
-// SetDaemonSet takes the newest version of a DaemonSet.
-func (l *Ledger) SetDaemonSet(set *appsv1.DaemonSet) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.daemonSets[set.Namespace+"/"+set.Name] = set.UID
-	l.set(daemonPod(set), true)
-	return l.settle()
-}
-
-// DeleteDaemonSet forgets a DaemonSet.
-func (l *Ledger) DeleteDaemonSet(namespacedName string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.drop(l.daemonSets[namespacedName])
-	delete(l.daemonSets, namespacedName)
-	l.touch()
-	return l.settle()
+func (l *Ledger) defaultSpreadOf(pod *Pod) []corev1.TopologySpreadConstraint {
+	return l.spreads[pod.ownerUID()].constraints
 }

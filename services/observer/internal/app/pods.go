@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -16,7 +15,7 @@ import (
 
 // podEntry is what is kept of a pod, or of the template of a DaemonSet's pods.
 type podEntry struct {
-	pod      *corev1.Pod
+	pod      *Pod
 	template bool
 	// state, shape and node are as the pod is counted now; an ignored pod has no shape.
 	state podState
@@ -28,10 +27,19 @@ type podEntry struct {
 
 // SetPod takes the newest version of a pod.
 func (l *Ledger) SetPod(pod *corev1.Pod) error {
+	compact, err := l.Compact(pod)
+	if err != nil {
+		return err
+	}
+	return l.SetCompact(compact)
+}
+
+// SetCompact takes the newest version of a pod of which Compact made what is to be kept.
+func (l *Ledger) SetCompact(pod *Pod) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// A nominated pod may be one to ignore only until its node is known.
-	if state, _ := l.stateOf(pod); state == podIgnored && pod.Status.NominatedNodeName == "" {
+	if state, _ := l.stateOf(pod); state == podIgnored && pod.NominatedNodeName == "" {
 		l.drop(pod.UID)
 	} else {
 		l.set(pod, false)
@@ -48,7 +56,7 @@ func (l *Ledger) DeletePod(uid types.UID) error {
 }
 
 // set takes a pod or a template in; settle counts it.
-func (l *Ledger) set(pod *corev1.Pod, template bool) {
+func (l *Ledger) set(pod *Pod, template bool) {
 	entry := l.pods[pod.UID]
 	if entry != nil && !slices.Equal(claimNames(entry.pod), claimNames(pod)) {
 		l.drop(pod.UID) // a template; a pod's volumes never change
@@ -57,7 +65,7 @@ func (l *Ledger) set(pod *corev1.Pod, template bool) {
 	if entry == nil {
 		entry = &podEntry{pod: pod, template: template}
 		l.pods[pod.UID] = entry
-		if !template && pod.Spec.NodeName == "" {
+		if !template && pod.NodeName == "" {
 			l.arrived++
 		}
 		l.claim(entry)
@@ -83,23 +91,25 @@ func (l *Ledger) drop(uid types.UID) {
 
 func (l *Ledger) link(entry *podEntry) {
 	l.inNamespace.add(entry.pod.Namespace, entry)
-	if owner := metav1.GetControllerOfNoCopy(entry.pod); owner != nil {
-		l.owned.add(owner.UID, entry)
+	if owner := entry.pod.ownerUID(); owner != "" {
+		l.owned.add(owner, entry)
+		l.outdateDaemon(entry.pod)
 	}
-	if node := entry.pod.Status.NominatedNodeName; node != "" {
+	if node := entry.pod.NominatedNodeName; node != "" {
 		l.nominated.add(node, entry)
 	}
-	if end := scheduling.ProtectionEnds(entry.pod); end.After(l.now) {
+	if end := entry.pod.ProtectionEnds; end.After(l.now) {
 		l.guarded[entry] = end
 	}
 }
 
 func (l *Ledger) unlink(entry *podEntry) {
 	l.inNamespace.remove(entry.pod.Namespace, entry)
-	if owner := metav1.GetControllerOfNoCopy(entry.pod); owner != nil {
-		l.owned.remove(owner.UID, entry)
+	if owner := entry.pod.ownerUID(); owner != "" {
+		l.owned.remove(owner, entry)
+		l.outdateDaemon(entry.pod)
 	}
-	if node := entry.pod.Status.NominatedNodeName; node != "" {
+	if node := entry.pod.NominatedNodeName; node != "" {
 		l.nominated.remove(node, entry)
 	}
 	delete(l.guarded, entry)
@@ -146,8 +156,8 @@ func (l *Ledger) recount(entry *podEntry) error {
 	if !entry.template {
 		now.state, now.node = l.stateOf(entry.pod)
 	}
-	if now.nominated = ""; now.isQueued() && isNominatedByPlanner(entry.pod) {
-		now.nominated = entry.pod.Status.NominatedNodeName
+	if now.nominated = ""; now.isQueued() && entry.pod.NominatedByPlanner {
+		now.nominated = entry.pod.NominatedNodeName
 	}
 	if now.shape = ""; now.state != podIgnored {
 		shape, err := l.shapeOf(entry.pod)
@@ -163,6 +173,7 @@ func (l *Ledger) recount(entry *podEntry) error {
 	}
 	l.uncount(entry)
 	*entry = now
+	l.outdateDaemon(entry.pod)
 	switch {
 	case entry.state == podBound:
 		l.countOn(entry.node, entry.shape, 1)

@@ -122,3 +122,53 @@ func TestPodThatCannotBeWrittenIsLeftOut(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestPodThatTheSchedulerTriesAgainWaits(t *testing.T) {
+	failed := func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulerError}}
+	}
+	l := ledgerOf(t, pod("a", failed), pod("b", failed, func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "g"}} }))
+	if got := sumUp(l.Contents(noon, silent)); got.Pending != 1 {
+		t.Errorf("%d pods wait, want the one without a gate", got.Pending)
+	}
+}
+
+func TestBudgetsHoldNoPodThatTheEvictionAPILetsGo(t *testing.T) {
+	always := policyv1.AlwaysAllow
+	tests := map[string]struct {
+		policy           *policyv1.UnhealthyPodEvictionPolicyType
+		current, desired int32
+		ready            corev1.ConditionStatus
+		budgets          int
+		want             int
+	}{
+		"Ready":          {&always, 0, 1, corev1.ConditionTrue, 1, 1},
+		"AlwaysAllow":    {&always, 0, 1, corev1.ConditionFalse, 1, 0},
+		"TooFewHealthy":  {nil, 0, 1, corev1.ConditionFalse, 1, 1},
+		"EnoughHealthy":  {nil, 1, 1, corev1.ConditionFalse, 1, 0},
+		"NobodyKnows":    {nil, 0, 0, corev1.ConditionFalse, 1, 1},
+		"SeveralBudgets": {&always, 0, 1, corev1.ConditionFalse, 2, 2},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := ledgerOf(t, pod("a", bound("n1"), func(p *corev1.Pod) {
+				p.Status.Phase = corev1.PodRunning
+				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: tc.ready}}
+			}))
+			for i := range tc.budgets {
+				b := budget("app", "web")
+				b.Name = "b" + string(rune('0'+i))
+				b.Spec.UnhealthyPodEvictionPolicy = tc.policy
+				must(t, l.SetBudget(b)) // its controller has not looked yet
+				b = b.DeepCopy()
+				b.Status.CurrentHealthy, b.Status.DesiredHealthy = tc.current, tc.desired
+				must(t, l.SetBudget(b))
+			}
+			for _, s := range shapes(t, l) {
+				if got := len(s.GetBudgets()); got != tc.want {
+					t.Errorf("the pod is held by %v, want %d", s.GetBudgets(), tc.want)
+				}
+			}
+		})
+	}
+}

@@ -1,8 +1,6 @@
 package app
 
 import (
-	corev1 "k8s.io/api/core/v1"
-
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -25,10 +23,11 @@ type knownShape struct {
 
 // shapeOf makes the shape of a pod. When the pod is the first to refer to a label, those that carry it,
 // maybe itself among them, are stale.
-func (l *Ledger) shapeOf(pod *corev1.Pod) (knownShape, error) {
+func (l *Ledger) shapeOf(pod *Pod) (knownShape, error) {
 	c := scheduling.PodContext{Budgets: l.budgetsOf(pod), KeepLabel: l.keys.has, Now: l.now, DefaultSpread: l.defaultSpreadOf(pod)}
-	c.Volumes, c.VolumesProblem = scheduling.VolumesOf(pod, l.storage)
-	shape := scheduling.ShapeOf(asDaemonPod(pod), c)
+	object := objectOf(pod)
+	c.Volumes, c.VolumesProblem = scheduling.VolumesOf(object, l.storage)
+	shape := scheduling.ShapeOf(object, c)
 	keys := keysOf(&shape)
 	if fresh := l.keys.learn(keys); len(fresh) > 0 {
 		l.outdateCarriers(fresh)

@@ -3,6 +3,7 @@ package app
 import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -39,12 +40,15 @@ func (s *storage) IsShared(namespace, name string) bool {
 }
 
 // claimNames lists the claims that a pod uses.
-func claimNames(pod *corev1.Pod) []types.NamespacedName {
+func claimNames(pod *Pod) []types.NamespacedName {
 	var names []types.NamespacedName
-	for i := range pod.Spec.Volumes {
-		if name := scheduling.ClaimOf(pod, &pod.Spec.Volumes[i]); name != "" {
-			names = append(names, types.NamespacedName{Namespace: pod.Namespace, Name: name})
+	for i := range *pod.volumes {
+		volume := &(*pod.volumes)[i]
+		if volume.PersistentVolumeClaim == nil && volume.Ephemeral == nil {
+			continue
 		}
+		named := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+		names = append(names, types.NamespacedName{Namespace: pod.Namespace, Name: scheduling.ClaimOf(&named, volume)})
 	}
 	return names
 }

@@ -334,7 +334,8 @@ func group(change ...func(*v1beta1.NodeGroup)) *v1beta1.NodeGroup {
 			MaxNodes: 10, Cluster: v1beta1.ClusterReference{Identifier: clusterID, Datacenter: "dc"},
 			Template: v1beta1.NodeTemplate{
 				Labels: map[string]string{"team": "x"}, Annotations: map[string]string{"note": "y"},
-				Taints: []corev1.Taint{{Key: "team", Value: "x", Effect: corev1.TaintEffectNoSchedule}},
+				Taints:        []corev1.Taint{{Key: "team", Value: "x", Effect: corev1.TaintEffectNoSchedule}},
+				StartupTaints: []corev1.Taint{{Key: "agent", Effect: corev1.TaintEffectNoExecute}},
 			},
 			ScaleDown: v1beta1.ScaleDownPolicy{DrainTimeout: &metav1.Duration{Duration: time.Minute}},
 		},

@@ -69,7 +69,7 @@ func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *c
 	}
 	maps.Copy(node.Labels, scheduling.NodeLabels(&group, n.Spec.Offering, n.Spec.OfferingName))
 	maps.Copy(node.Annotations, group.Spec.Template.Annotations)
-	for _, taint := range group.Spec.Template.Taints {
+	for _, taint := range slices.Concat(group.Spec.Template.Taints, group.Spec.Template.StartupTaints) {
 		if !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
 			node.Spec.Taints = append(node.Spec.Taints, taint)
 		}

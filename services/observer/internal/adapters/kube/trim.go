@@ -1,8 +1,6 @@
 package kube
 
 import (
-	"bytes"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -11,13 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
 )
 
-// trimmed lists what is kept of each kind: what shapes are made of, and no more.
-func trimmed() map[client.Object]cache.ByObject {
+// trimmed lists what is kept of each kind: what shapes are made of, and no more. Of pods there are so many that informer
+// and ledger keep one and the same thing.
+func trimmed(ledger *app.Ledger) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&corev1.Pod{}:                   {Transform: trim(trimPod)},
+		&corev1.Pod{}:                   {Transform: compact(ledger)},
 		&corev1.Node{}:                  {Transform: trim(trimNode)},
 		&corev1.Namespace{}:             {Transform: trim(trimNamespace)},
 		&corev1.PersistentVolumeClaim{}: {Transform: trim(trimClaim)},
@@ -39,59 +38,32 @@ func trim[T any](of func(T) T) toolscache.TransformFunc {
 	}
 }
 
+func compact(ledger *app.Ledger) toolscache.TransformFunc {
+	return func(object any) (any, error) {
+		if pod, ok := object.(*corev1.Pod); ok {
+			return ledger.Compact(pod)
+		}
+		return object, nil
+	}
+}
+
 // identity is what tells one version of an object from another.
 func identity(o metav1.ObjectMeta) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
 }
 
-func trimPod(pod *corev1.Pod) *corev1.Pod {
-	pod.ManagedFields = nominator(pod)
-	conditions := pod.Status.Conditions[:0]
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled {
-			conditions = append(conditions, condition)
-		}
-	}
-	// A pod that is being resized takes what its containers have, as long as that is more than they ask for.
-	pod.Status = corev1.PodStatus{
-		Phase: pod.Status.Phase, Conditions: conditions, NominatedNodeName: pod.Status.NominatedNodeName, StartTime: pod.Status.StartTime,
-		InitContainerStatuses: trimStatuses(pod.Status.InitContainerStatuses), ContainerStatuses: trimStatuses(pod.Status.ContainerStatuses),
-		Resources: pod.Status.Resources, AllocatedResources: pod.Status.AllocatedResources,
-	}
-	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range containers {
-			c := &containers[i]
-			containers[i] = corev1.Container{Name: c.Name, Resources: c.Resources, Ports: c.Ports, RestartPolicy: c.RestartPolicy}
-		}
-	}
-	return pod
-}
-
-// nominator keeps of managed fields that the planner nominated the pod, which nothing else tells.
-func nominator(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
-	if pod.Status.NominatedNodeName == "" {
-		return nil
-	}
-	for _, entry := range pod.ManagedFields {
-		if entry.Manager == v1beta1.FieldManagerNominations && entry.FieldsV1 != nil && bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:nominatedNodeName"`)) {
-			return []metav1.ManagedFieldsEntry{{Manager: entry.Manager}}
-		}
-	}
-	return nil
-}
-
-func trimStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
-	for i := range statuses {
-		s := &statuses[i]
-		statuses[i] = corev1.ContainerStatus{Name: s.Name, Resources: s.Resources, AllocatedResources: s.AllocatedResources}
-	}
-	return statuses
-}
-
 func trimNode(node *corev1.Node) *corev1.Node {
-	node.ManagedFields = nil
-	node.Status.Images, node.Status.VolumesAttached, node.Status.VolumesInUse = nil, nil, nil
-	return node
+	out := &corev1.Node{
+		ObjectMeta: identity(node.ObjectMeta), Spec: corev1.NodeSpec{Taints: node.Spec.Taints, Unschedulable: node.Spec.Unschedulable},
+		Status: corev1.NodeStatus{Allocatable: node.Status.Allocatable},
+	}
+	out.Labels, out.Annotations = node.Labels, app.ReadAnnotations(node.Annotations)
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			out.Status.Conditions = append(out.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
+		}
+	}
+	return out
 }
 
 func trimNamespace(namespace *corev1.Namespace) *corev1.Namespace {

@@ -9,35 +9,46 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/adapters/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
-
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
-// trim is what the informers keep of an object.
-func trim[T client.Object](t *testing.T, o T) T {
-	t.Helper()
-	options, err := kube.CacheOptions(app.NewLedger(app.Config{}), clock.RealClock{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	transform := options.DefaultTransform
-	for kind, by := range options.ByObject {
-		if reflect.TypeOf(kind) == reflect.TypeOf(o) {
-			transform = by.Transform
+// transformOf is what the informers do to objects of a kind.
+func transformOf(options *cache.Options, kind client.Object) toolscache.TransformFunc {
+	for other, by := range options.ByObject {
+		if reflect.TypeOf(other) == reflect.TypeOf(kind) {
+			return by.Transform
 		}
 	}
-	out, err := transform(o.DeepCopyObject())
+	return options.DefaultTransform
+}
+
+// kept is what the informers of a ledger keep of an object.
+func kept(t *testing.T, ledger *app.Ledger, o client.Object) any {
+	t.Helper()
+	options, err := kube.CacheOptions(ledger, clock.RealClock{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out.(T)
+	out, err := transformOf(options, o)(o.DeepCopyObject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// trim is what the informers keep of an object that stays of its kind.
+func trim[T client.Object](t *testing.T, o T) T {
+	t.Helper()
+	return kept(t, app.NewLedger(app.Config{}), o).(T)
 }
 
 // elaboratePod has everything that a shape looks at, and much that it does not.
@@ -88,16 +99,23 @@ func TestTrimmingKeepsWhatTheFeedSays(t *testing.T) {
 	unbound := elaboratePod()
 	unbound.Name, unbound.UID, unbound.Status.NominatedNodeName = "waiting", "waiting", ""
 	all := append(objects(), elaboratePod(), unbound)
-	whole, kept := watch(t), watch(t)
+	whole, trimmed := watch(t), watch(t)
 	for _, o := range all {
 		whole.add(o.DeepCopyObject().(client.Object))
-		kept.add(trim(t, o))
+		switch o := kept(t, trimmed.ledger, o).(type) {
+		case client.Object:
+			trimmed.add(o)
+		default:
+			if err := kube.Set(trimmed.ledger, o); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	if diff := cmp.Diff(whole.contents(), kept.contents(), protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(whole.contents(), trimmed.contents(), protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-whole +trimmed):\n%s", diff)
 	}
 	ports := 0
-	for _, s := range kept.contents().Shapes {
+	for _, s := range trimmed.contents().Shapes {
 		ports = max(ports, len(s.GetHostPorts()))
 	}
 	if ports != 2 {
@@ -105,34 +123,11 @@ func TestTrimmingKeepsWhatTheFeedSays(t *testing.T) {
 	}
 }
 
-// TestTrimmingKeepsWhoNominated: managed fields alone tell the planner's nominations from kube-scheduler's.
-func TestTrimmingKeepsWhoNominated(t *testing.T) {
-	for name, tc := range map[string]struct {
-		manager, fields string
-		want            int
-	}{
-		"Planner":          {v1beta1.FieldManagerNominations, `{"f:status":{"f:nominatedNodeName":{}}}`, 1},
-		"KubeScheduler":    {"kube-scheduler", `{"f:status":{"f:nominatedNodeName":{}}}`, 0},
-		"PlannerNoMore":    {v1beta1.FieldManagerNominations, `{"f:status":{}}`, 0},
-		"SomethingElseToo": {"kubectl", `{"f:spec":{}}`, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pod := elaboratePod()
-			pod.Status.NominatedNodeName = "n1"
-			fields := &metav1.FieldsV1{}
-			fields.SetRawBytes([]byte(tc.fields))
-			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}, {Manager: tc.manager, FieldsV1: fields}}
-			if got := trim(t, pod).ManagedFields; len(got) != tc.want {
-				t.Errorf("%d entries are kept, want %d", len(got), tc.want)
-			}
-		})
-	}
-}
-
 func TestTrimmingDropsTheRest(t *testing.T) {
-	pod := trim(t, elaboratePod())
-	if len(pod.ManagedFields)+len(pod.Spec.Containers[0].Env)+len(pod.Status.PodIP) > 0 || len(pod.Status.Conditions) != 1 {
-		t.Errorf("of a pod %+v is kept", pod)
+	node := &corev1.Node{ObjectMeta: named("", "n1"), Status: corev1.NodeStatus{Images: []corev1.ContainerImage{{Names: []string{"x"}}}, Conditions: []corev1.NodeCondition{{Type: corev1.NodeDiskPressure}}}}
+	node.Annotations = map[string]string{"csi.volume.kubernetes.io/nodeid": "{}", "cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}
+	if got := trim(t, node); len(got.Status.Images)+len(got.Status.Conditions) > 0 || len(got.Annotations) != 1 {
+		t.Errorf("of a node %+v is kept", got)
 	}
 	past := trim(t, &appsv1.ReplicaSet{ObjectMeta: named("a", "b"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(0)), Selector: &metav1.LabelSelector{}}})
 	ending := trim(t, &appsv1.ReplicaSet{
@@ -144,7 +139,11 @@ func TestTrimmingDropsTheRest(t *testing.T) {
 	}
 	for _, o := range objects() {
 		o.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl"}})
-		if got := trim(t, o); len(got.GetManagedFields()) > 0 || got.GetName() != o.GetName() || got.GetNamespace() != o.GetNamespace() || got.GetUID() != o.GetUID() {
+		got, err := meta.Accessor(kept(t, app.NewLedger(app.Config{}), o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.GetManagedFields()) > 0 || got.GetName() != o.GetName() || got.GetNamespace() != o.GetNamespace() || got.GetUID() != o.GetUID() {
 			t.Errorf("of a %T %+v is kept", o, got)
 		}
 	}

@@ -11,8 +11,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -30,7 +32,8 @@ func CacheOptions(ledger *app.Ledger, c clock.WithTicker) (*cache.Options, error
 	if err != nil {
 		return nil, err
 	}
-	if err := storagev1.AddToScheme(scheme); err != nil { // nobody else looks at storage
+	// Nobody else looks at storage and priorities.
+	if err := errors.Join(storagev1.AddToScheme(scheme), schedulingv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register API types: %w", err)
 	}
 	troubled := func(ctx context.Context, r *toolscache.Reflector, err error) {
@@ -41,7 +44,7 @@ func CacheOptions(ledger *app.Ledger, c clock.WithTicker) (*cache.Options, error
 		}
 	}
 	return &cache.Options{
-		Scheme: scheme, DefaultWatchErrorHandler: troubled, DefaultTransform: cache.TransformStripManagedFields(), ByObject: trimmed(),
+		Scheme: scheme, DefaultWatchErrorHandler: troubled, DefaultTransform: cache.TransformStripManagedFields(), ByObject: trimmed(ledger),
 	}, nil
 }
 
@@ -85,8 +88,13 @@ func kinds(l *app.Ledger, c clock.PassiveClock) []kind {
 			func(o *appsv1.ReplicaSet) error { return l.DeleteReplicaSet(o.UID) },
 		),
 		of(l.SetStatefulSet, func(o *appsv1.StatefulSet) error { return l.DeleteStatefulSet(o.UID) }),
+		of(l.SetPriorityClass, func(o *schedulingv1.PriorityClass) error { return l.DeletePriorityClass(o.Name) }),
 		of(l.SetDaemonSet, func(o *appsv1.DaemonSet) error { return l.DeleteDaemonSet(o.Namespace + "/" + o.Name) }),
-		of(l.SetPod, func(o *corev1.Pod) error { return l.DeletePod(o.UID) }),
+		{
+			object: &corev1.Pod{},
+			set:    either(l.SetPod, l.SetCompact),
+			forget: either(func(o *corev1.Pod) error { return l.DeletePod(o.UID) }, func(o *app.Pod) error { return l.DeletePod(o.UID) }),
+		},
 	}
 }
 
@@ -106,6 +114,19 @@ func of[T any, P object[T]](set, forget func(P) error) kind {
 		}
 	}
 	return kind{object: P(new(T)), set: typed(set), forget: typed(forget)}
+}
+
+// either handles a pod as it comes or as the informer keeps it.
+func either(whole func(*corev1.Pod) error, compact func(*app.Pod) error) func(any) error {
+	return func(o any) error {
+		switch o := o.(type) {
+		case *corev1.Pod:
+			return whole(o)
+		case *app.Pod:
+			return compact(o)
+		}
+		return nil
+	}
 }
 
 // sure makes a handler of one that cannot fail.
@@ -131,17 +152,13 @@ func (k kind) handler(log *slog.Logger) toolscache.ResourceEventHandlerFuncs {
 		AddFunc: set,
 		UpdateFunc: func(old, o any) {
 			// An object that is made anew while the watch is away shows as an update of its predecessor.
-			if before, after, ok := pair(old, o); ok && before.GetUID() != after.GetUID() {
-				forget(old)
+			if before, err := meta.Accessor(old); err == nil {
+				if after, err := meta.Accessor(o); err == nil && before.GetUID() != after.GetUID() {
+					forget(old)
+				}
 			}
 			set(o)
 		},
 		DeleteFunc: forget,
 	}
-}
-
-func pair(a, b any) (client.Object, client.Object, bool) {
-	first, ok := a.(client.Object)
-	second, also := b.(client.Object)
-	return first, second, ok && also
 }

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -120,6 +121,7 @@ func objects() []client.Object {
 		&policyv1.PodDisruptionBudget{ObjectMeta: named("default", "web"), Spec: policyv1.PodDisruptionBudgetSpec{Selector: selector}},
 		&appsv1.ReplicaSet{ObjectMeta: named("default", "rs"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(2)), Selector: selector}},
 		&appsv1.StatefulSet{ObjectMeta: named("default", "stateful"), Spec: appsv1.StatefulSetSpec{Selector: selector}},
+		&schedulingv1.PriorityClass{ObjectMeta: named("", "low"), Value: -5, GlobalDefault: true},
 		&appsv1.DaemonSet{ObjectMeta: named("default", "agent")},
 		pod, late,
 	}
@@ -132,6 +134,9 @@ func TestEveryKindReachesTheLedger(t *testing.T) {
 	if len(got.Nodes) != 1 || got.Nodes["n1"].AttachLimits["csi.vpsie.com"] != 5 || len(got.Nodes["n1"].Pods) != 1 ||
 		got.Namespaces["default"]["team"] != "a" || len(got.DaemonSets) != 1 || len(got.Budgets) != 1 || got.Arriving != 2 {
 		t.Errorf("contents are %+v, with the node %+v", got, got.Nodes["n1"])
+	}
+	if id := got.DaemonSets["default/agent"]; got.Shapes[id].GetPriority() != -5 {
+		t.Errorf("the shape of the DaemonSet's pods is %v, want the priority that is the default", got.Shapes[id])
 	}
 	for id := range got.Nodes["n1"].Pods {
 		s := got.Shapes[id]

@@ -86,16 +86,33 @@ func invalid(g *Group) string {
 			return "template.labels must not contain " + key + ", which every Node has for itself"
 		}
 	}
-	for _, taint := range g.Spec.Template.Taints {
-		known := taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectPreferNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
-		if problems := append(validation.IsQualifiedName(taint.Key), validation.IsValidLabelValue(taint.Value)...); len(problems) > 0 || !known {
-			return fmt.Sprintf("template.taints %s is no taint; its effect must be NoSchedule, PreferNoSchedule or NoExecute, and its key and value those of a label", taint.ToString())
+	if problem := invalidTaint("template.taints", g.Spec.Template.Taints) + invalidTaint("template.startupTaints", g.Spec.Template.StartupTaints); problem != "" {
+		return problem
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Spec.Template.Resources)) {
+		quantity := g.Spec.Template.Resources[name]
+		if len(validation.IsQualifiedName(string(name))) > 0 || !isDevice(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
+			return fmt.Sprintf("template.resources %s is no extended resource, such as nvidia.com/gpu", name)
+		}
+		if whole, exact := quantity.AsInt64(); !exact || whole < 0 {
+			return fmt.Sprintf("template.resources %s=%s is no whole number of devices", name, quantity.String())
 		}
 	}
 	down := g.Spec.ScaleDown
 	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.UnreadyFor != nil && down.UnreadyFor.Duration < 0 ||
 		down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
 		return "scaleDown.unneededFor and scaleDown.unreadyFor must not be negative and scaleDown.drainTimeout must be positive"
+	}
+	return ""
+}
+
+// invalidTaint says what is no taint of a list.
+func invalidTaint(field string, taints []corev1.Taint) string {
+	for _, taint := range taints {
+		known := taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectPreferNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
+		if problems := append(validation.IsQualifiedName(taint.Key), validation.IsValidLabelValue(taint.Value)...); len(problems) > 0 || !known {
+			return fmt.Sprintf("%s %s is no taint; its effect must be NoSchedule, PreferNoSchedule or NoExecute, and its key and value those of a label", field, taint.ToString())
+		}
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ func (p *planner) isCertain(item *scheduling.Item) bool {
 		return false
 	}
 	for _, node := range p.existing {
-		if !p.becoming[p.state.NodeName(node)] && p.state.Check(item, node).OK() {
+		if !p.nominees[p.state.NodeName(node)] && p.state.Check(item, node).OK() {
 			return false
 		}
 	}

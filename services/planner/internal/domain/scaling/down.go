@@ -39,13 +39,14 @@ type removal struct {
 // next is looked at, so nodes that could replace only each other do not both go.
 func (p *planner) scaleDown(m Memory) {
 	evacuation := scheduling.NewEvacuation(p.state, p.movable)
+	p.makeWay(evacuation)
 	budgets := maps.Clone(p.snapshot.Budgets)
 	leaving := map[string]int{}
 	for _, g := range p.groups {
 		leaving[g.name()] = p.counts[g.name()].leaving
 	}
 	for _, r := range p.removals(m) {
-		refusal := p.keep(r, evacuation, budgets)
+		refusal := p.keep(r, evacuation, budgets, leaving)
 		if refusal.Code != "" {
 			p.plan.Kept[r.node.Name] = refusal
 			continue
@@ -64,8 +65,43 @@ func (p *planner) scaleDown(m Memory) {
 	}
 }
 
-// removals are the managed nodes in the order in which they would go: those that have been unneeded
-// longest, then the emptiest, then the dearest.
+// makeWay gives the pods of nodes that leave the room that they will need: it is not there for those of others. What finds
+// none now finds none on nodes that stay either.
+func (p *planner) makeWay(evacuation *scheduling.Evacuation) {
+	var names []string
+	for _, m := range p.snapshot.Machines {
+		if name := nodeName(m); isLeaving(m) && p.snapshot.Nodes[name] != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		node := p.snapshot.Nodes[name]
+		index := p.state.AddNode(p.nodeOf(node))
+		if _, ok := evacuation.Remove(index, p.moves); ok {
+			continue
+		}
+		p.state.RemoveNode(index)
+		for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
+			item, left := p.snapshot.Items[id], node.Pods[id]
+			if item == nil || !p.moves(item) {
+				continue
+			}
+			for _, target := range p.movable {
+				left -= p.state.PlaceUpTo(item, target, left)
+			}
+		}
+	}
+}
+
+// moves reports whether pods of an item look for another place when their node goes. Those that are being deleted do not:
+// whoever makes another in their stead has made it, or makes it then.
+func (p *planner) moves(item *scheduling.Item) bool {
+	return !item.Shape.IsDaemon() && !item.Shape.Terminating && !p.isExpendable(item)
+}
+
+// removals are the managed nodes in the order in which they would go: those that run nothing, so that no pod moves to one that
+// could have gone; then those that have been unneeded longest, then the emptiest, then the dearest.
 func (p *planner) removals(m Memory) []removal {
 	var out []removal
 	for _, machine := range p.snapshot.Machines {
@@ -81,7 +117,7 @@ func (p *planner) removals(m Memory) []removal {
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
 		used := scheduling.Resources{}
 		for id, n := range node.Pods {
-			if item := p.snapshot.Items[id]; item != nil && !item.Shape.IsDaemon() && !p.isExpendable(item) {
+			if item := p.snapshot.Items[id]; item != nil && p.moves(item) {
 				used.Add(item.Shape.Requests, int64(n))
 				r.pods += n
 			}
@@ -91,6 +127,7 @@ func (p *planner) removals(m Memory) []removal {
 	}
 	slices.SortFunc(out, func(a, b removal) int {
 		return cmp.Or(
+			cmp.Compare(min(a.pods, 1), min(b.pods, 1)),
 			bySince(a.since, b.since),
 			cmp.Compare(a.utilization, b.utilization),
 			cmp.Compare(money.FromQuantity(b.machine.Status.MonthlyPrice), money.FromQuantity(a.machine.Status.MonthlyPrice)),
@@ -113,7 +150,7 @@ func bySince(a, b time.Time) int {
 
 // keep says why a node cannot go. When it can, its pods are placed on other nodes and it leaves the
 // simulation.
-func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets map[string]int) Refusal {
+func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets, leaving map[string]int) Refusal {
 	threshold := thresholdDefault
 	if t := r.group.Spec.ScaleDown.UtilizationThreshold; t != nil {
 		threshold = int(*t)
@@ -134,6 +171,8 @@ func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets map
 		return Refusal{reason.NoScaleDownUtilization, fmt.Sprintf("pods request %d%% of the node, and the threshold is %d%%", r.utilization, threshold)}
 	case p.awaited[index]:
 		return Refusal{reason.NoScaleDownPendingPods, "pods are waiting that this node will take"}
+	case p.becoming[index]:
+		return Refusal{reason.NoScaleDownNodeNotReady, "the node still gets what nodes of its kind have: a device, a label, or an agent that takes its taint off"}
 	}
 	if failed, at := drainFailed(r.machine); failed && p.now.Sub(at) < drainFailedCooldown {
 		p.due(at.Add(drainFailedCooldown))
@@ -141,6 +180,10 @@ func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets map
 	}
 	if refusal := p.protected(r.node, budgets); refusal.Code != "" {
 		return refusal
+	}
+	if name, c := r.group.name(), p.counts[r.group.name()]; c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes) {
+		// Machines on their way may never come, so they do not count. The node stays in the simulation: pods may move to it.
+		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
 	}
 	return p.move(r.node, index, evacuation, budgets)
 }
@@ -172,7 +215,7 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
 		}
 		shape := item.Shape
-		if shape.IsDaemon() || p.isExpendable(item) {
+		if !p.moves(item) {
 			continue
 		}
 		if shape.Protection != "" {
@@ -196,9 +239,7 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 
 // move takes the node out of the simulation and places its pods on others, or says which do not fit.
 func (p *planner) move(node *Node, index int, evacuation *scheduling.Evacuation, budgets map[string]int) Refusal {
-	stuck, ok := evacuation.Remove(index, func(item *scheduling.Item) bool {
-		return !item.Shape.IsDaemon() && !p.isExpendable(item)
-	})
+	stuck, ok := evacuation.Remove(index, p.moves)
 	if !ok {
 		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {
@@ -208,8 +249,10 @@ func (p *planner) move(node *Node, index int, evacuation *scheduling.Evacuation,
 	}
 	p.gone++
 	for id, n := range node.Pods {
-		for _, budget := range p.snapshot.Items[id].Shape.Budgets {
-			budgets[budget] -= n
+		if item := p.snapshot.Items[id]; p.moves(item) {
+			for _, budget := range item.Shape.Budgets {
+				budgets[budget] -= n
+			}
 		}
 	}
 	return Refusal{}
@@ -239,11 +282,7 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 		most = int(*n)
 	}
 	name := r.group.name()
-	c := p.counts[name]
 	switch {
-	case c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes):
-		// Machines on their way may never come, so they do not count.
-		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
 	case p.now.Sub(since) < wait:
 		p.due(since.Add(wait))
 		return Refusal{reason.NoScaleDownUnneededFor, fmt.Sprintf("the node can go, and does once that has been so for %s", wait)}

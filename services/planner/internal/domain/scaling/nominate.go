@@ -69,7 +69,7 @@ func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[sche
 		}
 		i, there := index[node]
 		item := p.snapshot.Items[id]
-		if p.policy.Nominate && there && item != nil && item.Shape.Unjudged == "" && (p.becoming[node] || p.nodeIndex[node] == i) && p.state.PlaceUpTo(item, i, 1) == 1 {
+		if p.policy.Nominate && there && item != nil && item.Shape.Unjudged == "" && (p.nominees[node] || p.nodeIndex[node] == i) && p.state.PlaceUpTo(item, i, 1) == 1 {
 			continue
 		}
 		p.plan.Nominations = append(p.plan.Nominations, Nomination{Pod: pod})
@@ -122,7 +122,7 @@ func (p *planner) placedOnBecoming() map[string]map[scheduling.ShapeID]int {
 	placed, used := map[string]map[scheduling.ShapeID]int{}, map[string]scheduling.Resources{}
 	for _, placement := range p.packing.Placements {
 		node := p.state.NodeName(placement.Node)
-		if !p.becoming[node] {
+		if !p.nominees[node] {
 			continue
 		}
 		if placed[node] == nil {
@@ -148,7 +148,7 @@ func (p *planner) placedOnBecoming() map[string]map[scheduling.ShapeID]int {
 
 // become notes that pods may be nominated to a machine's Node.
 func (p *planner) become(n *scheduling.Node) {
-	p.becoming[n.Name], p.allocatable[n.Name] = true, n.Allocatable
+	p.nominees[n.Name], p.allocatable[n.Name] = true, n.Allocatable
 	n.Planned = p.withNominated(n)
 }
 

@@ -153,8 +153,8 @@ type Memory struct {
 	Repaired map[string]time.Time
 	// Tried is when a machine of a group was last replaced although many failed together, by namespace/name.
 	Tried map[string]time.Time
-	// Learned is what nodes of each size turned out to have, by size id.
-	Learned map[string]Learned
+	// Learned is what nodes of each kind turned out to have.
+	Learned map[Kind]Learned
 }
 
 // Blind is the memory after a gap in what was watched: nothing that takes time has made any progress.
@@ -174,12 +174,6 @@ type Policy struct {
 
 // DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
 var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10, Nominate: true}
-
-// Learned is what nodes of a size have: their allocatable, and the volumes of each CSI driver that they attach.
-type Learned struct {
-	Allocatable  scheduling.Resources
-	AttachLimits map[string]int64
-}
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
@@ -210,6 +204,7 @@ type planner struct {
 	plan     Plan
 
 	groups  []*Group
+	byName  map[string]*Group
 	daemons []*scheduling.Item
 	// closed says of each group why nothing may be bought for it, by name; absent means open.
 	closed map[string]Refusal
@@ -223,14 +218,16 @@ type planner struct {
 	launching []*scheduling.Node
 	nodeIndex map[string]int
 	packing   scheduling.Packing
-	// becoming are the Nodes of machines that are not yet what they will be, with what those will have; nominated counts the pods that
+	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
 	// the planner has nominated to each Node, by Item.Placement.
-	becoming    map[string]bool
+	nominees    map[string]bool
 	allocatable map[string]scheduling.Resources
 	nominated   map[string]map[string]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]scheduling.Limit
+	// becoming are the existing nodes that still get what nodes of their kind have.
+	becoming map[int]bool
 	// movable are the existing nodes that pods of others can move to.
 	movable []int
 	made    map[optionKey]*scheduling.Option
@@ -252,8 +249,10 @@ func (p *planner) look(m Memory) {
 	for i := range p.snapshot.Groups {
 		p.snapshot.Groups[i].Catalogue.Offerings = slices.Clone(p.snapshot.Groups[i].Catalogue.Offerings)
 	}
-	p.groups = p.snapshot.groups()
-	p.daemons = p.snapshot.daemons()
+	p.groups, p.byName = p.snapshot.groups(), map[string]*Group{}
+	for _, g := range p.groups {
+		p.byName[g.name()] = g
+	}
 	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
 	p.learn(m.Learned)
 	for _, g := range p.groups {

@@ -37,6 +37,9 @@ func (p *planner) scaleUp() {
 		purchases = p.sure(problem)
 	}
 	p.buy(purchases, false)
+	if p.snapshot.Buy < BuySure {
+		p.preempt(demands)
+	}
 	if left := remaining(demands, p.packing.Left); len(left) > 0 && p.snapshot.Buy < BuySure {
 		p.advise(left)
 	}
@@ -124,13 +127,17 @@ func remaining(demands []scheduling.Demand, left map[scheduling.ShapeID]int) []s
 
 // options are the machines that may be bought: by groups that act, or by those that only advise.
 func (p *planner) options(advising bool) []*scheduling.Option {
+	return p.optionsBy(advising, p.option)
+}
+
+func (p *planner) optionsBy(advising bool, option func(*Group, *Offering) *scheduling.Option) []*scheduling.Option {
 	var options []*scheduling.Option
 	for _, g := range p.groups {
 		if _, shut := p.closed[g.name()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
 			continue
 		}
 		for _, o := range p.offerings[g.name()] {
-			options = append(options, p.option(g, o))
+			options = append(options, option(g, o))
 		}
 	}
 	return options
@@ -146,13 +153,13 @@ type optionKey struct {
 func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
 	key := optionKey{g.name(), o.ID}
 	if p.made[key] == nil {
-		p.made[key] = p.newOption(g, o)
+		p.made[key] = newOption(g, o, p.daemons)
 	}
 	return p.made[key]
 }
 
-func (p *planner) newOption(g *Group, o *Offering) *scheduling.Option {
-	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, p.daemons)
+func newOption(g *Group, o *Offering, daemons []*scheduling.Item) *scheduling.Option {
+	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, daemons)
 	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
 		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
 	}

@@ -1,0 +1,60 @@
+package scaling
+
+import (
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// preempt buys for what is left as if the DaemonSets' pods of lower priority were not there: kube-scheduler preempts them for it
+// on a new node.
+func (p *planner) preempt(demands []scheduling.Demand) {
+	for _, cutoff := range prioritiesOf(p.daemons) {
+		var above []scheduling.Demand
+		for _, d := range remaining(demands, p.packing.Left) {
+			if d.Item.Shape.Priority > cutoff {
+				above = append(above, d)
+			}
+		}
+		if len(above) == 0 {
+			return
+		}
+		daemons := atLeast(p.daemons, cutoff+1)
+		options := p.optionsBy(false, func(g *Group, o *Offering) *scheduling.Option { return newOption(g, o, daemons) })
+		problem := p.problem(above, options)
+		problem.Limits = p.limitsLeft()
+		packing := scheduling.Pack(problem)
+		p.buy(packing.Purchases, false)
+		for _, d := range above {
+			p.packing.Left[d.Item.ID] = packing.Left[d.Item.ID]
+			p.packing.Served[d.Item.ID] += packing.Served[d.Item.ID]
+		}
+	}
+}
+
+// prioritiesOf are the priorities of some items, the lowest first, but for the highest that there is.
+func prioritiesOf(items []*scheduling.Item) []int32 {
+	var out []int32
+	for _, item := range items {
+		if item.Shape.Priority < math.MaxInt32 {
+			out = append(out, item.Shape.Priority)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// limitsLeft are what the plan's purchases leave of each group's limits.
+func (p *planner) limitsLeft() map[string]scheduling.Limit {
+	limits := maps.Clone(p.limits)
+	for _, l := range p.plan.Launches {
+		if g := p.find(l.Group); g != nil && !l.Recommended {
+			for i := range l.Machines {
+				limits[l.Group] = limits[l.Group].Less(p.optionOf(g, l.Machines[i].Offering))
+			}
+		}
+	}
+	return limits
+}
