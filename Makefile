@@ -13,6 +13,9 @@ LENGTH ?= 50m0s
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 25m
 CHAOS_COUNT ?= 1
+# Which cases of what is paid are run, and the newer Go that Karpenter, and nothing else, is built with.
+PAID_ARGS ?=
+PEER_GO = GOWORK=off GOTOOLCHAIN=go1.27.3 CGO_ENABLED=0 $(GO)
 
 # Packages with tests that start a cluster: each asks for its build tag.
 tagged = $(shell grep -rl --include='*_test.go' '^//go:build $(1)' api libs services test tools | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
@@ -70,10 +73,19 @@ plan: ## Plan the pods of the file PODS on the machine types of the file TYPES, 
 fuzz: ## Run every fuzz test for FUZZTIME (20s).
 	scripts/fuzz.sh $(FUZZTIME)
 
+.PHONY: bench-paid
+bench-paid: ## Measure what is paid once kube-scheduler has bound every pod; PAID_ARGS selects cases, as in "-pods 1000 -over 0s".
+	@$(GO) build -o bin/bench-paid ./test/paid/cmd/bench-paid
+	@bin/bench-paid $(PAID_ARGS)
+
 .PHONY: bench-peers
-bench-peers: ## Compare the engine with Karpenter on the same pods and machine types, in a few minutes.
+bench-peers: ## Compare with Karpenter on the same pods and machine types: plans, and what is paid (PAID_ARGS as for bench-paid).
 	@cd test/peers && GOWORK=off $(GO) build -o ../../bin/bench-peers ./cmd/bench-peers
+	@cd test/peers/controller && $(PEER_GO) build -o ../../../bin/karpenter sigs.k8s.io/karpenter/kwok
+	@$(GO) build -o bin/bench-paid ./test/paid/cmd/bench-paid
 	@bin/bench-peers -soft
+	@folder=$$(cd test/peers/controller && $(PEER_GO) list -m -f '{{.Dir}}' sigs.k8s.io/karpenter) && \
+		bin/bench-paid -karpenter bin/karpenter -karpenter-crds "$$folder/pkg/apis/crds,$$folder/kwok/apis/crds" $(PAID_ARGS)
 
 .PHONY: lint
 lint: ## Check the rules of the code.

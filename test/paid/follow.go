@@ -21,10 +21,7 @@ type follower struct {
 	bound     int
 }
 
-type followed struct {
-	nominated, node string
-	wait            time.Duration
-}
+type followed struct{ nominated, node string }
 
 // follow watches the pods of the default namespace until ctx ends.
 func follow(ctx context.Context, client kubernetes.Interface) (*follower, error) {
@@ -63,7 +60,6 @@ func (f *follower) see(object any) {
 		p.node = pod.Spec.NodeName
 		f.bound++
 		f.lastBound = time.Now()
-		p.wait = time.Since(pod.CreationTimestamp.Time)
 	}
 }
 

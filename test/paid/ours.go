@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,15 +17,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
-)
-
-const (
-	// readyTimeout bounds the time until every NodeGroup may buy, boundTimeout until every pod is bound.
-	readyTimeout = time.Minute
-	boundTimeout = 10 * time.Minute
-	poll         = 200 * time.Millisecond
-	// calmFor is how long nothing may be bought before what is paid counts as final.
-	calmFor = 5 * time.Second
+	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
 // Ours runs a case through the whole product. plannerArgs are further flags of the planner.
@@ -35,9 +26,7 @@ func Ours(ctx context.Context, c Case, log io.Writer, plannerArgs ...string) (Ro
 	if err != nil {
 		return Row{}, err
 	}
-	if os.Getenv("PAID_KEEP") == "" {
-		defer func() { _ = os.RemoveAll(dir) }()
-	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	seedFile := filepath.Join(dir, "seed.json")
 	if err := writeSeed(seedFile, c.Workload.Types); err != nil {
 		return Row{}, err
@@ -69,61 +58,46 @@ func ours(ctx context.Context, c Case, s *stack.Stack) (Row, error) {
 	if err := until(ctx, readyTimeout, "every NodeGroup is Ready", func() (bool, error) { return allReady(ctx, s.Client) }); err != nil {
 		return Row{}, err
 	}
-	// The harness takes its share of the processors; protobuf keeps it small.
 	config := s.RESTConfig()
 	config.ContentType = runtime.ContentTypeProtobuf
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return Row{}, fmt.Errorf("make client: %w", err)
 	}
-	f, err := follow(ctx, kube)
+	row, last, err := bind(ctx, c, kube, s.Err)
 	if err != nil {
 		return Row{}, err
 	}
-	first, last, err := create(ctx, kube, c.Workload.Pods, c.Over)
-	if err != nil {
-		return Row{}, err
-	}
-	if err := until(ctx, boundTimeout, "every pod is bound", func() (bool, error) { return f.tally().bound == len(c.Workload.Pods), s.Err() }); err != nil {
-		return Row{}, err
-	}
-	row := Row{Case: c}
-	bought, since := -1, time.Now()
-	err = until(ctx, boundTimeout, "nothing is bought any more", func() (bool, error) {
+	if err := await(ctx, &row, func(row *Row) (int, error) {
 		truth, err := s.Sim.Truth(ctx)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
-		if truth.Counts.Bought != bought {
-			bought, since = truth.Counts.Bought, time.Now()
-		}
-		row.PaidHour, row.Machines, row.FirstRequest = 0, 0, 0
-		for _, m := range truth.Machines {
-			if m.Foreign || m.Role != "slave" || !m.GoneAt.IsZero() {
-				continue
-			}
-			row.PaidHour += float64(m.PricePerHour) / microsPerDollar
-			row.Machines++
-			if wait := m.RequestedAt.Sub(first); row.FirstRequest == 0 || wait < row.FirstRequest {
-				row.FirstRequest = wait
-			}
-		}
-		return time.Since(since) > calmFor, nil
-	})
-	if text, err := s.Service(stack.Planner).Metrics(ctx); err == nil {
-		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "vpsie_nominations_total") {
-				fmt.Fprint(os.Stderr, line)
-			}
-		}
+		weCost(row, truth)
+		return truth.Counts.Bought, nil
+	}); err != nil {
+		return Row{}, err
 	}
-	t := f.tally()
-	row.AllBound, row.Nominated, row.Followed = t.lastBound.Sub(first), t.nominated, t.followed
 	row.Decisions, row.Late = decisions(s.Decisions(), last)
-	return row, err
+	return row, nil
 }
 
 const microsPerDollar = 1_000_000
+
+// weCost adds the prices of the machines up that the simulated cloud bills.
+func weCost(row *Row, truth vpsiesim.Truth) {
+	row.PaidHour, row.Machines, row.FirstRequest = 0, 0, 0
+	for _, m := range truth.Machines {
+		if m.Foreign || m.Role != vpsiesim.RoleSlave || !m.GoneAt.IsZero() {
+			continue
+		}
+		row.PaidHour += float64(m.PricePerHour) / microsPerDollar
+		row.Machines++
+		if wait := m.RequestedAt.Sub(row.began); row.FirstRequest == 0 || wait < row.FirstRequest {
+			row.FirstRequest = wait
+		}
+	}
+}
 
 // decisions counts the plans that bought, and those of them that were made after the last pod was there.
 func decisions(records []*busv1.DecisionRecord, last time.Time) (all, late int) {
@@ -152,23 +126,4 @@ func allReady(ctx context.Context, c client.Client) (bool, error) {
 		}
 	}
 	return len(list.Items) == len(zones), nil
-}
-
-// until polls a condition; the error says what did not become so.
-func until(ctx context.Context, timeout time.Duration, what string, is func() (bool, error)) error {
-	end := time.Now().Add(timeout)
-	for {
-		done, err := is()
-		if done || err != nil {
-			return err
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("after %s it is not so that %s", timeout, what)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(poll):
-		}
-	}
 }

@@ -33,6 +33,8 @@ type Row struct {
 	FirstRequest, AllBound time.Duration
 	// Nominated are the pods that were nominated when they were bound, Followed those of them bound where nominated.
 	Nominated, Followed int
+
+	began time.Time
 }
 
 // Plan is what the engine plans for a workload that it sees whole.
@@ -80,5 +82,6 @@ const Legend = `
 bound is what any plan costs an hour at least, plan what the engine's plan of the whole costs, paid what all machines cost once every pod is bound
 by kube-scheduler and nothing was bought for five seconds; ratio is paid over bound. plans are the plans that bought, late those made after the
 last pod was created. first is the time from the creation of the first pod to the first request for a machine, bound s to the last pod's binding.
+At Karpenter first is not known, and plans are those that its log tells.
 followed are the pods that were bound where they were nominated, of those that were nominated.
 `

@@ -29,6 +29,8 @@ type options struct {
 	workloads, sizes, over string
 	runs                   int
 	plannerArgs            string
+	unnominated            bool
+	karpenter, crds        string
 	verbose                bool
 }
 
@@ -39,6 +41,9 @@ func main() {
 	flag.StringVar(&o.over, "over", "0s,30s", "over which times pods are created")
 	flag.IntVar(&o.runs, "runs", 1, "how often each case runs")
 	flag.StringVar(&o.plannerArgs, "planner-args", "", "further flags of the planner, separated by spaces")
+	flag.BoolVar(&o.unnominated, "without-nominations", true, "run each case without nominations as well")
+	flag.StringVar(&o.karpenter, "karpenter", "", "a build of Karpenter with its kwok provider to run each case with as well")
+	flag.StringVar(&o.crds, "karpenter-crds", "", "folders of its custom resource definitions, separated by commas")
 	flag.BoolVar(&o.verbose, "v", false, "tell what starts and stops")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -67,18 +72,41 @@ func run(ctx context.Context, out io.Writer, o options) error {
 			return err
 		}
 		for range o.runs {
-			row, err := paid.Ours(ctx, c, log, strings.Fields(o.plannerArgs)...)
-			if err != nil {
-				return fmt.Errorf("%s, %d pods: %w", c.Workload.Name, len(c.Workload.Pods), err)
-			}
-			row.Who = "ours " + o.plannerArgs
-			if err := row.Write(out, plan); err != nil {
-				return err
+			for _, r := range o.runners(log) {
+				row, err := r.run(ctx, c)
+				if err != nil {
+					return fmt.Errorf("%s, %s, %d pods: %w", r.name, c.Workload.Name, len(c.Workload.Pods), err)
+				}
+				row.Who = r.name
+				if err := row.Write(out, plan); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	_, err = fmt.Fprint(out, paid.Legend)
 	return err
+}
+
+type runner struct {
+	name string
+	run  func(context.Context, paid.Case) (paid.Row, error)
+}
+
+// runners are who runs each case, one after the other.
+func (o options) runners(log io.Writer) []runner {
+	args := strings.Fields(o.plannerArgs)
+	all := []runner{{"ours", func(ctx context.Context, c paid.Case) (paid.Row, error) { return paid.Ours(ctx, c, log, args...) }}}
+	if o.unnominated {
+		all = append(all, runner{"without nominations", func(ctx context.Context, c paid.Case) (paid.Row, error) {
+			return paid.Ours(ctx, c, log, append(args, "--nominate=false")...)
+		}})
+	}
+	if o.karpenter != "" {
+		k := paid.Karpenter{Path: o.karpenter, CRDs: strings.Split(o.crds, ",")}
+		all = append(all, runner{"Karpenter", func(ctx context.Context, c paid.Case) (paid.Row, error) { return k.Run(ctx, c, log) }})
+	}
+	return all
 }
 
 func casesOf(o options) ([]paid.Case, error) {
