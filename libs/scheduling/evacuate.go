@@ -60,7 +60,7 @@ func (e *Evacuation) Remove(node int, moves func(*Item) bool) (Stuck, bool) {
 			pods = append(pods, p)
 		}
 	}
-	slices.SortStableFunc(pods, func(a, b placed) int { return byDecreasingSize(a.item.Item, b.item.Item) })
+	slices.SortStableFunc(pods, func(a, b placed) int { return ByDecreasingSize(a.item.Item, b.item.Item) })
 	var stuck Stuck
 	ok := e.attempt(pods, func() (settled bool) {
 		e.state.RemoveNode(node)

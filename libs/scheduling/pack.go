@@ -125,7 +125,7 @@ func Pack(p Problem) Packing {
 			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.know(d.Item), count: d.Count})
 		}
 	}
-	slices.SortStableFunc(k.demands, func(a, b *demand) int { return byDecreasingSize(a.item, b.item) })
+	slices.SortStableFunc(k.demands, func(a, b *demand) int { return ByDecreasingSize(a.item, b.item) })
 	k.servePlanned(p.Existing, k.result.OnExisting)
 	k.serve(p.Existing, k.result.OnExisting)
 	for _, n := range p.Launching {

@@ -1,11 +1,14 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // podState is what a pod means for capacity.
@@ -43,7 +46,7 @@ func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
 		return podBound, pod.Spec.NodeName
 	case pod.DeletionTimestamp != nil:
 		return podIgnored, ""
-	case l.isNode(pod.Status.NominatedNodeName):
+	case l.isNode(pod.Status.NominatedNodeName) && !isNominatedByPlanner(pod):
 		// It waits for a preemption there, and what that frees is nobody else's.
 		return podBound, pod.Status.NominatedNodeName
 	case isDaemonPod(pod):
@@ -59,6 +62,14 @@ func (l *Ledger) stateOf(pod *corev1.Pod) (podState, string) {
 		return podIgnored, ""
 	}
 	return podArriving, ""
+}
+
+// isNominatedByPlanner reports whether it was the planner who nominated the pod, so that it waits for a new machine and not for a
+// preemption. Only the entry of managed fields that says so is kept of a pod.
+func isNominatedByPlanner(pod *corev1.Pod) bool {
+	return pod.Status.NominatedNodeName != "" && slices.ContainsFunc(pod.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+		return f.Manager == v1beta1.FieldManagerNominations
+	})
 }
 
 // delayedUntil is when a pod may cause a purchase; a delay that cannot be read is none.

@@ -22,6 +22,8 @@ type podEntry struct {
 	state podState
 	shape scheduling.ShapeID
 	node  string
+	// nominated says that the planner nominated it to a node, for which it waits.
+	nominated string
 }
 
 // SetPod takes the newest version of a pod.
@@ -55,6 +57,9 @@ func (l *Ledger) set(pod *corev1.Pod, template bool) {
 	if entry == nil {
 		entry = &podEntry{pod: pod, template: template}
 		l.pods[pod.UID] = entry
+		if !template && pod.Spec.NodeName == "" {
+			l.arrived++
+		}
 		l.claim(entry)
 	} else {
 		l.unlink(entry)
@@ -141,6 +146,9 @@ func (l *Ledger) recount(entry *podEntry) error {
 	if !entry.template {
 		now.state, now.node = l.stateOf(entry.pod)
 	}
+	if now.nominated = ""; now.isQueued() && isNominatedByPlanner(entry.pod) {
+		now.nominated = entry.pod.Status.NominatedNodeName
+	}
 	if now.shape = ""; now.state != podIgnored {
 		shape, err := l.shapeOf(entry.pod)
 		if err != nil {
@@ -175,7 +183,7 @@ func (l *Ledger) uncount(entry *podEntry) {
 	}
 	delete(l.queue, entry)
 	l.release(entry.shape)
-	entry.state, entry.shape, entry.node = podIgnored, "", ""
+	entry.state, entry.shape, entry.node, entry.nominated = podIgnored, "", "", ""
 	l.touch()
 }
 

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"bytes"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -8,6 +10,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // trimmed lists what is kept of each kind: what shapes are made of, and no more.
@@ -41,7 +45,7 @@ func identity(o metav1.ObjectMeta) metav1.ObjectMeta {
 }
 
 func trimPod(pod *corev1.Pod) *corev1.Pod {
-	pod.ManagedFields = nil
+	pod.ManagedFields = nominator(pod)
 	conditions := pod.Status.Conditions[:0]
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled {
@@ -61,6 +65,19 @@ func trimPod(pod *corev1.Pod) *corev1.Pod {
 		}
 	}
 	return pod
+}
+
+// nominator keeps of managed fields that the planner nominated the pod, which nothing else tells.
+func nominator(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
+	if pod.Status.NominatedNodeName == "" {
+		return nil
+	}
+	for _, entry := range pod.ManagedFields {
+		if entry.Manager == v1beta1.FieldManagerNominations && entry.FieldsV1 != nil && bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:nominatedNodeName"`)) {
+			return []metav1.ManagedFieldsEntry{{Manager: entry.Manager}}
+		}
+	}
+	return nil
 }
 
 func trimStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {

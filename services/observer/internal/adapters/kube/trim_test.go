@@ -16,6 +16,8 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/adapters/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // trim is what the informers keep of an object.
@@ -100,6 +102,30 @@ func TestTrimmingKeepsWhatTheFeedSays(t *testing.T) {
 	}
 	if ports != 2 {
 		t.Errorf("the pod takes %d ports of its node, want those of the container and of the sidecar", ports)
+	}
+}
+
+// TestTrimmingKeepsWhoNominated: managed fields alone tell the planner's nominations from kube-scheduler's.
+func TestTrimmingKeepsWhoNominated(t *testing.T) {
+	for name, tc := range map[string]struct {
+		manager, fields string
+		want            int
+	}{
+		"Planner":          {v1beta1.FieldManagerNominations, `{"f:status":{"f:nominatedNodeName":{}}}`, 1},
+		"KubeScheduler":    {"kube-scheduler", `{"f:status":{"f:nominatedNodeName":{}}}`, 0},
+		"PlannerNoMore":    {v1beta1.FieldManagerNominations, `{"f:status":{}}`, 0},
+		"SomethingElseToo": {"kubectl", `{"f:spec":{}}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := elaboratePod()
+			pod.Status.NominatedNodeName = "n1"
+			fields := &metav1.FieldsV1{}
+			fields.SetRawBytes([]byte(tc.fields))
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet"}, {Manager: tc.manager, FieldsV1: fields}}
+			if got := trim(t, pod).ManagedFields; len(got) != tc.want {
+				t.Errorf("%d entries are kept, want %d", len(got), tc.want)
+			}
+		})
 	}
 }
 

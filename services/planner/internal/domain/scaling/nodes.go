@@ -82,6 +82,7 @@ func (p *planner) makeState() {
 	}
 	p.state = scheduling.NewState(scheduling.Cluster{Items: p.snapshot.Items, Namespaces: p.snapshot.Namespaces})
 	p.nodeIndex = map[string]int{}
+	p.becoming, p.allocatable, p.nominated = map[string]bool{}, map[string]scheduling.Resources{}, p.snapshot.countNominated()
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
@@ -96,6 +97,9 @@ func (p *planner) makeState() {
 		n.Reserve(p.daemons, p.snapshot.Items)
 		if machine != nil {
 			p.boundPods(n, machine)
+		}
+		if !settled {
+			p.become(n)
 		}
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index
@@ -241,6 +245,9 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 			n := scheduling.NewNode(name, group.NodeGroup, &o.Offering, p.daemons)
 			n.Planned = PlannedPods(m)
 			p.boundPods(n, m)
+			if nodeName(m) != "" {
+				p.become(n)
+			}
 			return n
 		}
 	}
