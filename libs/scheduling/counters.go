@@ -53,16 +53,17 @@ func (s *State) spreadCounter(is *itemState, i int) *counter {
 	t := &is.spread[i]
 	// The domains are those of nodes that have the labels of all constraints, and that the pod could use
 	// as far as the policies say.
-	id := "spread|" + t.id
+	where := ""
 	for j := range is.spread {
-		id += "+" + is.spread[j].TopologyKey
+		where += "+" + is.spread[j].TopologyKey
 	}
 	if t.honoursAffinity() {
-		id += "|affinity:" + is.nodeKey
+		where += "|affinity:" + is.nodeKey
 	}
 	if t.honoursTaints() {
-		id += "|taints:" + is.nodeKey
+		where += "|taints:" + is.nodeKey
 	}
+	id := "spread|" + t.id + where
 	if c := s.counterOf[id]; c != nil {
 		return c
 	}
@@ -70,12 +71,23 @@ func (s *State) spreadCounter(is *itemState, i int) *counter {
 	c := s.newCounter(t.TopologyKey, func(other *Item) bool {
 		return !t.selector.Empty() && !other.Shape.Terminating && t.matches(other, is.Shape.Namespace)
 	})
-	c.spread = &domains{admits: func(n *nodeState) bool { return is.isDomain(t, n) }}
-	for _, n := range s.nodes {
-		c.spread.eligible = append(c.spread.eligible, c.spread.admits(n))
-	}
+	c.spread = &domains{eligible: s.eligibilityOf(where, func(n *nodeState) bool { return is.isDomain(t, n) })}
+	s.spreads = append(s.spreads, c)
 	s.start(id, c, reach{anchors: anchorsOf([]string{is.Shape.Namespace}, t.selector)})
 	return c
+}
+
+// eligibilityOf says which nodes constraints count that ask the same of them.
+func (s *State) eligibilityOf(where string, admits func(*nodeState) bool) *eligibility {
+	if e := s.eligibilities[where]; e != nil {
+		return e
+	}
+	e := &eligibility{admits: admits}
+	for _, n := range s.nodes {
+		e.of = append(e.of, admits(n))
+	}
+	s.eligibilities[where] = e
+	return e
 }
 
 // isDomain reports whether a node counts for a spread constraint of the item.

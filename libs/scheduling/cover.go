@@ -17,6 +17,8 @@ type cover struct {
 	effort int
 	// prices are what a pod of each class costs in the first relaxation.
 	prices []float64
+	// relaxed is what the first relaxation costs.
+	relaxed float64
 }
 
 // class is pods that are alike for everything that a machine to buy looks at.
@@ -46,12 +48,16 @@ type filler struct {
 	scales [][]float64
 	// scarce are the resources that fill machines.
 	scarce []int
+	// needs are those of the classes, one after the other, so that they are read in a row.
+	needs []int64
 	// fits says of each option which classes it takes one pod of.
-	fits   [][]bool
-	order  []int32
-	left   []int64
-	capped []int32
-	taken  []int32
+	fits  [][]bool
+	order []int32
+	// density is what the classes of the order are worth for their size.
+	density []float64
+	left    []int64
+	capped  []int32
+	taken   []int32
 	// spare and spareCaps are what a pattern that is being improved leaves; added are the classes that an exchange
 	// brought, and replaced those of the pattern before it.
 	spare           []int64
@@ -66,6 +72,9 @@ func newFiller(c *cover) *filler {
 	f := &filler{
 		cover: c, fits: make([][]bool, len(c.options)), left: make([]int64, dims), capped: make([]int32, len(c.caps)), taken: make([]int32, len(c.classes)),
 		spare: make([]int64, dims), spareCaps: make([]int32, len(c.caps)),
+	}
+	for i := range c.classes {
+		f.needs = append(f.needs, c.classes[i].needs...)
 	}
 	for o := range f.fits {
 		f.fits[o] = make([]bool, len(c.classes))
@@ -143,20 +152,29 @@ func (f *filler) fill(y []float64, left []int32, options []int) []found {
 // sortBy orders the classes by what they are worth for their size.
 func (f *filler) sortBy(y []float64, left []int32, scale []float64) {
 	f.order = f.order[:0]
-	density := make([]float64, len(f.classes))
+	if f.density == nil {
+		f.density = make([]float64, len(f.classes))
+	}
+	density := f.density
 	for i := range f.classes {
 		if left[i] <= 0 || y[i] <= 0 {
 			continue
 		}
 		size := epsilon
-		for d, need := range f.classes[i].needs {
+		for d, need := range f.needsOf(int32(i)) {
 			size += float64(need) * scale[d]
 		}
 		density[i] = y[i] / size
 		f.order = append(f.order, int32(i))
 	}
 	slices.SortFunc(f.order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(density[b], density[a]), cmp.Compare(a, b))
+		switch x, y := density[a], density[b]; {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return int(a - b)
 	})
 }
 
@@ -184,9 +202,8 @@ func (f *filler) fillOne(o int, y []float64, left []int32, least []int64) float6
 		if !fits[i] {
 			continue
 		}
-		c := &f.classes[i]
-		n := f.most(c, left[i])
-		if n <= 0 || f.hasFoe(c) {
+		n := f.most(i, left[i])
+		if n <= 0 || f.hasFoe(&f.classes[i]) {
 			continue
 		}
 		worth += float64(n) * y[i]
@@ -199,28 +216,36 @@ func (f *filler) fillOne(o int, y []float64, left []int32, least []int64) float6
 
 // lay puts pods of a class into the machine, and reports whether that fills it.
 func (f *filler) lay(i, n int32, least []int64) (full bool) {
-	c := &f.classes[i]
-	for d, need := range c.needs {
+	for d, need := range f.needsOf(i) {
 		f.left[d] -= need * int64(n)
 		full = full || f.left[d] < least[d]
 	}
-	for _, g := range c.caps {
+	for _, g := range f.classes[i].caps {
 		f.capped[g] -= n
 	}
 	f.taken[i] += n
 	return full
 }
 
-// most is how many pods of a class still go in.
-func (f *filler) most(c *class, n int32) int32 {
-	for _, g := range c.caps {
+// needsOf are what one pod of a class takes of each resource.
+func (f *filler) needsOf(i int32) []int64 {
+	dims := len(f.left)
+	return f.needs[int(i)*dims : int(i)*dims+dims]
+}
+
+// most is how many pods of a class still go in, at most n.
+func (f *filler) most(i, n int32) int32 {
+	needs, free := f.needsOf(i), f.left
+	for d := range needs {
+		if needs[d] > free[d] {
+			return 0
+		}
+	}
+	for _, g := range f.classes[i].caps {
 		n = min(n, f.capped[g])
 	}
-	for d, need := range c.needs {
-		if need == 0 {
-			continue
-		}
-		if have := f.left[d]; have < need*int64(n) {
+	for d, need := range needs {
+		if have := free[d]; have < need*int64(n) {
 			n = int32(have / need)
 		}
 	}
@@ -264,116 +289,6 @@ func sortPattern(p *pattern) {
 
 func (f *filler) clear() {
 	for _, i := range f.order {
-		f.taken[i] = 0
-	}
-}
-
-// improve exchanges pods of a pattern for others while that makes it worth more: one or a few of a class
-// go, and what is worth most for its size comes in their place.
-func (f *filler) improve(best *found, y []float64, left []int32) {
-	for _, scale := range f.scales[:min(len(f.scales), 2)] {
-		f.sortBy(y, left, scale)
-		least := f.leastNeeds()
-		for improved := true; improved; {
-			improved = false
-			f.begin(best)
-			for k := 0; !improved && k < len(best.classes); k++ {
-				for out := int32(1); !improved && out <= min(best.counts[k], 3); out++ {
-					if worth := best.worth + f.exchange(best, k, out, y, left, least); worth > best.worth+epsilon {
-						*best = found{f.takingAll(best), worth}
-						improved = true
-					}
-					f.undo(best)
-				}
-			}
-			f.clearAll(best)
-		}
-	}
-}
-
-// begin lays a pattern's pods into the machine: spare is what they leave, and taken what they are.
-func (f *filler) begin(p *found) {
-	copy(f.spare, f.options[p.option].free)
-	copy(f.spareCaps, f.caps)
-	for j, i := range p.classes {
-		for d, need := range f.classes[i].needs {
-			f.spare[d] -= need * int64(p.counts[j])
-		}
-		for _, g := range f.classes[i].caps {
-			f.spareCaps[g] -= p.counts[j]
-		}
-		f.taken[i] = p.counts[j]
-	}
-}
-
-// exchange takes some pods of a pattern's k-th class out and fills the room in the present order without that class. It
-// returns what that wins.
-func (f *filler) exchange(p *found, k int, out int32, y []float64, left []int32, least []int64) float64 {
-	copy(f.left, f.spare)
-	copy(f.capped, f.spareCaps)
-	gone := p.classes[k]
-	c := &f.classes[gone]
-	for d, need := range c.needs {
-		f.left[d] += need * int64(out)
-	}
-	for _, g := range c.caps {
-		f.capped[g] += out
-	}
-	f.taken[gone] -= out
-	f.added = f.added[:0]
-	won := -float64(out) * y[gone]
-	fits := f.fits[p.option]
-	for _, i := range f.order {
-		f.effort--
-		if i == gone || !fits[i] {
-			continue
-		}
-		c := &f.classes[i]
-		n := f.most(c, left[i]-f.taken[i])
-		if n <= 0 || f.hasFoe(c) {
-			continue
-		}
-		f.added = append(f.added, i)
-		won += float64(n) * y[i]
-		if f.lay(i, n, least) {
-			break
-		}
-	}
-	return won
-}
-
-// takingAll is what begin and exchange left in the machine, as a pattern.
-func (f *filler) takingAll(p *found) pattern {
-	out := pattern{option: p.option}
-	classes := slices.Concat(p.classes, f.added)
-	slices.Sort(classes)
-	for _, i := range slices.Compact(classes) {
-		if n := f.taken[i]; n > 0 {
-			out.classes = append(out.classes, i)
-			out.counts = append(out.counts, n)
-		}
-	}
-	f.replaced = p.classes
-	return out
-}
-
-// undo takes back what exchange changed in taken; after an exchange that was kept there is nothing to keep, since begin
-// starts anew.
-func (f *filler) undo(p *found) {
-	for _, i := range f.added {
-		f.taken[i] = 0
-	}
-	for _, i := range f.replaced {
-		f.taken[i] = 0
-	}
-	f.replaced = nil
-	for j, i := range p.classes {
-		f.taken[i] = p.counts[j]
-	}
-}
-
-func (f *filler) clearAll(p *found) {
-	for _, i := range p.classes {
 		f.taken[i] = 0
 	}
 }

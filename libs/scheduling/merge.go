@@ -60,16 +60,15 @@ func (c *cover) moveAll(gone *pattern, others []pattern, larger map[int][]int) b
 	changed := map[int]pattern{}
 	for k, i := range gone.classes {
 		for range gone.counts[k] {
-			best, bestCost := -1, budget+epsilon
-			var bestPattern pattern
+			best, bestCost, bestOption := -1, budget+epsilon, 0
 			for x := range others[:min(len(others), mergeTargets)] {
 				p, moved := changed[x]
 				if !moved {
 					p = others[x]
 				}
-				grown, ok := c.withOne(&p, i, larger[c.options[p.option].kind])
-				if cost := c.options[grown.option].cost - c.options[p.option].cost; ok && cost < bestCost {
-					best, bestCost, bestPattern = x, cost, grown
+				option, ok := c.withOne(&p, i, larger[c.options[p.option].kind])
+				if cost := c.options[option].cost - c.options[p.option].cost; ok && cost < bestCost {
+					best, bestCost, bestOption = x, cost, option
 					if cost == 0 {
 						break
 					}
@@ -79,7 +78,11 @@ func (c *cover) moveAll(gone *pattern, others []pattern, larger map[int][]int) b
 				return false
 			}
 			budget -= bestCost
-			changed[best] = bestPattern
+			p, moved := changed[best]
+			if !moved {
+				p = others[best]
+			}
+			changed[best] = p.plus(i, bestOption)
 		}
 	}
 	for x, p := range changed {
@@ -88,35 +91,56 @@ func (c *cover) moveAll(gone *pattern, others []pattern, larger map[int][]int) b
 	return true
 }
 
-// withOne is a pattern with one more pod of a class, on the cheapest option that holds it.
-func (c *cover) withOne(p *pattern, class int32, options []int) (pattern, bool) {
+// withOne is the cheapest option that holds a pattern with one more pod of a class.
+func (c *cover) withOne(p *pattern, class int32, options []int) (int, bool) {
 	c.effort -= 4
 	if !c.classes[class].fits[p.option] || !c.mixes(p, class) {
-		return pattern{option: p.option}, false
+		return p.option, false
 	}
-	out := pattern{p.option, slices.Clone(p.classes), slices.Clone(p.counts)}
-	if at, found := slices.BinarySearch(out.classes, class); found {
-		out.counts[at]++
-	} else {
-		out.classes, out.counts = slices.Insert(out.classes, at, class), slices.Insert(out.counts, at, 1)
-	}
-	if c.holds(p.option, &out) {
-		return out, true
+	if c.holdsOneMore(p.option, p, class) {
+		return p.option, true
 	}
 	tried := 0
 	for _, o := range options {
 		if c.options[o].cost <= c.options[p.option].cost {
 			continue
 		}
-		if c.holds(o, &out) {
-			out.option = o
-			return out, true
+		if c.holdsOneMore(o, p, class) {
+			return o, true
 		}
 		if tried++; tried == mergeSteps {
 			break
 		}
 	}
-	return out, false
+	return p.option, false
+}
+
+// holdsOneMore reports whether a machine of an option takes a pattern and one more pod of a class.
+func (c *cover) holdsOneMore(o int, p *pattern, class int32) bool {
+	if !c.classes[class].fits[o] || !c.holds(o, p) {
+		return false
+	}
+	for d, have := range c.options[o].free {
+		have -= c.classes[class].needs[d]
+		for k, i := range p.classes {
+			have -= c.classes[i].needs[d] * int64(p.counts[k])
+		}
+		if have < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// plus is a pattern with one more pod of a class, on an option.
+func (p *pattern) plus(class int32, option int) pattern {
+	out := pattern{option, slices.Clone(p.classes), slices.Clone(p.counts)}
+	if at, found := slices.BinarySearch(out.classes, class); found {
+		out.counts[at]++
+	} else {
+		out.classes, out.counts = slices.Insert(out.classes, at, class), slices.Insert(out.counts, at, 1)
+	}
+	return out
 }
 
 // mixes reports whether a pattern's caps and foes allow one more pod of a class.

@@ -44,7 +44,7 @@ func (k *packer) tryOtherSites(options []*Option, first *draft) *draft {
 	}
 	for _, band := range first.bands {
 		for _, site := range band.sites {
-			if at, moved := chosen[band.number]; !band.alike && site != band.site && !(moved && at == site) {
+			if at, moved := chosen[band.number]; !band.alike && site != band.site && (!moved || at != site) {
 				with := maps.Clone(chosen)
 				with[band.number] = site
 				try(with)

@@ -50,8 +50,8 @@ type Problem struct {
 	Effort int
 }
 
-// EffortDefault is the search that a plan is worth: about a fifth of a second.
-const EffortDefault = 6_000_000
+// EffortDefault is the search that a plan is worth: about a tenth of a second.
+const EffortDefault = 4_000_000
 
 // effortShares bounds the search of a whole plan, with all its tiers of weights and its wishes, in searches of one;
 // effortLeast is what each still gets once that is spent.

@@ -1,5 +1,7 @@
 package scheduling
 
+import "slices"
+
 // master is the linear relaxation of a covering problem over the patterns found so far: the cheapest
 // fractional mix of patterns that serves every class. It is solved by the revised simplex method with an
 // explicit inverse (Dantzig, "Linear Programming and Extensions", 1963, ch. 9); patterns are added by
@@ -13,8 +15,23 @@ type master struct {
 	// inverse of the basis, row by row; x are the basic columns' values and y the duals.
 	inverse []float64
 	x, y    []float64
+	// tolerance is how far below zero a reduced cost may be for lack of precision.
+	tolerance float64
 	// direction is scratch.
 	direction []float64
+	// entries are the columns' rows and counts, one column after the other, and ends where each ends.
+	entries []entry
+	ends    []int
+	// candidates are columns that were worth entering when all were last looked at.
+	candidates []int
+	keys       []float64 // their reduced costs
+	lowest     float64   // the lowest of all columns then
+}
+
+// entry is what a column serves of a row.
+type entry struct {
+	row   int32
+	count float64
 }
 
 // pattern is one way to fill a machine of an option: how many pods of which classes.
@@ -26,6 +43,10 @@ type pattern struct {
 
 const (
 	epsilon = 1e-9
+	// precision is that of reduced costs, as a share of the dearest column's cost.
+	precision = 1e-10
+	// candidatesMax are the columns that are kept in mind from one look at all of them.
+	candidatesMax = 24
 	// pivotsPerRow bounds one optimisation; degenerate problems stop there with what they have.
 	pivotsPerRow = 12
 )
@@ -36,8 +57,10 @@ func newMaster(demand []float64, first []pattern, costs []float64) *master {
 	m := &master{
 		rows: n, columns: first, costs: costs, basis: make([]int, n), inverse: make([]float64, n*n),
 		x: make([]float64, n), y: make([]float64, n), direction: make([]float64, n),
+		tolerance: precision * slices.Max(costs),
 	}
 	for i := range n {
+		m.index(&first[i])
 		per := float64(first[i].counts[0])
 		m.basis[i] = i
 		m.inverse[i*n+i] = 1 / per
@@ -50,6 +73,23 @@ func newMaster(demand []float64, first []pattern, costs []float64) *master {
 func (m *master) add(p pattern, cost float64) {
 	m.columns = append(m.columns, p)
 	m.costs = append(m.costs, cost)
+	m.index(&p)
+}
+
+func (m *master) index(p *pattern) {
+	for k, row := range p.classes {
+		m.entries = append(m.entries, entry{row, float64(p.counts[k])})
+	}
+	m.ends = append(m.ends, len(m.entries))
+}
+
+// column is what a column serves.
+func (m *master) column(j int) []entry {
+	from := 0
+	if j > 0 {
+		from = m.ends[j-1]
+	}
+	return m.entries[from:m.ends[j]]
 }
 
 // optimise pivots until no known pattern lowers the cost, and returns how many pivots that took.
@@ -57,31 +97,79 @@ func (m *master) optimise() int {
 	limit := pivotsPerRow*m.rows + len(m.columns)
 	for pivots := range limit {
 		entering, reduced := m.entering()
-		if reduced > -1e-7 || !m.pivot(entering, reduced) {
+		if reduced > -m.tolerance || !m.pivot(entering, reduced) {
 			return pivots
 		}
 	}
 	return limit
 }
 
-// entering finds the column with the lowest reduced cost.
+// value is what the mix costs.
+func (m *master) value() float64 {
+	sum := 0.0
+	for r, column := range m.basis {
+		if column >= 0 {
+			sum += m.x[r] * m.costs[column]
+		}
+	}
+	return sum
+}
+
+// entering finds a column of low reduced cost: among those that were worth entering before, and else the lowest of all.
 func (m *master) entering() (column int, reduced float64) {
-	for j := range m.columns {
-		r := m.costs[j]
-		p := &m.columns[j]
-		for k, class := range p.classes {
-			r -= m.y[class] * float64(p.counts[k])
+	for _, j := range m.candidates {
+		if r := m.reduced(j); r < reduced {
+			column, reduced = j, r
+		}
+	}
+	if reduced < m.lowest/2 {
+		return column, reduced
+	}
+	column, reduced = 0, 0
+	m.candidates = m.candidates[:0]
+	worst := 0.0 // of the candidates
+	for j := range m.costs {
+		r := m.reduced(j)
+		if r >= -m.tolerance || len(m.candidates) == candidatesMax && r >= worst {
+			continue
 		}
 		if r < reduced {
 			column, reduced = j, r
 		}
+		worst = m.remember(j, r)
 	}
 	for i, y := range m.y {
 		if y < reduced {
 			column, reduced = -1-i, y
 		}
 	}
+	m.lowest = min(reduced, -2*m.tolerance)
 	return column, reduced
+}
+
+// remember makes a column a candidate, in the place of the worst where there are enough, and returns the reduced cost of the
+// worst.
+func (m *master) remember(column int, reduced float64) (worst float64) {
+	at := len(m.candidates)
+	for at > 0 && m.keys[at-1] > reduced {
+		at--
+	}
+	m.keys = slices.Insert(m.keys[:len(m.candidates)], at, reduced)
+	m.candidates = slices.Insert(m.candidates, at, column)
+	if len(m.candidates) > candidatesMax {
+		m.candidates = m.candidates[:candidatesMax]
+	}
+	m.keys = m.keys[:len(m.candidates)]
+	return m.keys[len(m.keys)-1]
+}
+
+// reduced is the reduced cost of a column at the present duals.
+func (m *master) reduced(j int) float64 {
+	r := m.costs[j]
+	for _, e := range m.column(j) {
+		r -= m.y[e.row] * e.count
+	}
+	return r
 }
 
 func (m *master) pivot(entering int, reduced float64) bool {
@@ -134,11 +222,11 @@ func (m *master) solve(entering int) {
 		}
 		return
 	}
-	p := &m.columns[entering]
+	column := m.column(entering)
 	for r := range n {
 		sum, row := 0.0, m.inverse[r*n:r*n+n]
-		for k, class := range p.classes {
-			sum += row[class] * float64(p.counts[k])
+		for _, e := range column {
+			sum += row[e.row] * e.count
 		}
 		m.direction[r] = sum
 	}

@@ -14,15 +14,18 @@ const (
 	// columnsPerRound are the best patterns that a round keeps.
 	columnsPerRound = 12
 	// improvedPerRound are the best patterns that a round tries to make better.
-	improvedPerRound = 24
+	improvedPerRound = 12
 	// closeEnough ends column generation when no pattern promises to lower the cost by more.
 	closeEnough = 1.002
 	// optionsPerRound bounds the options that one round prices; with more they take turns.
 	optionsPerRound = 160
 	// repairsMax bounds the rounds in which the worst machines of a solution are taken apart.
-	repairsMax = 40
-	// repairSize is how many machines are taken apart at a time.
-	repairSize = 7
+	repairsMax = 80
+	// repairSize is how many machines are taken apart at a time, and repairSizeMax how many where that wins nothing more.
+	repairSize, repairSizeMax = 7, 28
+	// closeToBound is how close to the relaxation's cost a solution must be for that: what is lost then lies with a machine or
+	// two, and not with rules.
+	closeToBound = 1.015
 )
 
 // solve returns the machines of a cheap cover: column generation, then diving (fixing the patterns that the
@@ -105,6 +108,9 @@ func (c *cover) dive(f *filler, left []int32, pool []pattern) (solution, known [
 			c.prices = make([]float64, len(c.classes))
 			for r, i := range rows {
 				c.prices[i] = m.y[r]
+			}
+			if c.relaxed == 0 {
+				c.relaxed = m.value()
 			}
 		}
 		fixed := c.fix(m, rows, left, step)
@@ -337,16 +343,19 @@ func (c *cover) cost(solution []pattern) float64 {
 	return sum
 }
 
-// repair takes the machines apart that cost most for what their pods could cost, a few at a time, and keeps
+// repair takes the machines apart that cost most for what their pods could cost, a few at a time and then more, and keeps
 // what is cheaper, until nothing is won or the effort is spent.
 func (c *cover) repair(f *filler, solution []pattern) []pattern {
-	for round, start := 0, 0; round < repairsMax && c.effort > 0 && len(solution) > 1; round++ {
+	for size, start, round := repairSize, 0, 0; round < repairsMax && c.effort > 0 && len(solution) > 1; round++ {
 		slices.SortStableFunc(solution, func(a, b pattern) int { return cmp.Compare(c.waste(&b), c.waste(&a)) })
 		if start >= len(solution) {
-			break
+			if size *= 2; size > repairSizeMax || size/2 >= len(solution) || c.cost(solution) > c.relaxed*closeToBound {
+				break
+			}
+			start = 0
 		}
-		// The window: the most wasteful machine from start on, and those that follow at growing distance.
-		picked, rest := window(solution, start)
+		// The window: the most wasteful machine from start on, and those that follow.
+		picked, rest := window(solution, start, size)
 		left := make([]int32, len(c.classes))
 		for _, p := range picked {
 			for k, i := range p.classes {
@@ -360,14 +369,14 @@ func (c *cover) repair(f *filler, solution []pattern) []pattern {
 			start = 0
 			continue
 		}
-		start += 3
+		start += size/2 - 1 + size%2
 	}
 	return solution
 }
 
-func window(solution []pattern, start int) (picked, rest []pattern) {
+func window(solution []pattern, start, size int) (picked, rest []pattern) {
 	for k := range solution {
-		if k >= start && len(picked) < repairSize {
+		if k >= start && len(picked) < size {
 			picked = append(picked, solution[k])
 		} else {
 			rest = append(rest, solution[k])

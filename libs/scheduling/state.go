@@ -23,7 +23,10 @@ type State struct {
 	topologies map[string]*topology
 	counters   []*counter
 	counterOf  map[string]*counter
-	owners     []ownedTerm
+	// spreads are the counters of topology spread constraints, and eligibilities the nodes that those look at.
+	spreads       []*counter
+	eligibilities map[string]*eligibility
+	owners        []ownedTerm
 	// itemsAt, countersAt and ownersAt find by anchor what may concern each other.
 	itemsAt              map[anchor][]*itemState
 	countersAt, ownersAt anchored
@@ -106,7 +109,7 @@ func NewState(c Cluster) *State {
 	s := &State{
 		namespaces: c.Namespaces, resources: map[corev1.ResourceName]int{}, byID: map[ShapeID]*itemState{},
 		topologies: map[string]*topology{}, counterOf: map[string]*counter{}, classKeys: map[string]bool{}, classes: map[string]int32{},
-		users: map[string]int{}, itemsAt: map[anchor][]*itemState{},
+		users: map[string]int{}, eligibilities: map[string]*eligibility{}, itemsAt: map[anchor][]*itemState{},
 	}
 	ids := make([]ShapeID, 0, len(c.Items))
 	for id := range c.Items {
@@ -222,11 +225,11 @@ func (s *State) AddNode(n *Node) int {
 	for _, t := range s.topologies {
 		t.add(n.Labels)
 	}
-	for _, c := range s.counters {
-		if c.spread != nil {
-			c.spread.eligible = append(c.spread.eligible, c.spread.admits(node))
-			c.admitNode(index, 1)
-		}
+	for _, e := range s.eligibilities {
+		e.of = append(e.of, e.admits(node))
+	}
+	for _, c := range s.spreads {
+		c.admitNode(index, 1)
 	}
 	s.record(change{kind: changeAdd, node: index})
 	ids := make([]ShapeID, 0, len(n.Pods))
@@ -258,7 +261,7 @@ func (s *State) RemoveNode(node int) {
 
 func (s *State) withdraw(node int) {
 	s.nodes[node].gone = true
-	for _, c := range s.counters {
+	for _, c := range s.spreads {
 		c.admitNode(node, -1)
 	}
 }
@@ -270,16 +273,14 @@ func (s *State) forget() {
 	for _, t := range s.topologies {
 		t.of = t.of[:last]
 	}
-	for _, c := range s.counters {
-		if c.spread != nil {
-			c.spread.eligible = c.spread.eligible[:last]
-		}
+	for _, e := range s.eligibilities {
+		e.of = e.of[:last]
 	}
 }
 
 func (s *State) restore(node int) {
 	s.nodes[node].gone = false
-	for _, c := range s.counters {
+	for _, c := range s.spreads {
 		c.admitNode(node, 1)
 	}
 }

@@ -55,7 +55,7 @@ func (c *counter) grow(domain int32) {
 // add counts n more pods on a node.
 func (c *counter) add(node int, n int32) {
 	domain := c.topology.of[node]
-	if domain == absent || c.spread != nil && !c.spread.eligible[node] {
+	if domain == absent || c.spread != nil && !c.spread.eligible.of[node] {
 		return
 	}
 	c.grow(domain)
@@ -70,7 +70,7 @@ func (c *counter) add(node int, n int32) {
 // admitNode takes a node's domain in, empty as yet; present is 1 for a node that comes and -1 for one that goes.
 func (c *counter) admitNode(node int, present int32) {
 	domain := c.topology.of[node]
-	if c.spread == nil || domain == absent || !c.spread.eligible[node] {
+	if c.spread == nil || domain == absent || !c.spread.eligible.of[node] {
 		return
 	}
 	c.grow(domain)
@@ -83,11 +83,15 @@ func (c *counter) admitNode(node int, present int32) {
 	}
 }
 
+// eligibility says of each node whether a topology spread constraint counts it.
+type eligibility struct {
+	admits func(*nodeState) bool
+	of     []bool
+}
+
 // domains are those that a topology spread constraint balances.
 type domains struct {
-	// admits says whether a node is eligible, and eligible remembers it for each node.
-	admits   func(*nodeState) bool
-	eligible []bool
+	eligible *eligibility
 	// nodes counts the eligible nodes of each domain; without any it is no domain.
 	nodes []int32
 	known int
