@@ -1,6 +1,16 @@
 package v1beta1
 
 // Labels, annotations and finalizers that the autoscaler writes or reads.
+// Values of AnnotationNominations.
+const (
+	NominationsPending = "pending"
+	NominationsDone    = "done"
+)
+
+// FieldManagerNominations owns status.nominatedNodeName of the pods that the planner nominates, in their managed fields: nothing
+// else tells such a nomination from one of kube-scheduler's.
+const FieldManagerNominations = "vpsie-autoscaler-nominations"
+
 const (
 	// LabelNodeGroup names the NodeGroup, as namespace.name, on Nodes; as name on VPSieNodes.
 	LabelNodeGroup = "autoscaler.vpsie.com/nodegroup"
@@ -18,6 +28,9 @@ const (
 	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
 	// The planner keeps room on the machine for them until it runs; nobody else reads it.
 	AnnotationPlannedPods = "autoscaler.vpsie.com/planned-pods"
+	// AnnotationNominations says whether the pods that a machine was bought for are nominated to its Node yet: NominationsPending or
+	// NominationsDone. The planner writes it, and the provisioner keeps the Node closed while they are pending.
+	AnnotationNominations = "autoscaler.vpsie.com/nominations"
 	// AnnotationAdopts names the machine, by its identifier at VPSie, that a VPSieNode was made for after it
 	// had been bought.
 	AnnotationAdopts = "autoscaler.vpsie.com/adopts"
@@ -32,6 +45,8 @@ const (
 	// AnnotationProtected on a Node or pod set to "true" forbids scale-down.
 	AnnotationProtected = "autoscaler.vpsie.com/protected"
 
+	// TaintOpening keeps pods off a new Node until those that it was bought for are nominated to it, for a few seconds at most.
+	TaintOpening = "autoscaler.vpsie.com/opening"
 	// TaintDraining is put on a Node before its pods are evicted.
 	TaintDraining = "autoscaler.vpsie.com/draining"
 

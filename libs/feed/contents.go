@@ -31,8 +31,10 @@ type Contents struct {
 	Budgets map[string]int
 	// Namespaces are the labels of each namespace.
 	Namespaces map[string]map[string]string
-	// Arriving counts pods that the scheduler has not looked at yet.
+	// Arriving counts pods that controllers are about to make.
 	Arriving int
+	// Arrived counts the pods without a node that were seen for the first time, since the writer began.
+	Arrived uint64
 	// Trouble says why the contents may be behind the cluster, empty while they are not. Readers do
 	// not take such contents up, so they are stale before long.
 	Trouble string

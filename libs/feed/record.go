@@ -13,8 +13,11 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// SampleMax bounds the pods that a pending record names.
-const SampleMax = 100
+// SampleMax bounds the pods that a pending record names, besides up to NominatedMax that the planner has nominated.
+const (
+	SampleMax    = 100
+	NominatedMax = 1000
+)
 
 // Node is a Kubernetes Node and what runs on it. It is not changed once made.
 type Node struct {
@@ -34,12 +37,20 @@ type Node struct {
 }
 
 // PodReference names one pod.
-type PodReference struct{ Namespace, Name, UID string }
+type PodReference struct {
+	Namespace, Name, UID string
+	// NominatedNode is the Node to which the planner nominated the pod, empty where it did not.
+	NominatedNode string
+}
 
-// Pending is the pods of one shape that the scheduler could not place. It is not changed once made.
+// Pending is the pods of one shape that have no node. It is not changed once made.
 type Pending struct {
+	// Count is the pods that the scheduler could not place, with those of the shape that it has not looked at yet.
 	Count int
-	// Sample names up to SampleMax of the pods, oldest first.
+	// Arriving is the pods of a shape of which the scheduler has looked at none; Count is zero then.
+	Arriving int
+	// Sample names some of the pods: up to NominatedMax nominated by the planner, then up to SampleMax that are not nominated, each
+	// the oldest first.
 	Sample []PodReference
 	// Traceparent is the trace context of the observation that first saw the shape waiting.
 	Traceparent string
@@ -75,17 +86,19 @@ func decodeNode(r *feedv1.Node) *Node {
 }
 
 func (p *Pending) encode() *feedv1.Pending {
-	record := &feedv1.Pending{Count: bounded(p.Count), Traceparent: p.Traceparent}
-	for _, pod := range p.Sample[:min(len(p.Sample), SampleMax)] {
-		record.Sample = append(record.Sample, &feedv1.PodReference{Namespace: pod.Namespace, Name: pod.Name, Uid: pod.UID})
+	record := &feedv1.Pending{Count: bounded(p.Count), Arriving: bounded(p.Arriving), Traceparent: p.Traceparent}
+	for _, pod := range p.Sample[:min(len(p.Sample), SampleMax+NominatedMax)] {
+		record.Sample = append(record.Sample, &feedv1.PodReference{
+			Namespace: pod.Namespace, Name: pod.Name, Uid: pod.UID, NominatedNode: pod.NominatedNode,
+		})
 	}
 	return record
 }
 
 func decodePending(r *feedv1.Pending) *Pending {
-	p := &Pending{Count: int(r.GetCount()), Traceparent: r.GetTraceparent()}
+	p := &Pending{Count: int(r.GetCount()), Arriving: int(r.GetArriving()), Traceparent: r.GetTraceparent()}
 	for _, pod := range r.GetSample() {
-		p.Sample = append(p.Sample, PodReference{pod.GetNamespace(), pod.GetName(), pod.GetUid()})
+		p.Sample = append(p.Sample, PodReference{pod.GetNamespace(), pod.GetName(), pod.GetUid(), pod.GetNominatedNode()})
 	}
 	return p
 }

@@ -212,12 +212,13 @@ func full(t *testing.T) *feed.Contents {
 			"node-2": {Name: "node-2", Pods: map[scheduling.ShapeID]int{}, Allocatable: scheduling.Resources{}},
 		},
 		Pending: map[scheduling.ShapeID]*feed.Pending{id: {
-			Count: 7, Sample: []feed.PodReference{{Namespace: "default", Name: "web-1", UID: "u1"}}, Traceparent: "00-0123-45-01",
+			Count: 7, Arriving: 2, Sample: []feed.PodReference{{Namespace: "default", Name: "web-1", UID: "u1", NominatedNode: "n1"}}, Traceparent: "00-0123-45-01",
 		}},
 		DaemonSets: map[string]scheduling.ShapeID{"kube-system/proxy": daemon},
 		Budgets:    map[string]int{"default/web": 0, "default/web-2": 3},
 		Namespaces: map[string]map[string]string{"shop": {"team": "a", "stage": "live"}, "bare": nil},
 		Arriving:   5,
+		Arrived:    12,
 	}
 }
 
@@ -234,6 +235,7 @@ func TestRoundTrip(t *testing.T) {
 		"budgets":    cmp.Diff(want.Budgets, state.Budgets),
 		"namespaces": cmp.Diff(want.Namespaces, state.Namespaces),
 		"arriving":   cmp.Diff(want.Arriving, state.Arriving),
+		"arrived":    cmp.Diff(want.Arrived, state.Arrived),
 	} {
 		if diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -278,12 +280,12 @@ func TestSampleIsBounded(t *testing.T) {
 	id, record := encode(t, shape(1))
 	c := &feed.Contents{
 		Shapes:  map[scheduling.ShapeID]*feedv1.Shape{id: record},
-		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: 1 << 40, Sample: make([]feed.PodReference, 2*feed.SampleMax)}},
+		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: 1 << 40, Sample: make([]feed.PodReference, 2*(feed.SampleMax+feed.NominatedMax))}},
 	}
 	writer := newWriter(js)
 	write(t, writer, c)
 	got := replica.awaitRevision(t, writer, c).Pending[id]
-	if len(got.Sample) != feed.SampleMax || got.Count < 1<<29 {
+	if len(got.Sample) != feed.SampleMax+feed.NominatedMax || got.Count < 1<<29 {
 		t.Errorf("count %d with a sample of %d", got.Count, len(got.Sample))
 	}
 }

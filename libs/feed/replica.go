@@ -44,6 +44,7 @@ type State struct {
 	Budgets    map[string]int
 	Namespaces map[string]map[string]string
 	Arriving   int
+	Arrived    uint64
 }
 
 func newState() *State {
@@ -232,8 +233,8 @@ func (b *batchReader) read(entry jetstream.KeyValueEntry) (bool, error) {
 	}
 	b.metas++
 	b.metaSequence = entry.Revision()
-	b.changed = b.changed || b.state.Arriving != int(meta.GetArrivingPods())
-	b.state.Revision, b.state.Epoch, b.state.Arriving = meta.GetRevision(), meta.GetEpoch(), int(meta.GetArrivingPods())
+	b.changed = b.changed || b.state.Arriving != int(meta.GetArrivingPods()) || b.state.Arrived != meta.GetArrivedPods()
+	b.state.Revision, b.state.Epoch, b.state.Arriving, b.state.Arrived = meta.GetRevision(), meta.GetEpoch(), int(meta.GetArrivingPods()), meta.GetArrivedPods()
 	return b.metas > 1 && meta.GetHealthy(), nil
 }
 

@@ -163,7 +163,7 @@ func (w *Writer) delete(ctx context.Context, key string) error {
 // end writes the meta record on the condition that the previous one is still ours.
 func (w *Writer) end(ctx context.Context, c *Contents) error {
 	body, err := proto.Marshal(&feedv1.Meta{
-		Revision: w.revision + 1, Epoch: w.epoch, Healthy: c.Trouble == "", Message: c.Trouble, ArrivingPods: bounded(c.Arriving),
+		Revision: w.revision + 1, Epoch: w.epoch, Healthy: c.Trouble == "", Message: c.Trouble, ArrivingPods: bounded(c.Arriving), ArrivedPods: c.Arrived,
 	})
 	if err != nil {
 		return fmt.Errorf("encode feed meta: %w", err)

@@ -18,7 +18,7 @@ func (s *State) compile(is *itemState) {
 		}
 	}
 	for _, t := range is.repels {
-		is.anti = append(is.anti, s.counter("anti|"+t.id, t.key, func(other *Item) bool { return s.meets(&t, other) }))
+		is.anti = append(is.anti, s.counter("anti|"+t.id, t.key, t.reach(), func(other *Item) bool { return s.meets(&t, other) }))
 	}
 	for i := range is.spread {
 		is.spreads = append(is.spreads, s.spreadCounter(is, i))
@@ -46,7 +46,7 @@ func (s *State) affinityCounter(terms []podTerm, key string) *counter {
 		ids[i] = terms[i].id
 	}
 	slices.Sort(ids)
-	return s.counter("all|"+key+"|"+strings.Join(ids, "&"), key, func(other *Item) bool { return s.meetsAll(terms, other) })
+	return s.counter("all|"+key+"|"+strings.Join(ids, "&"), key, terms[0].reach(), func(other *Item) bool { return s.meetsAll(terms, other) })
 }
 
 func (s *State) spreadCounter(is *itemState, i int) *counter {
@@ -74,7 +74,7 @@ func (s *State) spreadCounter(is *itemState, i int) *counter {
 	for _, n := range s.nodes {
 		c.spread.eligible = append(c.spread.eligible, c.spread.admits(n))
 	}
-	s.start(id, c)
+	s.start(id, c, reach{anchors: anchorsOf([]string{is.Shape.Namespace}, t.selector)})
 	return c
 }
 
@@ -98,12 +98,25 @@ func (is *itemState) isDomain(t *spreadTerm, n *nodeState) bool {
 	return true
 }
 
-func (s *State) counter(id, key string, meant func(*Item) bool) *counter {
+// reach says which items a term may mean: those with one of the anchors, or any.
+type reach struct {
+	anchors []anchor
+	any     bool
+}
+
+func (t *podTerm) reach() reach {
+	if t.of != nil {
+		return reach{any: true} // the namespaces are told by their labels
+	}
+	return reach{anchors: anchorsOf(t.namespaces, t.selector)}
+}
+
+func (s *State) counter(id, key string, of reach, meant func(*Item) bool) *counter {
 	if c := s.counterOf[id]; c != nil {
 		return c
 	}
 	c := s.newCounter(key, meant)
-	s.start(id, c)
+	s.start(id, c, of)
 	return c
 }
 
@@ -120,13 +133,24 @@ func (s *State) newCounter(key string, meant func(*Item) bool) *counter {
 }
 
 // start counts what is there already.
-func (s *State) start(id string, c *counter) {
-	meant := make(map[*itemState]bool, len(s.items))
-	for _, is := range s.items {
+func (s *State) start(id string, c *counter, of reach) {
+	meant := map[*itemState]bool{}
+	consider := func(is *itemState) {
 		if c.meant(is.Item) {
 			meant[is] = true
 		}
 	}
+	if of.any {
+		for _, is := range s.items {
+			consider(is)
+		}
+	}
+	for _, at := range of.anchors {
+		for _, is := range s.itemsAt[at] {
+			consider(is)
+		}
+	}
+	s.countersAt.add(len(s.counters), of.anchors, of.any)
 	for i, n := range s.nodes {
 		if n.gone {
 			continue
@@ -153,21 +177,29 @@ func (s *State) own(t podTerm, is *itemState) {
 		return
 	}
 	c := s.newCounter(t.key, func(*Item) bool { return false })
-	s.start(id, c)
+	s.start(id, c, reach{})
+	of := t.reach()
+	s.ownersAt.add(len(s.owners), of.anchors, of.any)
 	s.owners = append(s.owners, ownedTerm{t, c})
 	is.counted = append(is.counted, c)
 }
 
 // observe brings an item up to date with counters and owners that came since it was last used.
 func (s *State) observe(is *itemState) {
-	for ; is.seen < len(s.counters); is.seen++ {
-		if c := s.counters[is.seen]; c.meant(is.Item) {
-			is.counted = append(is.counted, c)
-		}
+	if is.seen < len(s.counters) {
+		s.countersAt.since(is.seen, is.anchors, func(i int) {
+			if c := s.counters[i]; c.meant(is.Item) {
+				is.counted = append(is.counted, c)
+			}
+		})
+		is.seen = len(s.counters)
 	}
-	for ; is.owned < len(s.owners); is.owned++ {
-		if o := s.owners[is.owned]; s.meets(&o.term, is.Item) {
-			is.repelledBy = append(is.repelledBy, o.counter)
-		}
+	if is.owned < len(s.owners) {
+		s.ownersAt.since(is.owned, is.anchors, func(i int) {
+			if o := &s.owners[i]; s.meets(&o.term, is.Item) {
+				is.repelledBy = append(is.repelledBy, o.counter)
+			}
+		})
+		is.owned = len(s.owners)
 	}
 }

@@ -17,6 +17,8 @@ type draft struct {
 	served int
 	// spread says that pods which are spread over nodes decide the number of machines.
 	spread bool
+	// bands are the sets for which a site was chosen, in an order that only depends on what waits.
+	bands []bandChoice
 }
 
 type draftMachine struct {
@@ -40,8 +42,16 @@ type target struct {
 	left    int
 	// sites is how many pods go to each site; nil means any.
 	sites []int
+	// places are what each site offers to a pod, while sites are chosen, and mates the other targets that want to be with
+	// the pods or with which they want to be.
+	places []place
+	mates  []*target
 	// apart says that the pods cannot be packed as counts: they want to be with others on one node.
 	apart bool
+	// order is when the pods are placed.
+	order int
+	// leads says that others want to be with the pods on their node.
+	leads bool
 	// whole says that all that is left goes on one node or none of it.
 	whole bool
 }
@@ -57,36 +67,42 @@ type drafting struct {
 	// limits are what the machines of the present pass leave over.
 	limits map[string]Limit
 	old    []int
-	// prior is what tiers of higher weight buy.
-	prior  *draft
 	draft  draft
 	bought map[int]int
-	// level lets pods that are spread over nodes be several on each, as long as they are evenly so.
-	level bool
+	choices
+	// bands are the sets for which a site was chosen.
+	bands []bandChoice
 }
 
-// draft plans what waits on the options, on top of what a prior draft buys, with a set of wishes made into
-// requirements. It returns nil when no option may be bought.
-func (k *packer) draft(options []*Option, set wishSet, prior *draft) *draft {
-	apart := k.draftOnce(options, set, prior, false)
-	if apart == nil || !apart.spread || set != 0 {
-		return apart
+// draft plans what waits on the options, with a set of wishes made into requirements. It returns nil when no option may be
+// bought.
+func (k *packer) draft(options []*Option, set wishSet) *draft {
+	first := k.draftOnce(options, set, choices{})
+	if first == nil || set != 0 {
+		return first
+	}
+	best := k.tryOtherSites(options, first)
+	if !best.spread {
+		return best
 	}
 	// Spread pods alone decide how many machines there are. Evenly on fewer, larger machines may be cheaper.
-	if level := k.draftOnce(options, set, prior, true); level.served >= apart.served && level.cost < apart.cost {
+	if level := k.draftOnce(options, set, choices{level: true}); level.cost < best.cost && level.servesNoLess(best) {
 		return level
 	}
-	return apart
+	return best
 }
 
-func (k *packer) draftOnce(options []*Option, set wishSet, prior *draft, level bool) *draft {
-	d := &drafting{packer: k, prior: prior, level: level}
+// choices are what a draft does not decide by itself.
+type choices struct {
+	// level lets pods that are spread over nodes be several on each, as long as they are evenly so.
+	level bool
+	// sites are those of bands by their number.
+	sites map[int]int
+}
+
+func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
+	d := &drafting{packer: k, choices: c}
 	d.begin()
-	if prior != nil {
-		for _, m := range prior.machines {
-			d.limits[m.option.Group] = d.limits[m.option.Group].Less(m.option)
-		}
-	}
 	for _, o := range options {
 		avoided := set.has(wishTaint) && slices.ContainsFunc(o.Empty.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
 		if limit, open := d.limits[o.Group]; open && limit.Allows(o) && !avoided {
@@ -98,20 +114,31 @@ func (k *packer) draftOnce(options []*Option, set wishSet, prior *draft, level b
 	}
 	for _, dem := range k.demands {
 		if dem.count > 0 {
-			variant := k.state.know(dem.item.insist(set))
+			variant := k.state.insist(dem.item, set)
 			d.targets = append(d.targets, &target{demand: dem, variant: variant, left: dem.count, apart: slices.ContainsFunc(variant.affine, isHostTerm)})
 		}
 	}
 	for _, o := range d.options {
 		d.empties = append(d.empties, k.state.empty(o.Empty))
 	}
+	d.findFollowers()
 	for _, t := range d.targets {
-		t.whole = t.apart && slices.ContainsFunc(d.options, func(o *Option) bool { return d.holdsAll(o, t) })
+		t.order = orderOf(t)
 	}
 	d.old = slices.Concat(k.Existing, k.launching)
 	d.run()
-	d.draft.spread = d.isDrivenBySpread()
+	d.draft.spread, d.draft.bands = d.isDrivenBySpread(), d.bands
 	return &d.draft
+}
+
+// findFollowers says of the pods that share nodes by rule which lead, and which cannot be divided.
+func (d *drafting) findFollowers() {
+	for _, set := range d.linkedTargets(isHostTerm) {
+		for _, t := range set {
+			t.leads = !t.apart
+			t.whole = t.apart && len(set) == 1 && slices.ContainsFunc(d.options, func(o *Option) bool { return d.holdsAll(o, t) })
+		}
+	}
 }
 
 func isHostTerm(t podTerm) bool { return t.key == corev1.LabelHostname }
@@ -130,7 +157,8 @@ func (s *State) empty(n *Node) *nodeState {
 const settleMax = 4
 
 // run plans machines for counts of pods and then tries them out. A machine that had to be added for what was left
-// changes what rules about topology allow, so the whole is tried again with it there from the start.
+// changes what rules about topology allow, and so does one that is left out since it got no pod: the whole is tried again
+// with those that are bought there from the start.
 func (d *drafting) run() {
 	options, shares := d.plan()
 	for pass := range settleMax {
@@ -142,44 +170,30 @@ func (d *drafting) run() {
 			}
 			d.placeShares(shares)
 			d.placeLeft()
-			opened = d.open() && pass < settleMax-1
+			opened = d.open()
+			if d.divide() {
+				d.placeLeft()
+				opened = d.open() || opened
+			}
 			return false
 		})
-		d.collect()
-		if !opened {
+		freed := d.collect() && slices.ContainsFunc(d.targets, func(t *target) bool { return t.left > 0 })
+		if !opened && !freed || pass == settleMax-1 {
 			return
 		}
 		options, shares = d.replay(&d.draft)
 	}
 }
 
-// plan finds machines for what waits, besides those of the prior draft, which come first.
-func (d *drafting) plan() ([]*Option, []*share) {
-	if d.prior == nil {
-		d.assignSites()
-		return d.packCounts()
-	}
-	options, shares := d.replay(d.prior)
-	var more []*Option
-	var added []*share
-	d.state.Try(func() bool {
-		d.begin()
-		for _, o := range options {
-			d.add(o)
-		}
-		d.placeShares(shares)
-		d.placeLeft()
-		d.assignSites()
-		more, added = d.packCounts()
-		return false
-	})
-	_, shares = d.replay(d.prior) // placing uses shares up
-	for _, s := range added {
-		for i := range s.parts {
-			s.parts[i].machine += len(options)
+// divide lets what was to be on one node be on several after all where that found no room; it reports whether there is any.
+func (d *drafting) divide() bool {
+	some := false
+	for _, t := range d.targets {
+		if t.whole && t.left > 0 {
+			t.whole, some = false, true
 		}
 	}
-	return append(options, more...), append(shares, added...)
+	return some
 }
 
 // begin forgets an earlier pass.
@@ -190,8 +204,9 @@ func (d *drafting) begin() {
 	}
 }
 
-// collect drops the machines that got no pod.
-func (d *drafting) collect() {
+// collect drops the machines that got no pod, and reports whether there were any.
+func (d *drafting) collect() bool {
+	all := len(d.draft.machines)
 	machines := d.draft.machines[:0]
 	for _, m := range d.draft.machines {
 		if m.pods > 0 {
@@ -200,6 +215,7 @@ func (d *drafting) collect() {
 		}
 	}
 	d.draft.machines = machines
+	return len(machines) < all
 }
 
 // replay is what a draft did, for another pass to do with all of its machines.
@@ -290,34 +306,20 @@ func (d *drafting) takes(option int, t *target) bool {
 	return t.variant.problem.Code == "" && d.state.admits(t.variant, n) == ruleNone
 }
 
-// packCounts finds machines for pods that are alike, whole patterns at a time, and says which pods go to which.
-// Without shares what the limits leave room for goes by priority.
-func (d *drafting) packCounts() ([]*Option, []*share) {
-	b := newClassBook(d)
-	if len(b.cover.classes) == 0 {
-		return nil, nil
-	}
-	patterns, within := d.solveWithin(b)
-	options := make([]*Option, len(patterns))
-	sites := make([]int, len(patterns))
-	for i, p := range patterns {
-		options[i], sites[i] = d.options[p.option], d.site[p.option]
-	}
-	if !within {
-		return options, nil
-	}
-	return options, b.share(patterns, sites)
-}
-
 // placeShares places pods on the machines that were planned for them, each by the rules.
 func (d *drafting) placeShares(shares []*share) {
 	for order := range ordersCount {
-		for progress := true; progress; {
-			progress = false
-			for _, share := range shares {
-				if share.target.order() == order {
-					progress = d.placeShare(share) || progress
-				}
+		d.placeSharesOf(shares, func(t *target) bool { return t.order == order })
+	}
+	d.placeSharesOf(shares, func(t *target) bool { return t.apart }) // whom they follow may have come later
+}
+
+func (d *drafting) placeSharesOf(shares []*share, of func(*target) bool) {
+	for progress := true; progress; {
+		progress = false
+		for _, share := range shares {
+			if of(share.target) {
+				progress = d.placeShare(share) || progress
 			}
 		}
 	}
@@ -336,17 +338,24 @@ func (d *drafting) placeShare(s *share) bool {
 	return placed
 }
 
-// ordersCount is the number of answers that order gives.
-const ordersCount = 3
+// The order in which pods are placed: those first whose rules count others that have no such rules and can wait. A rule about
+// one node is the easiest to break, then one about a larger topology.
+const (
+	orderHost = iota
+	orderSite
+	orderFree
+	ordersCount
+)
 
-// order puts pods first whose rules count others that have no such rules and can wait: a rule about one node is
-// the easiest to break, then one about a larger topology.
-func (t *target) order() int {
+// orderOf is a target's place in that order.
+func orderOf(t *target) int {
 	switch {
+	case t.leads:
+		return orderHost
 	case t.variant.isFree():
-		return 2
+		return orderFree
 	case len(t.variant.topologyKeys()) > 0:
-		return 1
+		return orderSite
 	}
-	return 0
+	return orderHost
 }

@@ -50,36 +50,40 @@ type Stuck struct {
 	Verdict Verdict
 }
 
-// Remove takes a node out if all of its pods that move find a place on the targets, largest first; the node
-// counts as gone while they look. Otherwise the state stays as it was, and Stuck says why. Pods for which
+// Remove takes a node out if all of its pods that move find a place on the targets; the node counts as gone while they
+// look. Otherwise the state stays as it was, and Stuck says what kept the largest pods that found none. Pods for which
 // moves is false vanish with the node.
 func (e *Evacuation) Remove(node int, moves func(*Item) bool) (Stuck, bool) {
-	pods := slices.Clone(e.state.nodes[node].pods)
-	slices.SortStableFunc(pods, func(a, b placed) int { return byDecreasingSize(a.item.Item, b.item.Item) })
-	before := map[*itemState]int{}
-	var stuck Stuck
-	ok := e.state.Try(func() bool {
-		e.state.RemoveNode(node)
-		for _, p := range pods {
-			if !moves(p.item.Item) {
-				continue
-			}
-			if _, saved := before[p.item]; !saved {
-				before[p.item] = e.cursor[p.item]
-			}
-			if left, worst := e.place(p.item, int(p.count)); left > 0 {
-				stuck = Stuck{Item: p.item.Item, Count: left, Verdict: worst}
-				return false
-			}
-		}
-		return true
-	})
-	if !ok {
-		for is, at := range before {
-			e.cursor[is] = at
+	var pods []placed
+	for _, p := range e.state.nodes[node].pods {
+		if moves(p.item.Item) {
+			pods = append(pods, p)
 		}
 	}
+	slices.SortStableFunc(pods, func(a, b placed) int { return ByDecreasingSize(a.item.Item, b.item.Item) })
+	var stuck Stuck
+	ok := e.attempt(pods, func() (settled bool) {
+		e.state.RemoveNode(node)
+		r := rehousing{Evacuation: e, steps: rehousingStepsMax}
+		stuck, settled = r.settle(pods)
+		return settled
+	})
 	return stuck, ok
+}
+
+// attempt runs a step that places pods, and leaves no trace of it when it returns false.
+func (e *Evacuation) attempt(pods []placed, step func() bool) bool {
+	before := make([]int, len(pods))
+	for i, p := range pods {
+		before[i] = e.cursor[p.item]
+	}
+	ok := e.state.Try(step)
+	if !ok {
+		for i, p := range pods {
+			e.cursor[p.item] = before[i]
+		}
+	}
+	return ok
 }
 
 // place finds places for n pods of an item, and returns how many found none, and why.

@@ -254,9 +254,9 @@ func (i *Item) sharesVolumes() bool {
 	return slices.ContainsFunc(i.Shape.Volumes, func(v Volume) bool { return v.Handle != "" })
 }
 
-// byDecreasingSize orders items by priority, then by size at the price ratio of resources, then by id
+// ByDecreasingSize orders items by priority, then by size at the price ratio of resources, then by id
 // so that the order is total.
-func byDecreasingSize(a, b *Item) int {
+func ByDecreasingSize(a, b *Item) int {
 	return cmp.Or(
 		cmp.Compare(b.Shape.Priority, a.Shape.Priority),
 		cmp.Compare(weigh(b.Shape.Requests), weigh(a.Shape.Requests)),

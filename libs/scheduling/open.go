@@ -68,16 +68,26 @@ func (d *drafting) fitsWhole(t *target, node int) bool {
 	return all
 }
 
-// bestValue is the option whose price is lowest for what one machine of it takes of what is left; -1 when none takes
-// anything. Options are tried by what they could take at best, and the search ends where that is no better than what
-// was found.
+// bestValue is the option, of the highest weight that takes anything of what is left, whose price is lowest for what one
+// machine of it takes; -1 when none takes anything.
 func (d *drafting) bestValue() int {
+	for from := 0; from < len(d.options); from = d.tierEnd(from) {
+		if best := d.bestValueAmong(from, d.tierEnd(from)); best >= 0 {
+			return best
+		}
+	}
+	return -1
+}
+
+// bestValueAmong tries options by what they could take at best, and ends where that is no better than what was found.
+func (d *drafting) bestValueAmong(from, to int) int {
 	type candidate struct {
 		option int
 		score  float64
 	}
 	var candidates []candidate
-	for i, o := range d.options {
+	for i, o := range d.options[from:to] {
+		i += from
 		if !d.limits[o.Group].Allows(o) {
 			continue
 		}
@@ -131,9 +141,16 @@ func (d *drafting) valueOf(o *Option) int64 {
 	d.state.Try(func() bool {
 		n := *o.Empty
 		node := d.state.AddNode(&n)
-		for _, t := range d.targets {
-			if t.left > 0 && d.fitsWhole(t, node) {
-				value += int64(d.state.fill(t.variant, node, t.left)) * t.is.weight
+		taken := make([]int, len(d.targets))
+		for again := true; again; {
+			again = false
+			for i, t := range d.targets {
+				if n := t.left - taken[i]; n > 0 && d.fitsWhole(t, node) {
+					put := d.state.fill(t.variant, node, n)
+					taken[i] += put
+					value += int64(put) * t.is.weight
+					again = again || put > 0 && t.leads
+				}
 			}
 		}
 		return false

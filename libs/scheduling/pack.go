@@ -107,7 +107,8 @@ func (p *Packing) MonthlyPrice() money.Micros {
 // Pack finds room for every demand: on existing nodes first, then on those being launched, then on the
 // cheapest machines to buy within limits. The state is left as it is once all of that has happened.
 //
-// Groups of a higher weight are bought from first. Purchases are planned for the whole batch at once: pods
+// Groups of a higher weight are bought from first: what a group of a lower weight serves, none of a higher one could in
+// the same plan. Purchases are planned for the whole batch at once: pods
 // that are alike for machines are packed as counts by column generation (see cover), topology domains being
 // chosen before; every placement is then made by kube-scheduler's rules, and what those refuse is packed
 // machine by machine. The result depends on the arguments alone, not on the order of demands or options.
@@ -124,7 +125,7 @@ func Pack(p Problem) Packing {
 			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.know(d.Item), count: d.Count})
 		}
 	}
-	slices.SortStableFunc(k.demands, func(a, b *demand) int { return byDecreasingSize(a.item, b.item) })
+	slices.SortStableFunc(k.demands, func(a, b *demand) int { return ByDecreasingSize(a.item, b.item) })
 	k.servePlanned(p.Existing, k.result.OnExisting)
 	k.serve(p.Existing, k.result.OnExisting)
 	for _, n := range p.Launching {
@@ -132,11 +133,7 @@ func Pack(p Problem) Packing {
 	}
 	k.servePlanned(k.launching, k.result.OnLaunching)
 	k.serve(k.launching, k.result.OnLaunching)
-	var plan *draft
-	for _, tier := range tiers(p.Options) {
-		plan = k.buy(tier, plan)
-	}
-	if plan != nil {
+	if plan := k.buy(byPreference(p.Options)); plan != nil {
 		k.commit(plan)
 	}
 	for _, d := range k.demands {
@@ -165,21 +162,14 @@ type packer struct {
 	result Packing
 }
 
-// tiers are the options by weight, the highest first, each in the order of their price.
-func tiers(options []*Option) [][]*Option {
+// byPreference sorts options by weight, the highest first, and those of one weight by price.
+func byPreference(options []*Option) []*Option {
 	sorted := slices.Clone(options)
 	slices.SortStableFunc(sorted, func(a, b *Option) int {
 		return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice),
 			cmp.Compare(a.Group, b.Group), cmp.Compare(a.Offering, b.Offering), cmp.Compare(a.Empty.Name, b.Empty.Name))
 	})
-	var out [][]*Option
-	for i, o := range sorted {
-		if i == 0 || o.Weight != sorted[i-1].Weight {
-			out = append(out, nil)
-		}
-		out[len(out)-1] = append(out[len(out)-1], o)
-	}
-	return out
+	return sorted
 }
 
 // serve places demands on nodes, where their wishes are granted first and on the rest then.
@@ -192,7 +182,7 @@ func (k *packer) serve(nodes []int, placed map[ShapeID]int) {
 		for _, d := range k.demands {
 			before := d.count
 			for _, set := range d.item.wishSets() {
-				k.serveOne(d, k.state.know(d.item.insist(set)), nodes, placed)
+				k.serveOne(d, k.state.insist(d.item, set), nodes, placed)
 			}
 			k.serveOne(d, d.is, nodes, placed)
 			// Where one pod of an affinity is, others may follow.

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -10,10 +11,13 @@ import (
 
 // assignSites chooses where pods go whose rules speak of a topology other than the node: a site is a set of
 // options that such rules cannot tell apart, such as those of one zone. It plays through with the state's
-// counters where each pod may go, the emptiest domain first, on one boundless node a site.
-func (d *drafting) assignSites() {
+// counters where pods may go, on one boundless node a site. Options before from are not to be bought any more.
+func (d *drafting) assignSites(from int) {
 	keys := d.siteKeys()
 	d.site = make([]int, len(d.options))
+	for _, t := range d.targets {
+		t.sites, t.places, t.mates = nil, nil, nil
+	}
 	if len(keys) == 0 {
 		return
 	}
@@ -29,7 +33,7 @@ func (d *drafting) assignSites() {
 		d.site[i] = number[id.String()]
 	}
 	d.state.Try(func() bool {
-		a := siteAssignment{drafting: d, sites: len(number), load: make([]int64, len(number)), nodes: map[string][]int{}}
+		a := siteAssignment{drafting: d, from: from, sites: len(number), load: make([]int64, len(number)), used: map[string]usage{}, nodes: map[string][]int{}}
 		a.run()
 		return false
 	})
@@ -43,9 +47,12 @@ func (d *drafting) siteKeys() []string {
 			keys[key] = true
 		}
 	}
-	for _, o := range d.state.owners {
-		if o.term.key != corev1.LabelHostname && slices.ContainsFunc(d.targets, func(t *target) bool { return d.state.meets(&o.term, t.item) }) {
-			keys[o.term.key] = true
+	for _, t := range d.targets {
+		d.state.observe(t.is)
+		for _, c := range t.is.repelledBy {
+			if c.topology.key != corev1.LabelHostname {
+				keys[c.topology.key] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(keys))
@@ -64,114 +71,258 @@ func (is *itemState) topologyKeys() []string {
 
 type siteAssignment struct {
 	*drafting
+	// from is the first option that may still be bought.
+	from  int
 	sites int
-	// load is the size of the pods that each site has been given.
+	// load is the size of the pods that each site has been given, and used what they take of each group's limit.
 	load []int64
-	// nodes are the boundless nodes, by what an item asks of a node, one a site; absent where no option serves.
+	used map[string]usage
+	// nodes are the boundless nodes, by what an item asks of a node, one a site; absent until a target needs it.
 	nodes map[string][]int
+	// twins are numbers of options by size and price, so that sites can be told to offer the same.
+	twins []int
+	// estimates counts the bands whose price was found out by a small cover.
+	estimates int
+}
+
+// place is what a site offers to one pod of a target.
+type place struct {
+	// node is the site's boundless node; absent when no option serves the target.
+	node int
+	// option is the one with the lowest price a pod among those of the highest weight, and perMachine how many it takes.
+	option, perMachine int
+	weight             int32
+	price              float64
 }
 
 func (a *siteAssignment) run() {
+	bands, linked := a.findBands()
 	var zonal, counted []*target
+	spreads := map[*counter]bool{}
 	for _, t := range a.targets {
-		if len(t.variant.topologyKeys()) > 0 || a.isRepelled(t) {
-			zonal = append(zonal, t)
-			is := a.state.know(t.variant.overSites())
-			a.state.compile(is)
+		if !linked[t] && len(t.variant.topologyKeys()) == 0 && !a.isRepelled(t) {
+			continue
+		}
+		zonal = append(zonal, t)
+		for _, c := range a.sited(t).spreads {
+			spreads[c] = true
 		}
 	}
 	// Pods that such rules count, and that are placed before the pods with the rules, need a site as well.
 	for _, t := range a.targets {
-		if !slices.Contains(zonal, t) && t.order() == 0 && a.isCounted(t, zonal) {
-			counted = append(counted, t)
+		if t.order == orderHost && !slices.Contains(zonal, t) {
+			a.state.observe(t.is)
+			if slices.ContainsFunc(t.is.counted, func(c *counter) bool { return spreads[c] }) {
+				counted = append(counted, t)
+			}
 		}
 	}
+	for _, t := range slices.Concat(counted, zonal) {
+		t.sites, t.places = make([]int, a.sites), a.placesOf(t)
+	}
+	a.constrainedFirst(counted)
 	a.assignAll(counted)
+	a.bands = nil
+	for i, band := range bands {
+		a.assignBand(i, band)
+	}
+	a.constrainedFirst(zonal)
 	a.assignAll(zonal)
 }
 
-func (a *siteAssignment) isCounted(t *target, zonal []*target) bool {
-	return slices.ContainsFunc(zonal, func(z *target) bool {
-		for i := range z.variant.spread {
-			if term := &z.variant.spread[i]; term.TopologyKey != corev1.LabelHostname && term.matches(t.item, z.item.Shape.Namespace) {
-				return true
-			}
-		}
-		return false
-	})
+// sited is a target's item with the rules that speak of sites, ready for judging.
+func (a *siteAssignment) sited(t *target) *itemState {
+	is := a.state.know(t.variant.overSites())
+	a.state.compile(is)
+	return is
 }
 
+// constrainedFirst orders targets so that those come first which the fewest sites serve.
+func (a *siteAssignment) constrainedFirst(targets []*target) {
+	serving := make(map[*target]int, len(targets))
+	for _, t := range targets {
+		serving[t] = t.servingSites()
+	}
+	slices.SortStableFunc(targets, func(x, y *target) int { return serving[x] - serving[y] })
+}
+
+// servingSites counts the sites at which an option serves the target.
+func (t *target) servingSites() int {
+	n := 0
+	for i := range t.places {
+		if t.places[i].node != absent {
+			n++
+		}
+	}
+	return n
+}
+
+// isRepelled reports whether a waiting pod, or one that is there, keeps the target's pods out of a zone.
+func (a *siteAssignment) isRepelled(t *target) bool {
+	a.state.observe(t.is)
+	return slices.ContainsFunc(t.is.repelledBy, func(c *counter) bool { return c.topology.key != corev1.LabelHostname })
+}
+
+// waiting is how many pods of a target have no site yet.
+func (t *target) waiting() int {
+	n := t.left
+	for _, at := range t.sites {
+		n -= at
+	}
+	return n
+}
+
+// assignAll gives what has no site yet one, pod by pod.
 func (a *siteAssignment) assignAll(targets []*target) {
-	waiting := make([]int, len(targets))
+	rivals := make([][]*target, len(targets))
 	for i, t := range targets {
-		t.sites, waiting[i] = make([]int, a.sites), t.left
+		rivals[i] = a.rivalsOf(t, targets)
 	}
 	for progress := true; progress; {
 		progress = false
 		for i, t := range targets {
-			for waiting[i] > 0 && a.assign(t) {
-				waiting[i]--
+			for n := t.waiting(); n > 0 && a.assign(t, rivals[i]); n-- {
 				progress = true
 			}
 		}
 	}
 }
 
-func (a *siteAssignment) isRepelled(t *target) bool {
-	return slices.ContainsFunc(a.state.owners, func(o ownedTerm) bool {
-		return o.term.key != corev1.LabelHostname && a.state.meets(&o.term, t.item)
-	})
+// rivalsOf are the targets that a spread of this one counts and that fewer sites serve: room for them is kept there.
+func (a *siteAssignment) rivalsOf(t *target, targets []*target) []*target {
+	is := a.sited(t)
+	if len(is.spreads) == 0 {
+		return nil
+	}
+	var out []*target
+	serving := t.servingSites()
+	for _, other := range targets {
+		if other != t && other.servingSites() < serving && slices.ContainsFunc(is.spreads, func(c *counter) bool { return c.meant(other.item) }) {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// siteRank says how good a site is for a pod; the lowest is best, the fields in turn.
+type siteRank struct {
+	// full says that limits leave the site's options no room for it.
+	full bool
+	// stranded counts the targets that want to be with it and that no option at the site serves.
+	stranded int
+	// count is the number of pods in the domain that its rules count, those included that can only go there.
+	count int
+	place *place
+	load  int64
+}
+
+func (r *siteRank) compare(o *siteRank) int {
+	if r.full != o.full {
+		if r.full {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Or(
+		cmp.Compare(r.stranded, o.stranded), cmp.Compare(r.count, o.count), cmp.Compare(o.place.weight, r.place.weight),
+		cmp.Compare(r.place.price, o.place.price), cmp.Compare(r.load, o.load),
+	)
 }
 
 // assign gives one pod a site.
-func (a *siteAssignment) assign(t *target) bool {
-	is := a.state.know(t.variant.overSites())
-	best, bestCount, bestNode := -1, int32(0), absent
-	for site, node := range a.siteNodes(t) {
-		if node == absent || a.state.judgeOthers(is, a.state.nodes[node], node) != ruleNone {
+func (a *siteAssignment) assign(t *target, rivals []*target) bool {
+	is := a.sited(t)
+	best := -1
+	var bestRank siteRank
+	for site := range t.places {
+		place := &t.places[site]
+		if place.node == absent || a.state.judgeOthers(is, a.state.nodes[place.node], place.node) != ruleNone {
 			continue
 		}
-		count := int32(0)
+		rank := siteRank{full: a.isFull(t, site), place: place, load: a.load[site]}
 		for _, c := range is.counted {
 			if c.spread != nil {
-				count += c.at(c.topology.of[node])
+				rank.count += int(c.at(c.topology.of[place.node]))
 			}
 		}
-		if best < 0 || count < bestCount || count == bestCount && a.load[site] < a.load[best] {
-			best, bestCount, bestNode = site, count, node
+		for _, rival := range rivals {
+			if rival.places[site].node != absent {
+				rank.count += rival.waiting() / rival.servingSites()
+			}
+		}
+		for _, mate := range t.mates {
+			if mate.places[site].node == absent {
+				rank.stranded++
+			}
+		}
+		if best < 0 || rank.compare(&bestRank) < 0 {
+			best, bestRank = site, rank
 		}
 	}
 	if best < 0 {
 		return false
 	}
-	a.state.put(is, bestNode, 1)
-	a.load[best] += t.is.weight
-	t.sites[best]++
+	a.put(t, best, 1)
 	return true
 }
 
-// siteNodes returns the boundless node of each site at which an option serves the target.
-func (a *siteAssignment) siteNodes(t *target) []int {
-	id := t.variant.nodeKey
-	if nodes, known := a.nodes[id]; known {
-		return nodes
-	}
-	nodes := make([]int, a.sites)
-	for site := range nodes {
-		nodes[site] = absent
-	}
-	for i, o := range a.options {
-		if site := a.site[i]; nodes[site] == absent && a.takes(i, t) {
-			n := &Node{Name: "site", Labels: maps.Clone(o.Empty.Labels)}
-			delete(n.Labels, corev1.LabelHostname)
-			nodes[site] = a.state.AddNode(n)
-		}
-	}
-	a.nodes[id] = nodes
-	return nodes
+// put gives pods of a target a site.
+func (a *siteAssignment) put(t *target, site, n int) {
+	place := &t.places[site]
+	a.state.put(a.state.know(t.variant.overSites()), place.node, int32(n))
+	a.load[site] += t.is.weight * int64(n)
+	t.sites[site] += n
+	o := a.options[place.option]
+	a.used[o.Group] = a.used[o.Group].add(o, float64(n)/float64(place.perMachine))
 }
 
-// overSites is the item with only those rules that speak of topologies larger than a node.
+// placesOf finds out what each site offers to a target.
+func (a *siteAssignment) placesOf(t *target) []place {
+	places := make([]place, a.sites)
+	for site := range places {
+		places[site].node = absent
+	}
+	for i := a.from; i < len(a.options); i++ {
+		if !a.takes(i, t) {
+			continue
+		}
+		o, p := a.options[i], &places[a.site[i]]
+		per := a.perMachineOf(i, t)
+		price := float64(o.MonthlyPrice) / float64(per)
+		if p.node == absent || o.Weight == p.weight && price < p.price {
+			*p = place{node: a.siteNode(t, i), option: i, perMachine: per, weight: o.Weight, price: price}
+		}
+	}
+	return places
+}
+
+// perMachineOf is how many of a target's pods one machine of an option takes, at least one.
+func (a *siteAssignment) perMachineOf(option int, t *target) int {
+	n := int64(min(t.left, t.variant.perNode))
+	for _, need := range t.variant.needs {
+		n = min(n, a.empties[option].free[need.resource]/need.amount)
+	}
+	return int(max(n, 1))
+}
+
+// siteNode is the boundless node of an option's site for those who ask the same of a node as a target.
+func (a *siteAssignment) siteNode(t *target, option int) int {
+	nodes, known := a.nodes[t.variant.nodeKey]
+	if !known {
+		nodes = slices.Repeat([]int{absent}, a.sites)
+		a.nodes[t.variant.nodeKey] = nodes
+	}
+	site := a.site[option]
+	if nodes[site] == absent {
+		n := &Node{Name: "site", Labels: maps.Clone(a.options[option].Empty.Labels)}
+		// One that follows pods to their node follows them to their site.
+		n.Labels[corev1.LabelHostname] = "site-" + itoa(int64(site))
+		nodes[site] = a.state.AddNode(n)
+	}
+	return nodes[site]
+}
+
+// overSites is the item with only those rules that speak of topologies larger than a node, and with whom it follows.
 func (is *itemState) overSites() *Item {
 	if is.sited != nil {
 		return is.sited
@@ -183,12 +334,10 @@ func (is *itemState) overSites() *Item {
 	})
 	if shape.Affinity != nil {
 		a := shape.Affinity.DeepCopy()
-		onHost := func(t corev1.PodAffinityTerm) bool { return t.TopologyKey == corev1.LabelHostname }
-		if a.PodAffinity != nil {
-			a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = slices.DeleteFunc(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, onHost)
-		}
 		if a.PodAntiAffinity != nil {
-			a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution = slices.DeleteFunc(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, onHost)
+			a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution = slices.DeleteFunc(
+				a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
+				func(t corev1.PodAffinityTerm) bool { return t.TopologyKey == corev1.LabelHostname })
 		}
 		shape.Affinity = a
 	}

@@ -71,12 +71,27 @@ func (i *Item) wishSets() []wishSet {
 	return sets
 }
 
-// insist returns the item with the wishes of a set made into requirements, and the item itself where that
-// changes nothing. Of several weighted terms of one kind the heaviest is insisted on.
-func (i *Item) insist(set wishSet) *Item {
-	if !slices.ContainsFunc(i.wishes, set.has) {
-		return i
+// insist is the state's view of an item with the wishes of a set made into requirements. Of several weighted terms of one
+// kind the heaviest is insisted on.
+func (s *State) insist(item *Item, set wishSet) *itemState {
+	own := wishSet(0)
+	for _, kind := range item.wishes {
+		if set.has(kind) {
+			own |= 1 << kind
+		}
 	}
+	if own == 0 {
+		return s.know(item)
+	}
+	id := item.ID + ShapeID("!"+itoa(int64(own)))
+	if is := s.byID[id]; is != nil {
+		return is
+	}
+	return s.know(item.insist(id, own))
+}
+
+// insist makes the item of another name that has the wishes of a set as requirements.
+func (i *Item) insist(id ShapeID, set wishSet) *Item {
 	shape := *i.Shape
 	shape.Spread = slices.Clone(shape.Spread)
 	for j := range shape.Spread {
@@ -91,7 +106,7 @@ func (i *Item) insist(set wishSet) *Item {
 	if a := shape.Affinity; a != nil {
 		shape.Affinity = insistOnAffinity(a.DeepCopy(), set)
 	}
-	return NewItem(i.ID+ShapeID("!"+itoa(int64(set))), &shape)
+	return NewItem(id, &shape)
 }
 
 func insistOnAffinity(a *corev1.Affinity, set wishSet) *corev1.Affinity {

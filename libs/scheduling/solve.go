@@ -153,7 +153,7 @@ func (c *cover) relax(f *filler, left, rows []int32, pool []pattern) (*master, [
 		for r, i := range rows {
 			y[i] = m.y[r]
 		}
-		options := turn(all, round)
+		options := f.promising(y, left, turn(all, round))
 		fresh := f.fill(y, left, options)
 		ratio := func(k int) float64 { return fresh[k].worth / c.options[options[k]].cost }
 		order := make([]int, len(fresh))

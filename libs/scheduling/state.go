@@ -24,8 +24,11 @@ type State struct {
 	counters   []*counter
 	counterOf  map[string]*counter
 	owners     []ownedTerm
-	classKeys  map[string]bool
-	classes    map[string]int32
+	// itemsAt, countersAt and ownersAt find by anchor what may concern each other.
+	itemsAt              map[anchor][]*itemState
+	countersAt, ownersAt anchored
+	classKeys            map[string]bool
+	classes              map[string]int32
 	// users counts the pods that use a volume by its handle.
 	users   map[string]int
 	log     []change
@@ -73,6 +76,7 @@ type itemState struct {
 	counted     []*counter
 	repelledBy  []*counter
 	seen, owned int
+	anchors     []anchor
 	handles     []sharedVolume
 	sited       *Item
 	// weight is the size of a pod, and perNode how many the item's own rules allow on a new node at most.
@@ -102,7 +106,7 @@ func NewState(c Cluster) *State {
 	s := &State{
 		namespaces: c.Namespaces, resources: map[corev1.ResourceName]int{}, byID: map[ShapeID]*itemState{},
 		topologies: map[string]*topology{}, counterOf: map[string]*counter{}, classKeys: map[string]bool{}, classes: map[string]int32{},
-		users: map[string]int{},
+		users: map[string]int{}, itemsAt: map[anchor][]*itemState{},
 	}
 	ids := make([]ShapeID, 0, len(c.Items))
 	for id := range c.Items {
@@ -137,6 +141,10 @@ func (s *State) know(item *Item) *itemState {
 	is.addVolumes(s)
 	s.byID[item.ID] = is
 	s.items = append(s.items, is)
+	is.anchors = item.anchors()
+	for _, at := range is.anchors {
+		s.itemsAt[at] = append(s.itemsAt[at], is)
+	}
 	for _, key := range item.nodeLabels {
 		if !s.classKeys[key] {
 			s.classKeys[key] = true

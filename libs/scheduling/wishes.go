@@ -1,20 +1,20 @@
 package scheduling
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-// buy plans the purchases of one tier on top of what earlier tiers buy, without wishes and then with as many as its
-// price allows.
-func (k *packer) buy(options []*Option, prior *draft) *draft {
-	if k.waiting(prior) == 0 {
-		return prior
+// buy plans the purchases, without wishes and then with as many as the price of the plan allows; nil where there are none.
+func (k *packer) buy(options []*Option) *draft {
+	if k.waiting() == 0 {
+		return nil
 	}
-	best := k.draft(options, 0, prior)
+	best := k.draft(options, 0)
 	if best == nil {
-		return prior
+		return nil
 	}
 	most := best.cost + best.cost/100*float64(k.SoftShare)
 	granted := wishSet(0)
@@ -23,21 +23,46 @@ func (k *packer) buy(options []*Option, prior *draft) *draft {
 		if !k.isWished(kind, options) || k.isTooDear(set, options, most) {
 			continue
 		}
-		if d := k.draft(options, set, prior); d != nil && d.served >= best.served && d.cost <= most*(1+epsilon) {
+		if d := k.draft(options, set); d != nil && d.servesNoLess(best) && d.cost <= most*(1+epsilon) {
 			best, granted = d, set
 		}
 	}
 	return best
 }
 
-// waiting counts the pods that a draft leaves.
-func (k *packer) waiting(d *draft) int {
+// servesNoLess reports whether a draft serves as many pods as another, and as many from groups of each weight or above.
+func (d *draft) servesNoLess(than *draft) bool {
+	if d.served < than.served {
+		return false
+	}
+	weights := map[int32]bool{}
+	for _, m := range than.machines {
+		weights[m.option.Weight] = true
+	}
+	for weight := range weights {
+		if d.servedFrom(weight) < than.servedFrom(weight) {
+			return false
+		}
+	}
+	return true
+}
+
+// servedFrom counts the pods on machines of groups of a weight or above.
+func (d *draft) servedFrom(weight int32) int {
+	n := 0
+	for _, m := range d.machines {
+		if m.option.Weight >= weight {
+			n += m.pods
+		}
+	}
+	return n
+}
+
+// waiting counts the pods that wait.
+func (k *packer) waiting() int {
 	n := 0
 	for _, d := range k.demands {
 		n += d.count
-	}
-	if d != nil {
-		n -= d.served
 	}
 	return n
 }
@@ -58,19 +83,24 @@ func (k *packer) isWished(kind wish, options []*Option) bool {
 // price would be needed for pods that want a machine of their own.
 func (k *packer) isTooDear(set wishSet, options []*Option, most float64) bool {
 	machines := map[string]int{}
+	least := leastPrice(options)
 	for _, d := range k.demands {
-		variant := d.item.insist(set)
-		if d.count == 0 || variant == d.item {
+		if d.count == 0 || !slices.ContainsFunc(d.item.wishes, set.has) {
 			continue
 		}
-		for id, perNode := range variant.ownLimits() {
+		for id, perNode := range k.state.insist(d.item, set).ownLimits() {
 			machines[id] += (d.count + perNode - 1) / perNode
-			if float64(machines[id]-k.state.Len())*float64(options[0].MonthlyPrice) > most {
+			if float64(machines[id]-k.state.Len())*least > most {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// leastPrice is that of the cheapest option.
+func leastPrice(options []*Option) float64 {
+	return float64(slices.MinFunc(options, func(a, b *Option) int { return cmp.Compare(a.MonthlyPrice, b.MonthlyPrice) }).MonthlyPrice)
 }
 
 // ownLimits are how many pods of its kind an item allows on a new node, by rule.

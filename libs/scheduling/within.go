@@ -2,7 +2,9 @@ package scheduling
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -38,12 +40,48 @@ func (d *drafting) solveWithin(b *classBook) ([]pattern, bool) {
 }
 
 func (d *drafting) solve(c *cover, effort int) []pattern {
-	own := *c
+	own, option := d.withoutTwins(c)
 	given := max(min(effort, d.left), effortLeast)
-	own.effort, own.prices = given, nil
+	own.effort = given
 	solution := own.solve()
 	d.left -= given - own.effort
+	for i := range solution {
+		solution[i].option = option[solution[i].option]
+	}
 	return solution
+}
+
+// withoutTwins is a cover with one of each set of options that differ in nothing that it or a limit looks at, such as those
+// of several zones where no rule speaks of zones, and the whole's name of each.
+func (d *drafting) withoutTwins(c *cover) (own *cover, option []int) {
+	own = &cover{caps: c.caps, classes: slices.Clone(c.classes)}
+	known := map[string]bool{}
+	var key []byte
+	for o := range c.options {
+		m := &c.options[o]
+		key = binary.AppendUvarint(key[:0], math.Float64bits(m.cost))
+		for _, amount := range m.free {
+			key = binary.AppendVarint(key, amount)
+		}
+		for i := range c.classes {
+			key = append(key, byte(btoi(c.classes[i].fits[o])))
+		}
+		if group := d.options[o].Group; d.limits[group] != Unlimited {
+			key = append(key, group...)
+		}
+		if !known[string(key)] {
+			known[string(key)] = true
+			own.options, option = append(own.options, *m), append(option, o)
+		}
+	}
+	for i := range own.classes {
+		fits := make([]bool, len(option))
+		for k, o := range option {
+			fits[k] = c.classes[i].fits[o]
+		}
+		own.classes[i].fits = fits
+	}
+	return own, option
 }
 
 // cut leaves of each class no more pods than the limits could serve if nothing else was served, so that a search is not

@@ -4,10 +4,12 @@ package planner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +61,8 @@ var Module = fx.Module("planner",
 		newBrake,
 		newChanges,
 		app.NewMetrics,
+		newNominator,
+		func(n *app.PodNominator) app.Nominator { return n },
 		app.NewPlanner,
 	),
 	fx.Invoke(start),
@@ -66,6 +70,21 @@ var Module = fx.Module("planner",
 
 func newRecorder(mgr manager.Manager, log *slog.Logger) *libkube.PacedRecorder {
 	return libkube.NewPacedRecorder(mgr.GetEventRecorder("vpsie-autoscaler-planner"), log)
+}
+
+// nominationsPerSecond is the budget of nominations. They have a client of their own, so that intents do not wait behind them.
+const nominationsPerSecond = 400
+
+func newNominator(c *rest.Config, mgr manager.Manager, metrics *app.Metrics, clk clock.WithTicker, log *slog.Logger) (*app.PodNominator, error) {
+	if c.QPS > 0 {
+		c = rest.CopyConfig(c)
+		c.QPS, c.Burst = nominationsPerSecond, nominationsPerSecond
+	}
+	pods, err := client.New(c, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("make the client of nominations: %w", err)
+	}
+	return app.NewPodNominator(pods.Status(), metrics, clk, log), nil
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
@@ -91,12 +110,13 @@ func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
-func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	c.tell = planner.FeedChanged
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
+		mgr.Add(servicefx.LeaderTask(nominator.Run)),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			if err := kube.Watch(ctx, mgr.GetCache(), planner.Changed); err != nil {
 				return err

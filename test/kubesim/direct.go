@@ -51,12 +51,19 @@ func tableOf[T any, P Object[T]](s *Server) *table {
 // Direct writes in the same process, with what requests over a transport mean but without faults.
 // It is for what a simulated world does: its scheduler, kubelets and controllers.
 type Direct struct {
-	server *Server
-	client string
+	server  *Server
+	client  string
+	manager string
 }
 
 // As returns access under a client's name.
-func (s *Server) As(client string) Direct { return Direct{s, client} }
+func (s *Server) As(client string) Direct { return Direct{server: s, client: client} }
+
+// ManagedBy returns a client whose writes are a field manager's.
+func (d Direct) ManagedBy(manager string) Direct {
+	d.manager = manager
+	return d
+}
 
 // Create stores an object and brings it up to date.
 func (d Direct) Create(o client.Object) error {
@@ -114,6 +121,7 @@ func (d Direct) request(verb string, o client.Object, sub string) (*resource, Re
 	}
 	return r, Request{
 		Client: d.client, Verb: verb, Resource: r.group(), Namespace: o.GetNamespace(), Name: o.GetName(), Subresource: sub,
+		FieldManager: d.manager,
 	}, nil
 }
 

@@ -21,6 +21,8 @@ type Request struct {
 	Subresource string
 	// FieldSelector is that of a list or watch, for instance "spec.nodeName=a", or empty.
 	FieldSelector string
+	// FieldManager is who is to own the fields that a write sets, or empty.
+	FieldManager string
 }
 
 // Verdict says what happens to a request. The zero value lets it pass.

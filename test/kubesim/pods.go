@@ -177,7 +177,7 @@ func (s *Server) bind(req Request, b *corev1.Binding) error {
 		return apierrors.NewConflict(corev1.Resource("pods/binding"), req.Name, why)
 	}
 	pod.Spec.NodeName = b.Target.Name
-	pod.Status.NominatedNodeName = ""
+	pod.Status.NominatedNodeName, pod.ManagedFields = "", nil
 	if len(b.Annotations) > 0 {
 		pod.Annotations = maps.Clone(pod.Annotations)
 		if pod.Annotations == nil {

@@ -56,6 +56,7 @@ func (g *registry) parse(r *http.Request) (route, error) {
 	if out.request.Verb == "list" || out.request.Verb == "watch" {
 		out.request.FieldSelector = out.query.Get("fieldSelector")
 	}
+	out.request.FieldManager = out.query.Get("fieldManager")
 	if !out.resource.hasSubresource(out.request.Subresource) {
 		return out, errNoPath()
 	}

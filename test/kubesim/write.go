@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -164,6 +165,9 @@ func (r *resource) prepareUpdate(req Request, o, old client.Object) error {
 	}
 	o.SetGeneration(old.GetGeneration())
 	o.SetManagedFields(nil)
+	if pod, ok := o.(*corev1.Pod); ok {
+		ownNomination(req, pod, old.(*corev1.Pod))
+	}
 	if req.Subresource == subStatus {
 		r.keepSpec(o, old)
 	} else {

@@ -37,6 +37,10 @@ func BenchmarkPack(b *testing.B) {
 	}
 	benchmarkPack(b, workload.Deployments(10_000, seed))
 	benchmarkPack(b, with400(workload.Deployments(10_000, seed)))
+	for _, pods := range []int{1000, 10_000} {
+		benchmarkPack(b, workload.PreferredDeployments(pods, seed))
+		benchmarkPack(b, workload.SoftDeployments(pods, seed))
+	}
 	enough, tooFew := workload.Limited(1000, seed, nodesEnough), workload.Limited(1000, seed, nodesTooFew)
 	enough.Name, tooFew.Name = "limit-enough", "limit-too-low"
 	benchmarkPack(b, enough)

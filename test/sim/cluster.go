@@ -31,6 +31,8 @@ type cluster struct {
 	loads    []*workload
 	// lateBinding is how long the scheduler goes on to believe that a Node has no new taints.
 	lateBinding time.Duration
+	// heedless says that the scheduler knows nothing of nominations.
+	heedless bool
 	// stuck pods are told to end and do not.
 	stuckPods bool
 	// neverReady says that kubelets that register from now on may never work.

@@ -17,7 +17,7 @@ type fault struct {
 // faults lists every fault by a name that the command line knows. Most are of the list in the
 // reliability document, whose number is given.
 func faults() []fault {
-	return slices.Concat(processFaults(), kubernetesFaults(), nodeFaults(), cloudFaults(), busFaultList(), workloadFaults())
+	return slices.Concat(processFaults(), kubernetesFaults(), nodeFaults(), cloudFaults(), busFaultList(), workloadFaults(), nominationFaults())
 }
 
 func faultNames() []string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,9 @@ type violation struct {
 // judge watches every change to the cluster and every call to VPSie, and compares them with what really is.
 // The invariants are named as in the design documents' list.
 type judge struct {
-	world *world
+	// followed counts the pods that were bound where the planner had nominated them.
+	followed atomic.Int64
+	world    *world
 
 	mu         sync.Mutex
 	violations []violation
@@ -149,6 +152,7 @@ func (j *judge) onChange(c kubesim.Change) {
 	case "pods":
 		if ours {
 			j.onPod(c)
+			j.onNomination(c)
 		}
 	case "nodes":
 		j.onNode(c, ours)

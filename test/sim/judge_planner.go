@@ -161,6 +161,7 @@ func (j *judge) atEnd() {
 			j.failLocked("I19", "VPSieNode %s cannot go: %v", n.Name, conditionsOf(n))
 		}
 	}
+	j.nominationsAtEnd()
 	reported := w.reportedOrphans()
 	for _, m := range w.cloud.sim.Truth().Machines {
 		switch {

@@ -47,8 +47,10 @@ type result struct {
 	Faults     []string       `json:"faults,omitempty"`
 	Hits       map[string]int `json:"hits,omitempty"`
 	// Lives are machines that were bought and went again, Bought all that were bought.
-	Lives  int `json:"lives"`
-	Bought int `json:"bought"`
+	Lives int `json:"lives"`
+	// Followed are the pods that were bound where the planner had nominated them.
+	Followed int `json:"followed"`
+	Bought   int `json:"bought"`
 	// CallsOf counts what the last process of each service asked of anybody until the last machine was gone.
 	CallsOf map[string]int `json:"-"`
 	// Calls were made to VPSie, in so many simulated seconds.
@@ -111,7 +113,7 @@ func (w *world) callsOf() map[string]int {
 
 func (w *world) result(simulated time.Duration) result {
 	truth := w.cloud.sim.Truth()
-	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds(), Trace: w.log.trace()}
+	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, Followed: int(w.judge.followed.Load()), CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds(), Trace: w.log.trace()}
 	for name, n := range w.cloud.spoiled {
 		r.Hits[name] += n
 	}

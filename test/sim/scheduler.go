@@ -18,16 +18,11 @@ func (c *cluster) schedule(now time.Time) {
 	c.noteCordons(nodes, now)
 	pods := kubesim.List[corev1.Pod](c.server, "")
 	var waiting []*corev1.Pod
-	used := map[string]scheduling.Resources{}
+	used := usedBy(pods)
 	for _, pod := range pods {
-		switch {
-		case pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil:
+		if pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil {
 			waiting = append(waiting, pod)
-		case pod.Spec.NodeName != "" && !isOver(pod):
-			if used[pod.Spec.NodeName] == nil {
-				used[pod.Spec.NodeName] = scheduling.Resources{}
-			}
-			used[pod.Spec.NodeName].Add(requests(pod), 1)
+			c.reserve(used, pod, 1)
 		}
 	}
 	c.notePressure(waiting, now)
@@ -35,20 +30,37 @@ func (c *cluster) schedule(now time.Time) {
 		return
 	}
 	for _, pod := range waiting {
+		c.reserve(used, pod, -1) // what is kept for it is no hindrance to it
 		node := c.place(pod, nodes, used, now)
-		if node == nil {
-			c.unschedulable(pod, now)
+		if node == nil || c.server.As("kube-scheduler").Bind(pod.Namespace, pod.Name, node.Name) != nil {
+			if node == nil {
+				c.unschedulable(pod, now)
+			}
+			c.reserve(used, pod, 1)
 			continue
 		}
-		if c.server.As("kube-scheduler").Bind(pod.Namespace, pod.Name, node.Name) != nil {
-			continue
-		}
+		c.world.judge.noteBinding(pod, node.Name)
 		if used[node.Name] == nil {
 			used[node.Name] = scheduling.Resources{}
 		}
 		used[node.Name].Add(requests(pod), 1)
 		c.later(podStartAfter)
 	}
+}
+
+// usedBy is what pods take of each Node.
+func usedBy(pods []*corev1.Pod) map[string]scheduling.Resources {
+	used := map[string]scheduling.Resources{}
+	for _, pod := range pods {
+		if pod.Spec.NodeName == "" || isOver(pod) {
+			continue
+		}
+		if used[pod.Spec.NodeName] == nil {
+			used[pod.Spec.NodeName] = scheduling.Resources{}
+		}
+		used[pod.Spec.NodeName].Add(requests(pod), 1)
+	}
+	return used
 }
 
 func requests(pod *corev1.Pod) scheduling.Resources {
@@ -59,7 +71,32 @@ func requests(pod *corev1.Pod) scheduling.Resources {
 	return r
 }
 
+// reserve keeps the room that a pod is nominated to, also on a Node that is not there yet: all pods here have the same priority.
+func (c *cluster) reserve(used map[string]scheduling.Resources, pod *corev1.Pod, times int64) {
+	node := pod.Status.NominatedNodeName
+	if node == "" || c.heedless {
+		return
+	}
+	if used[node] == nil {
+		used[node] = scheduling.Resources{}
+	}
+	used[node].Add(requests(pod), times)
+}
+
+// place finds a Node for a pod: the one that it is nominated to if that takes it, otherwise the emptiest.
 func (c *cluster) place(pod *corev1.Pod, nodes []*corev1.Node, used map[string]scheduling.Resources, now time.Time) *corev1.Node {
+	for _, node := range nodes {
+		if node.Name == pod.Status.NominatedNodeName && !c.heedless {
+			if found := c.placeOn(pod, []*corev1.Node{node}, used, now); found != nil {
+				return found
+			}
+		}
+	}
+	return c.placeOn(pod, nodes, used, now)
+}
+
+// placeOn finds the emptiest Node that takes a pod.
+func (c *cluster) placeOn(pod *corev1.Pod, nodes []*corev1.Node, used map[string]scheduling.Resources, now time.Time) *corev1.Node {
 	var best *corev1.Node
 	var most int64
 	for _, node := range nodes {

@@ -17,12 +17,22 @@ func Soft(n int, seed uint64) Workload {
 // Preferred makes n pods in deployments that would rather, in turn, be in zone z1, be on the largest sizes, be together in
 // a zone, be on nodes of their own, and be spread evenly over zones.
 func Preferred(n int, seed uint64) Workload {
-	d := deployments{n: n, seed: seed, rules: []rule{
+	d := deployments{n: n, seed: seed, rules: preferences()}
+	return Workload{Name: "preferred", Types: Catalogue(), Pods: d.pods()}
+}
+
+func preferences() []rule {
+	return []rule{
 		prefersNodes(corev1.LabelTopologyZone, "z1"), prefersNodes(corev1.LabelInstanceTypeStable, "c-64", "g-64", "m-64"),
 		prefersTogether(corev1.LabelTopologyZone), prefersApart(corev1.LabelHostname),
 		spreadOver(corev1.LabelTopologyZone, corev1.ScheduleAnyway),
-	}}
-	return Workload{Name: "preferred", Types: Catalogue(), Pods: d.pods()}
+	}
+}
+
+// PreferredDeployments makes n pods in 1,000 deployments with the preferences of Preferred, each with selectors of its own.
+func PreferredDeployments(n int, seed uint64) Workload {
+	d := deployments{n: n, seed: seed, count: 1000, rules: preferences()}
+	return Workload{Name: "preferred-deployments", Types: Catalogue(), Pods: d.pods()}
 }
 
 const weightMax = 100
@@ -53,6 +63,25 @@ func prefersApart(key string) rule {
 
 func weighted(key string, own *metav1.LabelSelector) []corev1.WeightedPodAffinityTerm {
 	return []corev1.WeightedPodAffinityTerm{{Weight: weightMax, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: key, LabelSelector: own}}}
+}
+
+// SoftDeployments makes n pods in 1,000 deployments with selectors of their own that would all rather be spread over zones and
+// nodes, and every second of them be on nodes of their own and beside its neighbours in a zone too.
+func SoftDeployments(n int, seed uint64) Workload {
+	both := func(spec *corev1.PodSpec, own *metav1.LabelSelector) {
+		spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{
+			{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: own},
+			{MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: own},
+		}
+	}
+	d := deployments{n: n, seed: seed, count: 1000, rules: []rule{both, func(spec *corev1.PodSpec, own *metav1.LabelSelector) {
+		both(spec, own)
+		spec.Affinity = &corev1.Affinity{
+			PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: weighted(corev1.LabelHostname, own)},
+			PodAffinity:     &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: weighted(corev1.LabelTopologyZone, own)},
+		}
+	}}}
+	return Workload{Name: "soft-deployments", Types: Catalogue(), Pods: d.pods()}
 }
 
 // Zonal makes n pods in deployments whose pods are, one after the other, tied to zone z1, z2 and z3, as pods are

@@ -42,7 +42,7 @@ func (l *Ledger) stateOf(pod *Pod) (podState, string) {
 		return podBound, pod.NodeName
 	case pod.Terminating:
 		return podIgnored, ""
-	case l.isNode(pod.NominatedNodeName):
+	case l.isNode(pod.NominatedNodeName) && !pod.NominatedByPlanner:
 		// It waits for a preemption there, and what that frees is nobody else's.
 		return podBound, pod.NominatedNodeName
 	case isDaemonPod(pod), pod.Gated:

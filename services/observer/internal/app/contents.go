@@ -10,8 +10,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// arrivingMax is how long a pod that the scheduler has not looked at counts as arriving; longer
-// means that its scheduler does not run, and nobody should wait for it.
+// arrivingMax is how long the scheduler may take to look at a pod; longer means that it does not run, and that
+// what it would say is not to be guessed.
 const arrivingMax = 30 * time.Second
 
 // Tracer returns the trace context of the story of so many pods that wait since a time.
@@ -61,7 +61,11 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	return c
 }
 
+// pressure tells the pods that have no node. Pods of a shape are interchangeable: what the scheduler said of one holds for the
+// others, and a slow scheduler need not say it for each before one decision can serve them all. Shapes of which it has looked at none are
+// told apart, for the planner to judge by itself; where a pod has waited for it for long, it does not run, and they are left out.
 func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
+	c.Arrived = l.arrived
 	waiting, arriving := map[scheduling.ShapeID][]*podEntry{}, map[scheduling.ShapeID][]*podEntry{}
 	for entry := range l.queue {
 		switch {
@@ -72,18 +76,20 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 			arriving[entry.shape] = append(arriving[entry.shape], entry)
 		}
 	}
+	silent := false
 	for id, entries := range arriving {
-		// Pods of a shape are interchangeable: what the scheduler said of one holds for the others,
-		// and a slow scheduler need not say it for each before one decision can serve them all.
-		if len(waiting[id]) > 0 {
+		switch {
+		case len(waiting[id]) > 0:
 			waiting[id] = append(waiting[id], entries...)
-			continue
+			delete(arriving, id)
+		case l.shapes[id].record.GetUnjudged() != "":
+			delete(arriving, id) // another scheduler's, perhaps
+		default:
+			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= arrivingMax })
 		}
-		for _, entry := range entries {
-			if now.Sub(entry.pod.CreationTimestamp) < arrivingMax {
-				c.Arriving++
-			}
-		}
+	}
+	if silent {
+		clear(arriving)
 	}
 	for uid, r := range l.rollouts {
 		if now.Sub(r.since) < rolloutMax {
@@ -91,16 +97,21 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 		}
 	}
 	for id := range l.traces {
-		if waiting[id] == nil {
+		if waiting[id] == nil && arriving[id] == nil {
 			delete(l.traces, id)
 		}
 	}
 	for id, entries := range waiting {
 		c.Pending[id] = l.pending(id, entries, trace)
+		c.Pending[id].Count = len(entries)
+	}
+	for id, entries := range arriving {
+		c.Pending[id] = l.pending(id, entries, trace)
+		c.Pending[id].Arriving = len(entries)
 	}
 }
 
-// pending is what the feed says about the pods of a shape that wait, the oldest first.
+// pending names the pods of a shape that have no node: those nominated by the planner, then the others, each the oldest first.
 func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *feed.Pending {
 	slices.SortFunc(entries, func(a, b *podEntry) int {
 		return cmp.Or(
@@ -111,9 +122,17 @@ func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Trace
 	if l.traces[id] == "" {
 		l.traces[id] = trace(entries[0].pod.CreationTimestamp, len(entries))
 	}
-	pending := &feed.Pending{Count: len(entries), Traceparent: l.traces[id]}
-	for _, entry := range entries[:min(len(entries), feed.SampleMax)] {
-		pending.Sample = append(pending.Sample, feed.PodReference{Namespace: entry.pod.Namespace, Name: entry.pod.Name, UID: string(entry.pod.UID)})
+	pending := &feed.Pending{Traceparent: l.traces[id]}
+	var others []feed.PodReference
+	for _, entry := range entries {
+		pod := feed.PodReference{Namespace: entry.pod.Namespace, Name: entry.pod.Name, UID: string(entry.pod.UID), NominatedNode: entry.nominated}
+		switch {
+		case entry.nominated != "" && len(pending.Sample) < feed.NominatedMax:
+			pending.Sample = append(pending.Sample, pod)
+		case entry.pod.NominatedNodeName == "" && len(others) < feed.SampleMax:
+			others = append(others, pod)
+		}
 	}
+	pending.Sample = append(pending.Sample, others...)
 	return pending
 }

@@ -55,7 +55,9 @@ type Ledger struct {
 	storage    *storage
 	spreads    map[types.UID]ownerSpread
 	rollouts   map[types.UID]rollout
-	traces     map[scheduling.ShapeID]string
+	// arrived counts the pods without a node that were seen for the first time.
+	arrived uint64
+	traces  map[scheduling.ShapeID]string
 
 	// guarded are pods whose protection ends by itself, with the end, and now is the time of the last contents.
 	guarded map[*podEntry]time.Time

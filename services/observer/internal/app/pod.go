@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -21,6 +24,8 @@ type Pod struct {
 	ResourceVersion             string
 	CreationTimestamp           time.Time
 	NodeName, NominatedNodeName string
+	// NominatedByPlanner says that it was the planner who nominated the pod, so that it waits for a new machine and not for a preemption.
+	NominatedByPlanner bool
 	// Unscheduled is the reason for which the scheduler did not place the pod, empty where it has not said so.
 	Unscheduled string
 	// Finished pods have ended, Terminating ones are being deleted, Unready ones run and are not Ready, and Gated ones do not
@@ -69,7 +74,7 @@ func (l *Ledger) Compact(pod *corev1.Pod) (*Pod, error) { return l.compactor.com
 func (c *compactor) compact(pod *corev1.Pod) (*Pod, error) {
 	out := &Pod{
 		Namespace: intern(pod.Namespace), Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, CreationTimestamp: pod.CreationTimestamp.Time,
-		NodeName: intern(pod.Spec.NodeName), NominatedNodeName: intern(pod.Status.NominatedNodeName),
+		NodeName: intern(pod.Spec.NodeName), NominatedNodeName: intern(pod.Status.NominatedNodeName), NominatedByPlanner: isNominatedByPlanner(pod),
 		Finished:    pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		Terminating: pod.DeletionTimestamp != nil, Gated: len(pod.Spec.SchedulingGates) > 0,
 		ProtectionEnds: scheduling.ProtectionEnds(pod),
@@ -90,6 +95,13 @@ func (c *compactor) compact(pod *corev1.Pod) (*Pod, error) {
 		out.started = pod.Status.StartTime
 	}
 	return out, c.share(out, pod)
+}
+
+// isNominatedByPlanner looks at who owns the nomination, which nothing but managed fields tells.
+func isNominatedByPlanner(pod *corev1.Pod) bool {
+	return pod.Status.NominatedNodeName != "" && slices.ContainsFunc(pod.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+		return f.Manager == v1beta1.FieldManagerNominations && f.FieldsV1 != nil && bytes.Contains(f.FieldsV1.GetRawBytes(), []byte(`"f:nominatedNodeName"`))
+	})
 }
 
 // share has the pod use what others have as well.

@@ -21,6 +21,8 @@ type podEntry struct {
 	state podState
 	shape scheduling.ShapeID
 	node  string
+	// nominated says that the planner nominated it to a node, for which it waits.
+	nominated string
 }
 
 // SetPod takes the newest version of a pod.
@@ -63,6 +65,9 @@ func (l *Ledger) set(pod *Pod, template bool) {
 	if entry == nil {
 		entry = &podEntry{pod: pod, template: template}
 		l.pods[pod.UID] = entry
+		if !template && pod.NodeName == "" {
+			l.arrived++
+		}
 		l.claim(entry)
 	} else {
 		l.unlink(entry)
@@ -151,6 +156,9 @@ func (l *Ledger) recount(entry *podEntry) error {
 	if !entry.template {
 		now.state, now.node = l.stateOf(entry.pod)
 	}
+	if now.nominated = ""; now.isQueued() && entry.pod.NominatedByPlanner {
+		now.nominated = entry.pod.NominatedNodeName
+	}
 	if now.shape = ""; now.state != podIgnored {
 		shape, err := l.shapeOf(entry.pod)
 		if err != nil {
@@ -186,7 +194,7 @@ func (l *Ledger) uncount(entry *podEntry) {
 	}
 	delete(l.queue, entry)
 	l.release(entry.shape)
-	entry.state, entry.shape, entry.node = podIgnored, "", ""
+	entry.state, entry.shape, entry.node, entry.nominated = podIgnored, "", "", ""
 	l.touch()
 }
 

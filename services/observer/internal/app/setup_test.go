@@ -124,7 +124,7 @@ func shapes(t testing.TB, l *app.Ledger) map[int64]*feedv1.Shape {
 
 func silent(time.Time, int) string { return "" }
 
-// sum is what the tests compare: pods waiting, pods bound by node, and pods that are yet to come.
+// sum is what the tests compare: pods waiting, pods bound by node, and pods that the scheduler has not looked at or that are yet to come.
 type sum struct {
 	Pending  int
 	Bound    map[string]int
@@ -136,6 +136,7 @@ func sumUp(c *feed.Contents) sum {
 	s := sum{Arriving: c.Arriving, Shapes: len(c.Shapes)}
 	for _, p := range c.Pending {
 		s.Pending += p.Count
+		s.Arriving += p.Arriving
 	}
 	for name, n := range c.Nodes {
 		for _, count := range n.Pods {

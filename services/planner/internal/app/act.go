@@ -42,7 +42,26 @@ func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling
 		}
 		p.launch(ctx, s, plan, l)
 	}
+	p.openNodes(ctx, plan)
 	p.retire(ctx, s, plan)
+}
+
+// openNodes says of the machines whose pods are nominated that their Nodes may open.
+func (p *Planner) openNodes(ctx context.Context, plan scaling.Plan) {
+	var writers errgroup.Group
+	writers.SetLimit(writersMax)
+	for _, machine := range plan.Nominated {
+		writers.Go(func() error {
+			changed := machine.DeepCopy()
+			changed.Annotations[v1beta1.AnnotationNominations] = v1beta1.NominationsDone
+			if err := p.store.Patch(ctx, changed, client.MergeFrom(machine)); err != nil && !apierrors.IsNotFound(err) {
+				p.log.WarnContext(ctx, "the Node of a machine opens late, since the provisioner is not told that its pods are nominated",
+					telemetry.KeyVPSieNode, machine.Namespace+"/"+machine.Name, telemetry.KeyError, err)
+			}
+			return nil
+		})
+	}
+	_ = writers.Wait() // each writer has handled its own error
 }
 
 func (p *Planner) newID() string {
@@ -113,12 +132,19 @@ func intentName(group *v1beta1.NodeGroup, s scaling.Snapshot, number int) string
 
 // intent is the VPSieNode of one machine.
 func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id, name string, m scaling.Machine, why string) *v1beta1.VPSieNode {
+	nominations := v1beta1.NominationsDone
+	if p.config.Nominate && len(m.Planned) > 0 {
+		nominations = v1beta1.NominationsPending
+	}
 	return &v1beta1.VPSieNode{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: group.Namespace, Name: name,
-			Labels:      map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
-			Annotations: map[string]string{v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned)},
-			Finalizers:  []string{v1beta1.FinalizerMachine},
+			Labels: map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
+			Annotations: map[string]string{
+				v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned),
+				v1beta1.AnnotationNominations: nominations,
+			},
+			Finalizers: []string{v1beta1.FinalizerMachine},
 		},
 		Spec: v1beta1.VPSieNodeSpec{
 			NodeGroup: group.Name, Offering: m.Offering, OfferingName: m.OfferingName, Cluster: group.Spec.Cluster,

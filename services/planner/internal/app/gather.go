@@ -117,9 +117,9 @@ func translate(state *feed.State) scaling.Snapshot {
 		}
 	}
 	for id, pending := range state.Pending {
-		out := &scaling.Pending{Count: pending.Count, Traceparent: pending.Traceparent}
+		out := &scaling.Pending{Count: pending.Count, Arriving: pending.Arriving, Traceparent: pending.Traceparent}
 		for _, pod := range pending.Sample {
-			out.Sample = append(out.Sample, scaling.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+			out.Sample = append(out.Sample, scaling.Pod(pod))
 		}
 		s.Pending[id] = out
 	}

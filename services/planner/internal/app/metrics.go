@@ -16,11 +16,20 @@ const (
 	decisionHold        = "hold"
 )
 
+// Values of the outcome label.
+const (
+	nominationWritten   = "written"
+	nominationTakenBack = "taken_back"
+	nominationOutdated  = "outdated"
+	nominationFailed    = "failed"
+)
+
 // Metrics of the planner.
 type Metrics struct {
-	decisions *prometheus.CounterVec
-	machines  *prometheus.CounterVec
-	seconds   prometheus.Histogram
+	nominations *prometheus.CounterVec
+	decisions   *prometheus.CounterVec
+	machines    *prometheus.CounterVec
+	seconds     prometheus.Histogram
 }
 
 // NewMetrics registers the metrics.
@@ -32,12 +41,15 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		machines: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vpsie_scaling_machines_total", Help: "Machines that decisions bought or retired, by kind of decision.",
 		}, []string{"decision"}),
+		nominations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vpsie_nominations_total", Help: "Nominations of pods that were written to the API server, by outcome.",
+		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "vpsie_plan_duration_seconds", Help: "Time that one plan took.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.decisions, m.machines, m.seconds} {
+	for _, c := range []prometheus.Collector{m.decisions, m.machines, m.nominations, m.seconds} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -46,6 +58,8 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 }
 
 func (m *Metrics) planned(took time.Duration) { m.seconds.Observe(took.Seconds()) }
+
+func (m *Metrics) nominated(outcome string) { m.nominations.WithLabelValues(outcome).Inc() }
 
 func (m *Metrics) decided(decision string, machines int) {
 	m.decisions.WithLabelValues(decision).Inc()

@@ -21,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/burst"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -35,8 +36,8 @@ const (
 	blindIntervals = 3
 	// planIntervalMax keeps what only a plan looks at, such as the end of a pause, from waiting for longer.
 	planIntervalMax = time.Minute
-	// rolloutOver divides the batch's idle time once the last pod that was known to come has come.
-	rolloutOver = 5
+	// tookMax bounds the rest that the planner takes after a plan, which is as long as the plan took.
+	tookMax = 500 * time.Millisecond
 	// planTimeout is shorter than a leader may be out of touch with its Lease, so that a planner that
 	// was frozen does not write beside its successor for long.
 	planTimeout = 5 * time.Second
@@ -45,12 +46,13 @@ const (
 
 // Config says how the planner batches.
 type Config struct {
-	BatchIdle      time.Duration `help:"How long nothing may change before waiting pods are planned for." default:"100ms"`
-	BatchMax       time.Duration `help:"How long waiting pods are gathered at most." default:"1s"`
+	BatchIdle      time.Duration `help:"How long no pod may come before a short burst of pods counts as over, and how soon after its begin the first machines are bought that any plan for all of it would contain." default:"100ms"`
+	BatchMax       time.Duration `help:"How long the rest of a burst waits for its end at most." default:"10s"`
 	PlanInterval   time.Duration `help:"How often a plan is made while nothing seems to change: what VPSie sells, its health and a pause are looked at then." default:"10s"`
 	LaunchDeadline time.Duration `help:"How long a machine may take from its purchase to a Ready Node." default:"15m"`
 	SoftCost       int           `help:"How much more, in percent, a plan may cost for granting what pods only prefer." default:"5"`
 	PriorityCutoff int32         `help:"Priority below which pods neither cause purchases nor keep a node." default:"-10"`
+	Nominate       bool          `help:"Nominate pods to the machines that were bought for them, so that kube-scheduler binds them as planned." default:"true" negatable:""`
 }
 
 // Validate reports every problem at once.
@@ -96,6 +98,12 @@ type Brake interface {
 	State(ctx context.Context) (brake.State, error)
 }
 
+// Nominator tells kube-scheduler where pods were planned.
+type Nominator interface {
+	// Want replaces the nominations that are to be written. It never blocks.
+	Want(nominations []scaling.Nomination)
+}
+
 // Records keeps decision records. It never blocks.
 type Records interface {
 	Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord)
@@ -112,19 +120,25 @@ type Planner struct {
 	records    Records
 	events     events.EventRecorder
 	metrics    *Metrics
+	nominator  Nominator
 	clock      clock.WithTicker
 	config     Config
 	log        *slog.Logger
 
-	changed chan struct{}
+	// changed tells of NodeGroups and VPSieNodes, fedAnew of the feed.
+	changed, fedAnew chan struct{}
+	// changedAt is since when a change waits for a plan, zero while none does.
+	changedAt time.Time
 	// fed is the feed's count of changes when it last told of one.
 	fed     atomic.Uint64
 	memory  scaling.Memory
 	overlay overlay
 	said    said
 	known   map[target]catalogueEntry
-	// planned is when the last plan was made.
+	// planned is when the last plan was made, and took how long it took, tookMax at most.
 	planned time.Time
+	took    time.Duration
+	burst   burst.Burst
 	// blindSince is since when what can be bought for some group is unknown, zero while it is known.
 	blindSince time.Time
 	// unwritten are decisions that the group's status does not show yet, oldest first.
@@ -133,108 +147,116 @@ type Planner struct {
 
 // NewPlanner returns a planner that does nothing until Run. It plans on the store's cache and reads live what the
 // cache does not show in time.
-func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics,
-		clock: c, config: config, log: log, changed: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator,
+		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
 		unwritten: map[string][]v1beta1.DecisionSummary{},
 	}
 }
 
-// Changed says that the feed, a NodeGroup or a VPSieNode changed. It never blocks and may be called
-// from anywhere.
-func (p *Planner) Changed() {
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
-}
+// Changed says that a NodeGroup or a VPSieNode changed. It never blocks and may be called from anywhere.
+func (p *Planner) Changed() { wake(p.changed) }
 
 // FeedChanged says that the feed showed a batch. One that changes nothing is a sign of life only and
 // wakes nobody. It never blocks.
 func (p *Planner) FeedChanged() {
 	state, err := p.feed.State(p.clock.Now())
 	if err != nil || p.fed.Swap(state.Changes) != state.Changes {
-		p.Changed()
+		wake(p.fedAnew)
 	}
 }
 
-// Run plans until ctx ends: after each change, once it has settled, and from time to time.
+func wake(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// Run plans until ctx ends: while demand grows as a burst asks for it, otherwise soon after each change and from time to time.
 func (p *Planner) Run(ctx context.Context) error {
-	wait := time.Duration(0)
-	for {
-		timer := p.clock.NewTimer(wait)
+	next := p.clock.Now()
+	for ctx.Err() == nil {
+		now := p.clock.Now()
+		p.burst = p.burst.See(p.pressure(now), now)
+		step, due := p.burst.Step(burst.Policy{Idle: p.config.BatchIdle, Max: p.config.BatchMax}, now)
+		// What is not a purchase does not wait for the end of a burst.
+		other := earliest(next, p.soon())
+		if step == burst.None || step == burst.Hold && other.Before(due) {
+			due = other
+		}
+		buy, has := buys[step]
+		if !has && !now.Before(due) {
+			buy, has = scaling.BuyNothing, true
+			if step == burst.None {
+				buy = scaling.BuySettled
+			}
+		}
+		if has {
+			p.changedAt = time.Time{}
+			next = now.Add(p.pass(ctx, buy))
+			p.burst = p.burst.Planned(step, now)
+			p.took = min(p.clock.Since(now), tookMax)
+			continue
+		}
+		timer := p.clock.NewTimer(due.Sub(now))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		case <-timer.C():
 		case <-p.changed:
-			timer.Stop()
-			if !p.settle(ctx) {
-				return nil
+			p.noteChange(now)
+		case <-p.fedAnew:
+			if step == burst.None { // a burst says itself when to plan for more pods
+				p.noteChange(now)
 			}
 		}
-		wait = p.pass(ctx)
+		timer.Stop()
+	}
+	return nil
+}
+
+func (p *Planner) noteChange(now time.Time) {
+	if p.changedAt.IsZero() {
+		p.changedAt = now
 	}
 }
 
-// settle waits until pods stop to arrive, so that one decision serves them all: until the pressure
-// has not changed for the batch's idle time and the scheduler has looked at every new shape, but no
-// longer than the batch's maximum. It reports false when ctx ends.
-func (p *Planner) settle(ctx context.Context) bool {
-	end := p.clock.NewTimer(p.config.BatchMax)
-	defer end.Stop()
-	idle := p.clock.NewTimer(p.config.BatchIdle)
-	defer func() { idle.Stop() }()
-	last := p.pressure()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-end.C():
-			return true
-		case <-p.changed:
-			if now := p.pressure(); now != last {
-				wait := p.config.BatchIdle
-				if last.arriving > 0 && now.arriving == 0 {
-					wait /= rolloutOver
-				}
-				last = now
-				idle.Stop()
-				idle = p.clock.NewTimer(wait)
-			}
-		case <-idle.C():
-			if last.arriving == 0 {
-				return true
-			}
-			idle = p.clock.NewTimer(p.config.BatchIdle)
-			last = p.pressure()
-		}
+// buys is what a plan buys at the steps of a burst that make one.
+var buys = map[burst.Step]scaling.Buy{burst.Early: scaling.BuySure, burst.Whole: scaling.BuyAll}
+
+// soon is when a change that waits is to be planned for, zero when none does.
+func (p *Planner) soon() time.Time {
+	if p.changedAt.IsZero() {
+		return time.Time{}
 	}
+	return p.changedAt.Add(max(p.config.BatchIdle, p.took))
 }
 
-// pressure is how many pods wait, and how many the scheduler has not looked at.
-type pressure struct{ pods, shapes, arriving int }
+// earliest is the earlier of two times, of which soon may be zero for never.
+func earliest(next, soon time.Time) time.Time {
+	if soon.IsZero() || next.Before(soon) {
+		return next
+	}
+	return soon
+}
 
-func (p *Planner) pressure() pressure {
-	state, err := p.feed.State(p.clock.Now())
+// pressure is the demand that the feed shows; a stale feed shows none.
+func (p *Planner) pressure(now time.Time) burst.Pressure {
+	state, err := p.feed.State(now)
 	if err != nil {
-		return pressure{}
+		return burst.Pressure{}
 	}
-	out := pressure{shapes: len(state.Pending), arriving: state.Arriving}
-	for _, pending := range state.Pending {
-		out.pods += pending.Count
-	}
-	return out
+	return burst.Pressure{Arrived: state.Arrived, Missing: state.Arriving}
 }
 
 // pass makes one plan and carries it out. It returns when to make the next.
-func (p *Planner) pass(ctx context.Context) time.Duration {
+func (p *Planner) pass(ctx context.Context, buy scaling.Buy) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
 	snapshot, again, err := p.gather(ctx, began)
+	snapshot.Buy = buy
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
 		p.memory = p.memory.Blind()
@@ -258,13 +280,16 @@ func (p *Planner) pass(ctx context.Context) time.Duration {
 		p.memory = p.memory.Blind()
 	}
 	p.planned = began
-	policy := scaling.Policy{SoftShare: p.config.SoftCost, PriorityCutoff: p.config.PriorityCutoff}
+	policy := scaling.Policy{SoftShare: p.config.SoftCost, PriorityCutoff: p.config.PriorityCutoff, Nominate: p.config.Nominate}
 	plan := scaling.Propose(snapshot, policy, p.memory, began)
 	p.metrics.planned(p.clock.Now().Sub(began))
 	p.memory = plan.Memory
+	p.nominator.Want(plan.Nominations)
 	p.carryOut(ctx, snapshot, plan)
-	p.tell(ctx, snapshot, plan)
-	p.writeStatus(ctx, snapshot, plan)
+	if buy < scaling.BuySure && plan.Buy < scaling.BuySure { // what is held back is not refused
+		p.tell(ctx, snapshot, plan)
+		p.writeStatus(ctx, snapshot, plan)
+	}
 	return p.nextIn(plan, again, began)
 }
 

@@ -41,14 +41,15 @@ type fixture struct {
 	planner *app.Planner
 	kube    client.Client
 
-	mu        sync.Mutex
-	state     *feed.State
-	stale     error
-	catalogue scaling.Catalogue
-	away      error
-	announced []proto.Message
-	records   []*busv1.DecisionRecord
-	events    []string
+	mu          sync.Mutex
+	state       *feed.State
+	stale       error
+	catalogue   scaling.Catalogue
+	away        error
+	announced   []proto.Message
+	records     []*busv1.DecisionRecord
+	events      []string
+	nominations []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
@@ -79,6 +80,12 @@ func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecor
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.records = append(f.records, r)
+}
+
+func (f *fixture) Want(nominations []scaling.Nomination) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nominations = nominations
 }
 
 func (f *fixture) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
@@ -138,7 +145,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
-	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
+	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
 	return f
 }
 
@@ -169,6 +176,7 @@ func (f *fixture) wait(d time.Duration) {
 
 // pending makes the feed say that pods wait.
 func (f *fixture) pending(count, arriving int, milliCPU int64) {
+	defer f.planner.FeedChanged()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	next := *f.state
@@ -184,8 +192,12 @@ func (f *fixture) pending(count, arriving int, milliCPU int64) {
 		next.Pending[id] = pending
 	}
 	next.Arriving, next.Revision = arriving, next.Revision+1
+	for _, before := range f.state.Pending {
+		next.Arrived -= uint64(min(before.Count, count))
+	}
+	next.Arrived += uint64(count)
+	next.Changes++
 	f.state = &next
-	f.planner.Changed()
 }
 
 func (f *fixture) machines() []v1beta1.VPSieNode {

@@ -51,7 +51,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	inUse := map[string]bool{}
 	for id, fate := range plan.Shapes {
 		pending := s.Pending[id]
-		if pending == nil || fate.Left == 0 || fate.Refusal.Code == "" {
+		if pending == nil || fate.Left == 0 || fate.Arriving || fate.Refusal.Code == "" {
 			continue
 		}
 		inUse[saidShape+string(id)] = true

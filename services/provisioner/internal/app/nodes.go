@@ -145,8 +145,11 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 	if !isNodeReady(node) && n.Status.ReadyAt == nil {
 		return r.awaitNode(ctx, n)
 	}
-	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
+	if err := r.ready(ctx, n, node); err != nil {
 		return 0, err
+	}
+	if wait, err := r.open(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
+		return wait, err
 	}
 	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
 }

@@ -26,6 +26,9 @@ func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1
 		if err := r.applyTemplate(ctx, n, node); err != nil {
 			return err
 		}
+		if awaitsNominations(n, r.clock.Now()) {
+			closed(node)
+		}
 	}
 	own(n, node)
 	if !same(base, node) {

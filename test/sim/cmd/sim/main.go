@@ -246,6 +246,7 @@ type result struct {
 	Faults     []string
 	Hits       map[string]int
 	Lives      int
+	Followed   int
 	Bought     int
 	Calls      int
 	Seconds    float64
@@ -273,17 +274,19 @@ func (r result) print(out io.Writer, o options, length time.Duration) {
 
 // sums are the results of all seeds. It is safe for concurrent use.
 type sums struct {
-	mu      sync.Mutex
-	seeds   int
-	broken  []uint64
-	hits    map[string]int
-	lives   int
-	fewest  int
-	bought  int
-	calls   int
-	seconds float64
-	short   float64
-	traces  map[uint64]string
+	mu     sync.Mutex
+	seeds  int
+	broken []uint64
+	hits   map[string]int
+	lives  int
+	// followed are the pods that were bound where the planner had nominated them.
+	followed int
+	fewest   int
+	bought   int
+	calls    int
+	seconds  float64
+	short    float64
+	traces   map[uint64]string
 }
 
 func newSums() *sums { return &sums{hits: map[string]int{}, fewest: -1, traces: map[uint64]string{}} }
@@ -310,7 +313,7 @@ func (s *sums) add(r result) {
 	for name, n := range r.Hits {
 		s.hits[name] += n
 	}
-	s.lives, s.bought, s.calls, s.seconds = s.lives+r.Lives, s.bought+r.Bought, s.calls+r.Calls, s.seconds+r.Seconds
+	s.lives, s.bought, s.calls, s.seconds, s.followed = s.lives+r.Lives, s.bought+r.Bought, s.calls+r.Calls, s.seconds+r.Seconds, s.followed+r.Followed
 	if s.fewest < 0 || r.Lives < s.fewest {
 		s.fewest = r.Lives
 	}
@@ -332,8 +335,8 @@ func (s *sums) print(out io.Writer, o options, took time.Duration) {
 			fmt.Fprintf(out, "%-32s %d\n", name, s.hits[name])
 		}
 	}
-	fmt.Fprintf(out, "%d runs, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d calls to VPSie, %d faults did something; %d broke an invariant; %s\n",
-		s.seeds, s.seconds/3600, s.short/3600, s.bought, s.lives, max(s.fewest, 0), s.calls, acted, len(s.broken), took.Round(time.Second))
+	fmt.Fprintf(out, "%d runs, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d pods bound where nominated, %d calls to VPSie, %d faults did something; %d broke an invariant; %s\n",
+		s.seeds, s.seconds/3600, s.short/3600, s.bought, s.lives, max(s.fewest, 0), s.followed, s.calls, acted, len(s.broken), took.Round(time.Second))
 }
 
 func (s *sums) verdict(o options) error {

@@ -591,10 +591,12 @@ func (x *Node) GetAttachLimits() map[string]int64 {
 
 // PodReference names one pod.
 type PodReference struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Uid       string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	// Node to which the planner nominated the pod, empty where it did not.
+	NominatedNode string `protobuf:"bytes,4,opt,name=nominated_node,json=nominatedNode,proto3" json:"nominated_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -650,14 +652,24 @@ func (x *PodReference) GetUid() string {
 	return ""
 }
 
-// Pending is the pods of one shape that the scheduler could not place.
+func (x *PodReference) GetNominatedNode() string {
+	if x != nil {
+		return x.NominatedNode
+	}
+	return ""
+}
+
+// Pending is the pods of one shape that have no node.
 type Pending struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Count int32                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	// Some of the pods, oldest first.
+	// Pods that the scheduler could not place, with those of the shape that it has not looked at yet.
+	Count int32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Some of the pods, oldest first; those nominated by the planner come before all others.
 	Sample []*PodReference `protobuf:"bytes,3,rep,name=sample,proto3" json:"sample,omitempty"`
 	// W3C trace context of the observation that first saw the shape waiting.
-	Traceparent   string `protobuf:"bytes,4,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Traceparent string `protobuf:"bytes,4,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Pods of a shape of which the scheduler has looked at none; count is zero then.
+	Arriving      int32 `protobuf:"varint,5,opt,name=arriving,proto3" json:"arriving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -711,6 +723,13 @@ func (x *Pending) GetTraceparent() string {
 		return x.Traceparent
 	}
 	return ""
+}
+
+func (x *Pending) GetArriving() int32 {
+	if x != nil {
+		return x.Arriving
+	}
+	return 0
 }
 
 // DaemonSet is the pod that a DaemonSet runs on every node it selects.
@@ -859,8 +878,10 @@ type Meta struct {
 	Healthy bool `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	// Why it is not.
 	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	// Pods that the scheduler has not looked at yet: more may be pending in a moment.
-	ArrivingPods  int32 `protobuf:"varint,6,opt,name=arriving_pods,json=arrivingPods,proto3" json:"arriving_pods,omitempty"`
+	// Pods that controllers are about to make: more may be pending in a moment.
+	ArrivingPods int32 `protobuf:"varint,6,opt,name=arriving_pods,json=arrivingPods,proto3" json:"arriving_pods,omitempty"`
+	// Counts the pods without a node that were seen for the first time, since the writer began.
+	ArrivedPods   uint64 `protobuf:"varint,7,opt,name=arrived_pods,json=arrivedPods,proto3" json:"arrived_pods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -926,6 +947,13 @@ func (x *Meta) GetMessage() string {
 func (x *Meta) GetArrivingPods() int32 {
 	if x != nil {
 		return x.ArrivingPods
+	}
+	return 0
+}
+
+func (x *Meta) GetArrivedPods() uint64 {
+	if x != nil {
+		return x.ArrivedPods
 	}
 	return 0
 }
@@ -1012,15 +1040,17 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01J\x04\b\t\x10\n" +
 	"J\x04\b\n" +
-	"\x10\v\"R\n" +
+	"\x10\v\"y\n" +
 	"\fPodReference\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
-	"\x03uid\x18\x03 \x01(\tR\x03uid\"|\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12%\n" +
+	"\x0enominated_node\x18\x04 \x01(\tR\rnominatedNode\"\x98\x01\n" +
 	"\aPending\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\x123\n" +
 	"\x06sample\x18\x03 \x03(\v2\x1b.vpsie.feed.v1.PodReferenceR\x06sample\x12 \n" +
-	"\vtraceparent\x18\x04 \x01(\tR\vtraceparentJ\x04\b\x02\x10\x03\"!\n" +
+	"\vtraceparent\x18\x04 \x01(\tR\vtraceparent\x12\x1a\n" +
+	"\barriving\x18\x05 \x01(\x05R\barrivingJ\x04\b\x02\x10\x03\"!\n" +
 	"\tDaemonSet\x12\x14\n" +
 	"\x05shape\x18\x01 \x01(\tR\x05shape\"9\n" +
 	"\x06Budget\x12/\n" +
@@ -1029,13 +1059,14 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\x06labels\x18\x01 \x03(\v2$.vpsie.feed.v1.Namespace.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x01\n" +
 	"\x04Meta\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\bR\ahealthy\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12#\n" +
-	"\rarriving_pods\x18\x06 \x01(\x05R\farrivingPodsJ\x04\b\x03\x10\x04B@Z>github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1;feedv1b\x06proto3"
+	"\rarriving_pods\x18\x06 \x01(\x05R\farrivingPods\x12!\n" +
+	"\farrived_pods\x18\a \x01(\x04R\varrivedPodsJ\x04\b\x03\x10\x04B@Z>github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1;feedv1b\x06proto3"
 
 var (
 	file_vpsie_feed_v1_feed_proto_rawDescOnce sync.Once

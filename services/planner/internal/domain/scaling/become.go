@@ -23,7 +23,7 @@ const (
 
 // passing are the taints that an agent takes off a Node once it is ready, as Cluster Autoscaler and well-known agents name them.
 var passing = struct{ prefixes, suffixes []string }{
-	[]string{"startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"},
+	[]string{v1beta1.TaintOpening, "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/"},
 	[]string{"/agent-not-ready", "node.cloudprovider.kubernetes.io/uninitialized", corev1.TaintNodeNetworkUnavailable},
 }
 

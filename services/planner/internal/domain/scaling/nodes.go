@@ -26,6 +26,7 @@ func (p *planner) makeState() {
 	}
 	p.state = scheduling.NewState(scheduling.Cluster{Items: p.snapshot.Items, Namespaces: p.snapshot.Namespaces})
 	p.nodeIndex, p.becoming = map[string]int{}, map[int]bool{}
+	p.nominees, p.allocatable, p.nominated = map[string]bool{}, map[string]scheduling.Resources{}, p.snapshot.countNominated()
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
@@ -40,6 +41,9 @@ func (p *planner) makeState() {
 		p.reserve(n, machine)
 		if machine != nil {
 			p.boundPods(n, machine)
+		}
+		if !settled && p.isFresh(machine) {
+			p.become(n)
 		}
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index
@@ -140,6 +144,9 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 	n.Planned = PlannedPods(m)
 	p.reserve(n, m)
 	p.boundPods(n, m)
+	if nodeName(m) != "" {
+		p.become(n)
+	}
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -18,6 +19,12 @@ type Plan struct {
 	Launches []Launch
 	// Retirements are the machines to retire, one entry a machine.
 	Retirements []Retirement
+	// Buy is how much was bought at once, in the end.
+	Buy Buy
+	// Nominations are what to tell kube-scheduler, those taken back first.
+	Nominations []Nomination
+	// Nominated are the machines of which every pod that is to be is nominated, and whose intents do not say so yet.
+	Nominated []*v1beta1.VPSieNode
 	// Shapes tells for each waiting shape what becomes of it.
 	Shapes map[scheduling.ShapeID]Fate
 	// Kept tells for each managed node that stays why it does, by name of the node.
@@ -97,6 +104,8 @@ type Fate struct {
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
+	// Arriving says that the scheduler has not looked at the pods yet, so that nothing is said about them.
+	Arriving bool
 	// ByGroup is the refusal of each group, by namespace/name.
 	ByGroup map[string]Refusal
 	// Candidates are the sizes that were weighed for what is left, the nearest to serving it first.
@@ -159,10 +168,12 @@ type Policy struct {
 	SoftShare int
 	// PriorityCutoff is the priority below which pods neither cause purchases nor keep a node.
 	PriorityCutoff int32
+	// Nominate says that pods are nominated to the machines that were bought for them; otherwise all nominations are taken back.
+	Nominate bool
 }
 
 // DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
-var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10}
+var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10, Nominate: true}
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
@@ -172,6 +183,8 @@ func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
 	}}
 	p.look(m)
 	p.scaleUp()
+	p.nominate()
+	p.plan.Buy = p.snapshot.Buy
 	if s.Paused == "" {
 		p.repair(m)
 		p.scaleDown(m)
@@ -205,6 +218,11 @@ type planner struct {
 	launching []*scheduling.Node
 	nodeIndex map[string]int
 	packing   scheduling.Packing
+	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
+	// the planner has nominated to each Node, by Item.Placement.
+	nominees    map[string]bool
+	allocatable map[string]scheduling.Resources
+	nominated   map[string]map[string]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]scheduling.Limit
@@ -218,6 +236,8 @@ type planner struct {
 	// fleet are the machines that should have a Ready Node, and failing counts those without, by group.
 	fleet   []outage.Machine
 	failing map[string]int
+	// least is the least priority of the pods on all nodes, nil until somebody asks.
+	least *int32
 	// blind says of a group that machines are on their way whose size is unknown.
 	blind map[string]bool
 }

@@ -117,7 +117,7 @@ func (p *planner) capacity(g *Group) Condition {
 	var worst Refusal
 	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
 		fate := p.plan.Shapes[id]
-		if fate.Left == 0 || fate.Launch != "" {
+		if fate.Left == 0 || fate.Arriving || fate.Launch != "" {
 			continue
 		}
 		refusal, judged := fate.ByGroup[g.name()]

@@ -36,7 +36,24 @@ type Snapshot struct {
 	Machines []*v1beta1.VPSieNode
 	// Paused says who stopped everything and why, empty while nobody did.
 	Paused string
+	// Buy is how much may be bought at once: less while more pods are on their way.
+	Buy Buy
 }
+
+// Buy is how much of what waiting pods need is bought.
+type Buy int
+
+const (
+	// BuyAll buys for every pod.
+	BuyAll Buy = iota
+	// BuySettled buys for every pod unless machines opened a moment ago and pods that were planned for them still wait: kube-scheduler
+	// is about to place those, and which pods it leaves over shows then.
+	BuySettled
+	// BuySure buys the machines that a plan for more pods of the same kinds would contain as well.
+	BuySure
+	// BuyNothing leaves purchases for pods to a later plan.
+	BuyNothing
+)
 
 // Node is a Kubernetes Node and what runs on it.
 type Node struct {
@@ -54,12 +71,19 @@ type Node struct {
 }
 
 // Pod names one pod.
-type Pod struct{ Namespace, Name, UID string }
+type Pod struct {
+	Namespace, Name, UID string
+	// NominatedNode is the Node to which the planner nominated the pod, empty where it did not.
+	NominatedNode string
+}
 
-// Pending is the pods of one shape that the scheduler could not place.
+// Pending is the pods of one shape that have no node.
 type Pending struct {
+	// Count is the pods that the scheduler could not place, with those of the shape that it has not looked at yet.
 	Count int
-	// Sample names some of the pods, oldest first.
+	// Arriving is the pods of a shape of which the scheduler has looked at none; Count is zero then.
+	Arriving int
+	// Sample names some of the pods: those nominated by the planner, then the others, each the oldest first.
 	Sample []Pod
 	// Traceparent is the trace context of the observation.
 	Traceparent string

@@ -18,22 +18,36 @@ import (
 // machines to buy; then it fills groups up to their minimum.
 func (p *planner) scaleUp() {
 	demands := p.demands()
-	problem := p.problem(demands, p.options(false))
+	var options []*scheduling.Option
+	if p.snapshot.Buy == BuySettled && p.isSettling() {
+		p.snapshot.Buy = BuyNothing
+	}
+	if p.snapshot.Buy != BuyNothing {
+		options = p.options(false)
+	}
+	problem := p.problem(demands, options)
 	problem.Existing, problem.Launching = p.existing, p.launching
 	p.packing = scheduling.Pack(problem)
 	p.awaited = map[int]bool{}
 	for _, placed := range p.packing.Placements {
 		p.awaited[placed.Node] = true
 	}
-	p.buy(p.packing.Purchases, false)
-	p.preempt(demands)
-	if left := remaining(demands, p.packing.Left); len(left) > 0 {
+	purchases := p.packing.Purchases
+	if p.snapshot.Buy == BuySure {
+		purchases = p.sure(problem)
+	}
+	p.buy(purchases, false)
+	if p.snapshot.Buy < BuySure {
+		p.preempt(demands)
+	}
+	if left := remaining(demands, p.packing.Left); len(left) > 0 && p.snapshot.Buy < BuySure {
 		p.advise(left)
 	}
 	for _, d := range demands {
 		id := d.Item.ID
 		p.plan.Shapes[id] = Fate{
 			Pods: d.Count, OnExisting: p.packing.OnExisting[id], OnLaunching: p.packing.OnLaunching[id], OnNew: p.packing.Served[id], Left: p.packing.Left[id],
+			Arriving: p.snapshot.Pending[id].Count == 0,
 		}
 	}
 	p.fillMinimum()
@@ -43,6 +57,17 @@ func (p *planner) scaleUp() {
 	for i := range p.plan.Launches {
 		p.describe(&p.plan.Launches[i])
 	}
+}
+
+// sure are the purchases that a plan for more pods of the same kinds would make as well.
+func (p *planner) sure(problem scheduling.Problem) []scheduling.Purchase {
+	var out []scheduling.Purchase
+	for i, sure := range scheduling.Sure(problem, &p.packing) {
+		if sure {
+			out = append(out, p.packing.Purchases[i])
+		}
+	}
+	return out
 }
 
 func (p *planner) problem(demands []scheduling.Demand, options []*scheduling.Option) scheduling.Problem {
@@ -71,8 +96,12 @@ func (p *planner) demands() []scheduling.Demand {
 	for _, id := range slices.Sorted(maps.Keys(p.snapshot.Pending)) {
 		pending, item := p.snapshot.Pending[id], p.snapshot.Items[id]
 		switch {
-		case item == nil || pending.Count <= 0:
+		case item == nil || pending.Count+pending.Arriving <= 0:
 			// The feed names a shape that it does not hold; the next batch does.
+		case pending.Count == 0:
+			if p.isCertain(item) {
+				demands = append(demands, scheduling.Demand{Item: item, Count: pending.Arriving})
+			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				item.Shape.Unjudged, "the pod has a constraint that is not evaluated (" + string(item.Shape.Unjudged) + "), so no machine is bought on a guess; add a node by raising minNodes, or drop the constraint"}}

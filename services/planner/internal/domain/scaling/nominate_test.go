@@ -1,0 +1,274 @@
+package scaling_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
+)
+
+// awaited adds a machine that VPSie lists under a name, and that was bought for so many pods of a shape.
+func (w *world) awaited(g *v1beta1.NodeGroup, name string, id scheduling.ShapeID, pods int) *v1beta1.VPSieNode {
+	m := w.machine(g, name, v1beta1.PhaseJoining, nil)
+	m.Status.Identifier, m.Status.Hostname = "id-"+name, name
+	m.Annotations = map[string]string{
+		v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(map[string]int{w.Items[id].Placement: pods}),
+		v1beta1.AnnotationNominations: v1beta1.NominationsPending,
+	}
+	return m
+}
+
+// opened makes the Node of a machine that was just bought Ready.
+func (w *world) opened(m *v1beta1.VPSieNode, g *v1beta1.NodeGroup, ago time.Duration, pods map[scheduling.ShapeID]int) {
+	w.Machines = w.Machines[:len(w.Machines)-1]
+	ready := w.machine(g, m.Name, v1beta1.PhaseReady, pods)
+	ready.Annotations = m.Annotations
+	ready.Status.ReadyAt = new(metav1.NewTime(noon.Add(-ago)))
+}
+
+func nominations(p scaling.Plan) map[string]string {
+	out := map[string]string{}
+	for _, n := range p.Nominations {
+		out[n.Pod.Name] = n.Node
+	}
+	return out
+}
+
+func nominatedTo(p *scaling.Pending, node string, pods ...int) {
+	for _, i := range pods {
+		p.Sample[i].NominatedNode = node
+	}
+}
+
+func TestNominations(t *testing.T) {
+	none := map[string]string{}
+	tests := map[string]struct {
+		why  string
+		set  func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID)
+		off  bool
+		want map[string]string
+		// open says that the machine's Node may open.
+		open bool
+	}{
+		"PodsOfAMachineThatHasAName": {
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				w.awaited(g, "n1", web, 3)
+			},
+			want: map[string]string{"web-0": "n1", "web-1": "n1", "web-2": "n1"},
+		},
+		"MachineWithoutAName": {
+			why: "nobody knows yet what its Node will be called",
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				w.awaited(g, "n1", web, 3).Status.Hostname = ""
+			},
+			want: none,
+		},
+		"HalfEmptyMachine": {
+			why: "whoever fills it, the rest fits too",
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 1)
+				w.awaited(g, "n1", web, 1)
+			},
+			want: none, open: true,
+		},
+		"NominationsThatStandAreKept": {
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				nominatedTo(w.Pending[web], "n1", 1, 2)
+				w.awaited(g, "n1", web, 3)
+			},
+			want: map[string]string{"web-0": "n1"},
+		},
+		"AllNominated": {
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				nominatedTo(w.Pending[web], "n1", 0, 1, 2)
+				w.awaited(g, "n1", web, 3)
+			},
+			want: none, open: true,
+		},
+		"MachineThatIsGone": {
+			why: "its pods are planned anew",
+			set: func(w *world, _ *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				nominatedTo(w.Pending[web], "n1", 0, 2)
+			},
+			want: map[string]string{"web-0": "", "web-2": ""},
+		},
+		"MachineThatLeaves": {
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				nominatedTo(w.Pending[web], "n1", 0)
+				w.awaited(g, "n1", web, 3).Spec.Retirement = &v1beta1.Retirement{}
+			},
+			want: map[string]string{"web-0": ""},
+		},
+		"RoomThatOthersTook": {
+			why: "a pod that does not fit there any more would keep room that it cannot use",
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 2)
+				nominatedTo(w.Pending[web], "n1", 0, 1)
+				w.opened(w.awaited(g, "n1", web, 3), g, time.Second, map[scheduling.ShapeID]int{web: 2})
+			},
+			want: map[string]string{"web-1": ""}, open: true,
+		},
+		"OldNode": {
+			why: "kube-scheduler has had its chance, and finds room by itself",
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				w.opened(w.awaited(g, "n1", web, 3), g, time.Hour, nil)
+			},
+			want: none, open: true,
+		},
+		"SwitchedOff": {
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.pending(web, 3)
+				nominatedTo(w.Pending[web], "n1", 0)
+				w.awaited(g, "n1", web, 3)
+			},
+			off: true, want: map[string]string{"web-0": ""}, open: true,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := group("g", offerings(smallID))
+			w := newWorld(g)
+			web := w.shape("web", 1200, 256)
+			tc.set(w, g, web)
+			policy := scaling.DefaultPolicy
+			policy.Nominate = !tc.off
+			plan := scaling.Propose(w.Snapshot, policy, scaling.Memory{}, noon)
+			if diff := cmp.Diff(tc.want, nominations(plan)); diff != "" {
+				t.Errorf("(-want +got):\n%s%s", diff, tc.why)
+			}
+			if got := len(plan.Nominated) > 0; got != tc.open {
+				t.Errorf("the Node may open: %v, want %v", got, tc.open)
+			}
+		})
+	}
+}
+
+// TestNodesThatOpenFirstAreNominatedFirst, each with its largest pods first: those that are tried while theirs is closed must find no room.
+func TestNodesThatOpenFirstAreNominatedFirst(t *testing.T) {
+	g := group("g", offerings(smallID))
+	w := newWorld(g)
+	big, web := w.shape("big", 2400, 256), w.shape("web", 1200, 256)
+	w.pending(big, 1)
+	w.pending(web, 4)
+	w.awaited(g, "a", web, 3)
+	m := w.awaited(g, "b", web, 1)
+	m.Annotations[v1beta1.AnnotationPlannedPods] = scaling.DescribePlannedPods(map[string]int{w.Items[big].Placement: 1, w.Items[web].Placement: 1})
+	w.opened(m, g, time.Second, nil)
+	var order []string
+	for _, n := range propose(w, scaling.Memory{}).Nominations {
+		order = append(order, n.Pod.Name+" "+n.Node)
+	}
+	want := []string{"big-0 b", "web-0 b", "web-1 a", "web-2 a", "web-3 a"}
+	if diff := cmp.Diff(want, order); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPlanFollowsNominations: pods that were given room on a machine on its way after it was bought stay there.
+func TestPlanFollowsNominations(t *testing.T) {
+	g := group("g", offerings(smallID))
+	w := newWorld(g)
+	web, late := w.shape("web", 1200, 256), w.shape("late", 1200, 128)
+	w.pending(web, 2)
+	w.pending(late, 1)
+	nominatedTo(w.Pending[late], "n2", 0)
+	w.awaited(g, "n1", web, 2)
+	w.awaited(g, "n2", web, 0)
+	plan := propose(w, scaling.Memory{})
+	if len(bought(plan)) != 0 || nominations(plan)["late-0"] != "" {
+		t.Errorf("bought %v, nominations %v; late-0 stays where it is nominated", bought(plan), nominations(plan))
+	}
+	for _, n := range plan.Nominations {
+		if n.Pod.Name == "late-0" {
+			t.Errorf("late-0 is nominated anew: %v", n)
+		}
+	}
+}
+
+func propose(w *world, m scaling.Memory) scaling.Plan {
+	return scaling.Propose(w.Snapshot, scaling.DefaultPolicy, m, noon)
+}
+
+func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
+	ofPriority := func(p int32) func(*scheduling.Shape) { return func(s *scheduling.Shape) { s.Priority = p } }
+	tests := map[string]struct {
+		why      string
+		pods     map[scheduling.ShapeID]int
+		priority int32
+		readyFor time.Duration
+		foreign  bool
+		want     int
+	}{
+		"NoRoom":              {pods: map[scheduling.ShapeID]int{"full": 3}, readyFor: time.Hour, want: 1},
+		"RoomOnANode":         {why: "kube-scheduler must have its chance", pods: map[scheduling.ShapeID]int{"full": 1}, readyFor: time.Hour, want: 0},
+		"PreemptionMayHelp":   {why: "victims may make room", pods: map[scheduling.ShapeID]int{"full": 3}, priority: 10, readyFor: time.Hour, want: 0},
+		"RoomThatIsSpokenFor": {why: "the machine was bought for other pods a moment ago", pods: nil, readyFor: time.Second, want: 1},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := group("g", offerings(smallID))
+			w := newWorld(g)
+			full, web := w.shape("full", 1200, 256), w.shape("web", 1300, 256, ofPriority(tc.priority))
+			m := w.machine(g, "n1", v1beta1.PhaseReady, tc.pods)
+			m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-tc.readyFor)))
+			if tc.pods == nil {
+				m.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(map[string]int{w.Items[full].Placement: 3})}
+				w.pending(full, 3)
+			}
+			w.pending(web, 2)
+			w.Pending[web].Arriving, w.Pending[web].Count = 2, 0
+			plan := propose(w, scaling.Memory{})
+			if got := bought(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are bought, want %d; %s", got, tc.want, tc.why)
+			}
+			if fate := plan.Shapes[web]; tc.want == 0 && fate.Left > 0 && !fate.Arriving {
+				t.Errorf("the pods are refused before kube-scheduler has looked at them: %+v", fate)
+			}
+		})
+	}
+}
+
+func TestWhatABurstBuys(t *testing.T) {
+	for buy, want := range map[scaling.Buy]int{scaling.BuyNothing: 0, scaling.BuySure: 3, scaling.BuyAll: 4, scaling.BuySettled: 4} {
+		t.Run(fmt.Sprint(buy), func(t *testing.T) {
+			w := newWorld(group("g", offerings(smallID)))
+			w.pending(w.shape("web", 1300, 256), 10)
+			w.Buy = buy
+			if got := bought(propose(w, scaling.Memory{}))["default/g/small"]; got != want {
+				t.Errorf("%d machines are bought for ten pods of which three fill one, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestDisplacedPodsWaitUntilMachinesHaveFilled: which pods kube-scheduler leaves over shows once it had its chance.
+func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
+	g := group("g", offerings(smallID))
+	for ago, want := range map[time.Duration]int{2 * time.Second: 0, 20 * time.Second: 1} {
+		w := newWorld(g)
+		web := w.shape("web", 1300, 256)
+		w.pending(web, 1)
+		w.opened(w.awaited(g, "n1", web, 3), g, ago, map[scheduling.ShapeID]int{web: 3})
+		w.Buy = scaling.BuySettled
+		plan := propose(w, scaling.Memory{})
+		if got := bought(plan)["default/g/small"]; got != want {
+			t.Errorf("%d machines are bought %s after the machine opened, want %d", got, ago, want)
+		}
+		if want == 0 && !plan.Next.Equal(noon.Add(8*time.Second)) {
+			t.Errorf("the next plan is due at %v, want when the machine has been open for ten seconds", plan.Next)
+		}
+	}
+}
