@@ -1,8 +1,8 @@
 package feed
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,11 +52,13 @@ type Writer struct {
 	batch uint64
 }
 
-// writtenRecord is one record as it was written last. A nil body is one that somebody else wrote.
+// writtenRecord is one record as it was written last. A zero sum is that of one that somebody else wrote.
 type writtenRecord struct {
 	source any
-	body   []byte
-	batch  uint64
+	sum    [sha256.Size]byte
+	// body is kept until it is written.
+	body  []byte
+	batch uint64
 }
 
 // NewWriter returns a writer to the bucket that open finds.
@@ -85,9 +87,11 @@ func (w *Writer) write(ctx context.Context, c *Contents) error {
 		return err
 	}
 	for _, key := range changed {
-		if err := w.put(ctx, key, w.written[key].body); err != nil {
+		record := w.written[key]
+		if err := w.put(ctx, key, record.body); err != nil {
 			return fmt.Errorf("write feed record %s: %w", key, err)
 		}
+		record.body = nil
 	}
 	for _, key := range gone {
 		if err := w.delete(ctx, key); err != nil {
@@ -115,9 +119,9 @@ func (w *Writer) compare(c *Contents) (changed, gone []string, err error) {
 		if err != nil {
 			return fmt.Errorf("encode feed record %s: %w", key, err)
 		}
-		if record.body == nil || !bytes.Equal(record.body, body) {
+		if sum := sha256.Sum256(body); record.sum != sum {
 			changed = append(changed, key)
-			record.body = body
+			record.body, record.sum = body, sum
 		}
 		record.source = source
 		return nil

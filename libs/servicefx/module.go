@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -59,17 +58,6 @@ func Module(name Name) fx.Option {
 			fx.Invoke(tuneMemory, addOps, run),
 		),
 	)
-}
-
-// collectAt is the growth of the heap, in percent, at which garbage is collected. Services live on
-// small heaps, where Go's default of 100 wastes as much as it holds.
-const collectAt = 30
-
-// tuneMemory trades a little time for memory, unless the environment says otherwise.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
-	}
 }
 
 func newLogger(name Name, c Config) (*slog.Logger, error) {

@@ -75,6 +75,59 @@ func TestBadConfigurationIsRefusedWithEveryProblem(t *testing.T) {
 	}
 }
 
+// every has a flag of each kind.
+type every struct {
+	Text     string        `help:"A text." default:"a"`
+	Count    int32         `help:"A number." default:"5"`
+	Wait     time.Duration `help:"A time." default:"1s"`
+	Quiet    bool          `help:"Off unless asked for."`
+	Nominate bool          `help:"On unless switched off." default:"true" negatable:""`
+	Level    string        `help:"One of several." default:"low" enum:"low,high"`
+	Inner    struct {
+		ClientIDFile string `help:"A file." type:"path"`
+		URL          string `help:"An address."`
+	} `embed:"" prefix:"vpsie-"`
+}
+
+func TestFlagsOfEveryKind(t *testing.T) {
+	read := func(args ...string) (every, error) {
+		return servicefx.Load[every]("test", servicefx.Args{Values: args, Out: io.Discard})
+	}
+	got, err := read()
+	if want := (every{Text: "a", Count: 5, Wait: time.Second, Nominate: true, Level: "low"}); err != nil || got != want {
+		t.Errorf("without flags %+v, %v", got, err)
+	}
+	t.Setenv("VPSIE_VPSIE_URL", "http://a")
+	got, err = read("--text", "b c", "--count=-7", "--wait=2m", "--quiet", "--no-nominate", "--level=high", "--vpsie-client-id-file=/x/../y")
+	want := every{Text: "b c", Count: -7, Wait: 2 * time.Minute, Quiet: true, Level: "high"}
+	want.Inner.ClientIDFile, want.Inner.URL = "/y", "http://a"
+	if err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	if got, err := read("--quiet=true", "--nominate=false"); err != nil || !got.Quiet || got.Nominate {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, args := range [][]string{{"stray"}, {"--no-quiet"}, {"--no-nominate=true"}, {"--count"}, {"--count=3000000000"}, {"--quiet=perhaps"}, {"--level=middle"}} {
+		if _, err := read(args...); err == nil {
+			t.Errorf("%v is accepted", args)
+		}
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	var out bytes.Buffer
+	status := -1
+	_, err := servicefx.Load[every]("test", servicefx.Args{Values: []string{"--help"}, Out: &out, Exit: func(s int) { status = s }})
+	if !errors.Is(err, servicefx.ErrHelp) || status != 0 {
+		t.Errorf("status %d, %v", status, err)
+	}
+	for _, text := range []string{"--[no-]nominate ($VPSIE_NOMINATE)", `--wait="1s"`, "Off unless asked for.", "$VPSIE_CONFIG"} {
+		if !strings.Contains(out.String(), text) {
+			t.Errorf("the help lacks %s: %s", text, out.String())
+		}
+	}
+}
+
 // TestOps asks a running operations endpoint what an operator asks.
 func TestOps(t *testing.T) {
 	var log bytes.Buffer

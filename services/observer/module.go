@@ -20,7 +20,7 @@ import (
 
 // Config is what the observer can be told.
 type Config struct {
-	fx.Out `kong:"-"`
+	fx.Out
 
 	Service servicefx.Config `embed:""`
 	Bus     bus.Config       `embed:"" prefix:"bus-"`

@@ -32,7 +32,7 @@ import (
 
 // Config is what the provisioner can be told.
 type Config struct {
-	fx.Out `kong:"-"`
+	fx.Out
 
 	Service servicefx.Config `embed:""`
 	Bus     bus.Config       `embed:"" prefix:"bus-"`

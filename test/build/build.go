@@ -59,7 +59,7 @@ func Commands(ctx context.Context, log io.Writer, dir string, packages ...string
 	began := time.Now()
 	fmt.Fprintf(log, "build: %s\n", strings.Join(packages, " "))
 	// A path that ends in a separator makes go build write all of them.
-	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
+	args := append([]string{"build", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
 	if _, err := goCommand(ctx, root, log, args...); err != nil {
 		return nil, fmt.Errorf("build %s: %w", strings.Join(packages, ", "), err)
 	}

@@ -106,7 +106,7 @@ func bytesPerPod(t testing.TB) float64 {
 		t.Fatal(err)
 	}
 	transform := transformOf(options, &corev1.Pod{})
-	store := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{toolscache.NamespaceIndex: toolscache.MetaNamespaceIndexFunc})
+	store := toolscache.NewIndexer(toolscache.MetaNamespaceKeyFunc, toolscache.Indexers{})
 	before := heapBytes()
 	for i := range memoryPods {
 		kept, err := transform(decoded(t, realPod(i)))

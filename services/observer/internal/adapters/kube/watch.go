@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -45,7 +47,13 @@ func CacheOptions(ledger *app.Ledger, c clock.WithTicker) (*cache.Options, error
 	}
 	return &cache.Options{
 		Scheme: scheme, DefaultWatchErrorHandler: troubled, DefaultTransform: cache.TransformStripManagedFields(), ByObject: trimmed(ledger),
+		NewInformer: unindexed,
 	}, nil
+}
+
+// unindexed makes an informer without indices: nobody looks anything up in it, and one of pods by namespace is large.
+func unindexed(lw toolscache.ListerWatcher, kind runtime.Object, resync time.Duration, _ toolscache.Indexers) toolscache.SharedIndexInformer {
+	return toolscache.NewSharedIndexInformer(lw, kind, resync, toolscache.Indexers{})
 }
 
 // Watch connects the informers of a cache to the ledger. The handlers run from then on; Synced of

@@ -40,12 +40,21 @@ func CacheOptions() *cache.Options {
 	}}
 }
 
+// trimNode keeps what is read of Nodes: all that is ours to write, and of the status whether they are Ready and what they have.
 func trimNode(object any) (any, error) {
-	if node, ok := object.(*corev1.Node); ok {
-		node.ManagedFields = nil
-		node.Status.Images, node.Status.VolumesAttached, node.Status.VolumesInUse = nil, nil, nil
+	node, ok := object.(*corev1.Node)
+	if !ok {
+		return object, nil
 	}
-	return object, nil
+	node.ManagedFields = nil
+	status := corev1.NodeStatus{Allocatable: node.Status.Allocatable}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+		}
+	}
+	node.Status = status
+	return node, nil
 }
 
 // NodeReconciler takes one VPSieNode a step further.
