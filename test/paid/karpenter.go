@@ -35,7 +35,8 @@ type Karpenter struct {
 // catalogue's.
 const karpenterMiB = 10
 
-// pool lets Karpenter buy every type as it pleases. A Node takes three seconds, as a machine of the simulated cloud does.
+// pool lets Karpenter buy every type as it pleases. A Node takes three seconds, as a machine of the simulated cloud does. Nodes are not
+// disrupted: consolidation evicts pods, and nobody makes these again.
 const pool = `apiVersion: karpenter.kwok.sh/v1alpha1
 kind: KWOKNodeClass
 metadata: {name: neutral}
@@ -45,6 +46,7 @@ apiVersion: karpenter.sh/v1
 kind: NodePool
 metadata: {name: neutral}
 spec:
+  disruption: {budgets: [{nodes: "0"}]}
   template:
     spec:
       nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: neutral}

@@ -29,7 +29,7 @@ type options struct {
 	workloads, sizes, over string
 	runs                   int
 	plannerArgs            string
-	unnominated            bool
+	ours, unnominated      bool
 	karpenter, crds        string
 	verbose                bool
 }
@@ -41,6 +41,7 @@ func main() {
 	flag.StringVar(&o.over, "over", "0s,30s", "over which times pods are created")
 	flag.IntVar(&o.runs, "runs", 1, "how often each case runs")
 	flag.StringVar(&o.plannerArgs, "planner-args", "", "further flags of the planner, separated by spaces")
+	flag.BoolVar(&o.ours, "ours", true, "run each case with the product")
 	flag.BoolVar(&o.unnominated, "without-nominations", true, "run each case without nominations as well")
 	flag.StringVar(&o.karpenter, "karpenter", "", "a build of Karpenter with its kwok provider to run each case with as well")
 	flag.StringVar(&o.crds, "karpenter-crds", "", "folders of its custom resource definitions, separated by commas")
@@ -96,7 +97,10 @@ type runner struct {
 // runners are who runs each case, one after the other.
 func (o options) runners(log io.Writer) []runner {
 	args := strings.Fields(o.plannerArgs)
-	all := []runner{{"ours", func(ctx context.Context, c paid.Case) (paid.Row, error) { return paid.Ours(ctx, c, log, args...) }}}
+	var all []runner
+	if o.ours {
+		all = append(all, runner{"ours", func(ctx context.Context, c paid.Case) (paid.Row, error) { return paid.Ours(ctx, c, log, args...) }})
+	}
 	if o.unnominated {
 		all = append(all, runner{"without nominations", func(ctx context.Context, c paid.Case) (paid.Row, error) {
 			return paid.Ours(ctx, c, log, append(args, "--nominate=false")...)
