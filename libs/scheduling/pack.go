@@ -50,8 +50,12 @@ type Problem struct {
 	Effort int
 }
 
-// EffortDefault is the search that a plan is worth: about a tenth of a second.
-const EffortDefault = 4_000_000
+// EffortDefault is the search that a plan is worth: about a tenth of a second. One of more than podsMany pods is worth half
+// as much again.
+const (
+	EffortDefault = 4_000_000
+	podsMany      = 2_000
+)
 
 // effortShares bounds the search of a whole plan, with all its tiers of weights and its wishes, in searches of one;
 // effortLeast is what each still gets once that is spent.
@@ -116,15 +120,17 @@ func Pack(p Problem) Packing {
 	k := packer{Problem: p, state: p.State, limits: maps.Clone(p.Limits), result: Packing{
 		OnExisting: map[ShapeID]int{}, OnLaunching: map[ShapeID]int{}, Served: map[ShapeID]int{}, Left: map[ShapeID]int{},
 	}}
-	if k.Effort == 0 {
-		k.Effort = EffortDefault
-	}
-	k.left = k.Effort * effortShares
 	for _, d := range p.Demands {
 		if d.Count > 0 {
 			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.know(d.Item), count: d.Count})
 		}
 	}
+	if k.Effort == 0 {
+		if k.Effort = EffortDefault; k.waiting() > podsMany {
+			k.Effort += EffortDefault / 2
+		}
+	}
+	k.left = k.Effort * effortShares
 	slices.SortStableFunc(k.demands, func(a, b *demand) int { return ByDecreasingSize(a.item, b.item) })
 	k.servePlanned(p.Existing, k.result.OnExisting)
 	k.serve(p.Existing, k.result.OnExisting)
