@@ -104,7 +104,14 @@ func (k Karpenter) run(ctx context.Context, c Case, plane *cluster.Cluster, dir 
 	if err != nil {
 		return Row{}, err
 	}
-	row, last, err := bind(ctx, c, client, func() error { return p.Failure() })
+	row, last, err := bind(ctx, c, client, func() error {
+		select {
+		case <-p.Done():
+			return p.Failure()
+		default:
+			return nil
+		}
+	})
 	if err != nil {
 		return Row{}, fmt.Errorf("%w; %s", err, process.Tail(p.LogFile))
 	}
