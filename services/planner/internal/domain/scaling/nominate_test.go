@@ -168,7 +168,7 @@ func TestNodesThatOpenFirstAreNominatedFirst(t *testing.T) {
 	m.Annotations[v1beta1.AnnotationPlannedPods] = scaling.DescribePlannedPods(map[string]int{w.Items[big].Placement: 1, w.Items[web].Placement: 1})
 	w.opened(m, g, time.Second, nil)
 	var order []string
-	for _, n := range propose(w, scaling.Memory{}).Nominations {
+	for _, n := range planOf(w).Nominations {
 		order = append(order, n.Pod.Name+" "+n.Node)
 	}
 	want := []string{"big-0 b", "web-0 b", "web-1 a", "web-2 a", "web-3 a"}
@@ -187,7 +187,7 @@ func TestPlanFollowsNominations(t *testing.T) {
 	nominatedTo(w.Pending[late], "n2", 0)
 	w.awaited(g, "n1", web, 2)
 	w.awaited(g, "n2", web, 0)
-	plan := propose(w, scaling.Memory{})
+	plan := planOf(w)
 	if len(bought(plan)) != 0 || nominations(plan)["late-0"] != "" {
 		t.Errorf("bought %v, nominations %v; late-0 stays where it is nominated", bought(plan), nominations(plan))
 	}
@@ -198,8 +198,9 @@ func TestPlanFollowsNominations(t *testing.T) {
 	}
 }
 
-func propose(w *world, m scaling.Memory) scaling.Plan {
-	return scaling.Propose(w.Snapshot, scaling.DefaultPolicy, m, noon)
+// planOf is the plan for a world without a past, at noon.
+func planOf(w *world) scaling.Plan {
+	return scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 }
 
 func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
@@ -230,7 +231,7 @@ func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
 			}
 			w.pending(web, 2)
 			w.Pending[web].Arriving, w.Pending[web].Count = 2, 0
-			plan := propose(w, scaling.Memory{})
+			plan := planOf(w)
 			if got := bought(plan)["default/g/small"]; got != tc.want {
 				t.Errorf("%d machines are bought, want %d; %s", got, tc.want, tc.why)
 			}
@@ -247,7 +248,7 @@ func TestWhatABurstBuys(t *testing.T) {
 			w := newWorld(group("g", offerings(smallID)))
 			w.pending(w.shape("web", 1300, 256), 10)
 			w.Buy = buy
-			if got := bought(propose(w, scaling.Memory{}))["default/g/small"]; got != want {
+			if got := bought(planOf(w))["default/g/small"]; got != want {
 				t.Errorf("%d machines are bought for ten pods of which three fill one, want %d", got, want)
 			}
 		})
@@ -263,7 +264,7 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 		w.pending(web, 1)
 		w.opened(w.awaited(g, "n1", web, 3), g, ago, map[scheduling.ShapeID]int{web: 3})
 		w.Buy = scaling.BuySettled
-		plan := propose(w, scaling.Memory{})
+		plan := planOf(w)
 		if got := bought(plan)["default/g/small"]; got != want {
 			t.Errorf("%d machines are bought %s after the machine opened, want %d", got, ago, want)
 		}
