@@ -45,8 +45,8 @@ func Sure(p Problem, got *Packing) []bool {
 		for _, i := range bought {
 			o := got.Purchases[i].Option
 			sure[i] = spare || isLargest(o, options)
-			for _, p := range prices {
-				sure[i] = sure[i] && p.worth(used[i]) >= sureShare*float64(o.MonthlyPrice)
+			for _, price := range prices {
+				sure[i] = sure[i] && price.worth(used[i]) >= sureShare*float64(o.MonthlyPrice)
 			}
 		}
 	}

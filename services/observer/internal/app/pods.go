@@ -21,7 +21,7 @@ type podEntry struct {
 	state podState
 	shape scheduling.ShapeID
 	node  string
-	// nominated says that the planner nominated it to a node, for which it waits.
+	// nominated is the node to which the planner nominated it and for which it waits, empty where it did not.
 	nominated string
 }
 

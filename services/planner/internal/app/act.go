@@ -122,10 +122,11 @@ func wasRefused(err error) bool {
 // basisBytes are enough of a hash to tell one batch of the feed from all others of a group.
 const basisBytes = 10
 
-// intentName names a machine after its group and the batch of the feed that asked for it.
+// intentName names a machine after its group, the batch of the feed that asked for it, and how much was bought at once: the end
+// of a burst may be planned on the batch on which its first machines were.
 func intentName(group *v1beta1.NodeGroup, s scaling.Snapshot, number int) string {
 	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
-	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s", s.Epoch, s.Revision, group.UID))
+	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s/%d", s.Epoch, s.Revision, group.UID, s.Buy))
 	text := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
 	return fmt.Sprintf("%s-%s-%d", prefix, text, number)
 }

@@ -61,10 +61,20 @@ func NewPodNominator(pods client.SubResourceWriter, metrics *Metrics, c clock.Wi
 	return &PodNominator{pods: pods, metrics: metrics, clock: c, log: log, changed: make(chan struct{}, 1), written: map[string]writtenNomination{}}
 }
 
-// Want replaces the nominations that are to be written.
+// Want replaces the nominations that are to be written. Those that were written a moment ago are not repeated.
 func (n *PodNominator) Want(nominations []scaling.Nomination) {
 	n.mu.Lock()
-	n.wanted = nominations
+	now, kept := n.clock.Now(), make(map[string]writtenNomination, len(nominations))
+	n.wanted = n.wanted[:0:0]
+	for _, nomination := range nominations {
+		uid := nomination.Pod.UID
+		if last, done := n.written[uid]; done && last.Nomination == nomination && now.Sub(last.at) < nominationAgain {
+			kept[uid] = last
+			continue
+		}
+		n.wanted = append(n.wanted, nomination)
+	}
+	n.written = kept
 	n.mu.Unlock()
 	select {
 	case n.changed <- struct{}{}:
@@ -100,26 +110,24 @@ func (n *PodNominator) round(ctx context.Context) bool {
 	return more
 }
 
-// next takes some of what is wanted and was not written yet, and notes it as written.
+// next takes some of what is wanted, notes it as written, and reports whether there is more.
 func (n *PodNominator) next() (batch []scaling.Nomination, more bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now, kept := n.clock.Now(), make(map[string]writtenNomination, len(n.wanted))
-	for _, nomination := range n.wanted {
-		uid := nomination.Pod.UID
-		if last, done := n.written[uid]; done && last.Nomination == nomination && now.Sub(last.at) < nominationAgain {
-			kept[uid] = last
-			continue
-		}
-		if len(batch) == nominationsMax {
-			more = true
-			continue
-		}
-		kept[uid] = writtenNomination{nomination, now}
-		batch = append(batch, nomination)
+	count := min(len(n.wanted), nominationsMax)
+	batch, n.wanted = n.wanted[:count], n.wanted[count:]
+	now := n.clock.Now()
+	for _, nomination := range batch {
+		n.written[nomination.Pod.UID] = writtenNomination{nomination, now}
 	}
-	n.written = kept
-	return batch, more
+	return batch, len(n.wanted) > 0
+}
+
+// forget has a nomination that could not be written written again when it is next wanted.
+func (n *PodNominator) forget(nomination scaling.Nomination) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.written, nomination.Pod.UID)
 }
 
 func (n *PodNominator) write(ctx context.Context, nomination scaling.Nomination) {
@@ -141,6 +149,7 @@ func (n *PodNominator) write(ctx context.Context, nomination scaling.Nomination)
 		outcome = nominationOutdated // the pod is not as the plan saw it; the next plan sees how it is
 	default:
 		outcome = nominationFailed
+		n.forget(nomination)
 		n.complain(ctx, err)
 	}
 	n.metrics.nominated(outcome)

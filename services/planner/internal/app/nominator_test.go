@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -84,9 +86,35 @@ func TestNominationIsNotRepeatedUntilTheFeedHadTheTime(t *testing.T) {
 	})
 }
 
+// TestEveryNominationIsWrittenOnce also where writing takes longer than the feed needs to show what was written.
+func TestEveryNominationIsWrittenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pods = 1000
+		var objects []client.Object
+		var want []scaling.Nomination
+		for i := range pods {
+			p := waiting(fmt.Sprintf("p%d", i), "", "")
+			p.UID = types.UID(p.Name)
+			objects = append(objects, p)
+			want = append(want, scaling.Nomination{Pod: scaling.Pod{Namespace: "default", Name: p.Name, UID: p.Name}, Node: "n1"})
+		}
+		f := newNominator(t, objects...)
+		f.takes = 200 * time.Millisecond
+		f.Want(want)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f.count() != pods {
+			t.Errorf("%d writes for %d pods", f.count(), pods)
+		}
+	})
+}
+
 type nominator struct {
 	*app.PodNominator
 	kube client.Client
+
+	// takes is how long a write takes.
+	takes time.Duration
 
 	mu     sync.Mutex
 	writes int
@@ -115,6 +143,7 @@ func newNominator(t *testing.T, pods ...client.Object) *nominator {
 			n.mu.Lock()
 			n.writes++
 			n.mu.Unlock()
+			time.Sleep(n.takes)
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}).Build()

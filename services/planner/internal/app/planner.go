@@ -179,7 +179,9 @@ func (p *Planner) Run(ctx context.Context) error {
 	next := p.clock.Now()
 	for ctx.Err() == nil {
 		now := p.clock.Now()
-		p.burst = p.burst.See(p.pressure(now), now)
+		if pressure, known := p.pressure(now); known {
+			p.burst = p.burst.See(pressure, now)
+		}
 		step, due := p.burst.Step(burst.Policy{Idle: p.config.BatchIdle, Max: p.config.BatchMax}, now)
 		// What is not a purchase does not wait for the end of a burst.
 		other := earliest(next, p.soon())
@@ -195,8 +197,13 @@ func (p *Planner) Run(ctx context.Context) error {
 		}
 		if has {
 			p.changedAt = time.Time{}
-			next = now.Add(p.pass(ctx, buy))
-			p.burst = p.burst.Planned(step, now)
+			wait, planned := p.pass(ctx, buy)
+			next = now.Add(wait)
+			if planned {
+				p.burst = p.burst.Planned(step, now)
+			} else if step != burst.None {
+				p.rest(ctx, wait) // the step is still to be taken
+			}
 			p.took = min(p.clock.Since(now), tookMax)
 			continue
 		}
@@ -205,11 +212,9 @@ func (p *Planner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-timer.C():
 		case <-p.changed:
-			p.noteChange(now)
+			p.noteChange(p.clock.Now())
 		case <-p.fedAnew:
-			if step == burst.None { // a burst says itself when to plan for more pods
-				p.noteChange(now)
-			}
+			p.noteChange(p.clock.Now())
 		}
 		timer.Stop()
 	}
@@ -233,6 +238,14 @@ func (p *Planner) soon() time.Time {
 	return p.changedAt.Add(max(p.config.BatchIdle, p.took))
 }
 
+// rest waits, or returns early when ctx ends.
+func (p *Planner) rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-p.clock.After(d):
+	}
+}
+
 // earliest is the earlier of two times, of which soon may be zero for never.
 func earliest(next, soon time.Time) time.Time {
 	if soon.IsZero() || next.Before(soon) {
@@ -241,17 +254,17 @@ func earliest(next, soon time.Time) time.Time {
 	return soon
 }
 
-// pressure is the demand that the feed shows; a stale feed shows none.
-func (p *Planner) pressure(now time.Time) burst.Pressure {
+// pressure is the demand that the feed shows; false where that is stale.
+func (p *Planner) pressure(now time.Time) (burst.Pressure, bool) {
 	state, err := p.feed.State(now)
 	if err != nil {
-		return burst.Pressure{}
+		return burst.Pressure{}, false
 	}
-	return burst.Pressure{Arrived: state.Arrived, Missing: state.Arriving}
+	return burst.Pressure{Arrived: state.Arrived, Missing: state.Arriving}, true
 }
 
-// pass makes one plan and carries it out. It returns when to make the next.
-func (p *Planner) pass(ctx context.Context, buy scaling.Buy) time.Duration {
+// pass makes one plan and carries it out. It returns when to make the next, and whether it made one.
+func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, bool) {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
@@ -261,11 +274,11 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) time.Duration {
 		// Time that was not watched does not count.
 		p.memory = p.memory.Blind()
 		p.hold(ctx, "feed", reason.HoldFeedStale, "nothing is decided until the observer's feed is current: "+err.Error())
-		return time.Second
+		return time.Second, false
 	}
 	if err != nil {
 		p.log.WarnContext(ctx, "no plan is made", telemetry.KeyError, err)
-		return time.Second
+		return time.Second, false
 	}
 	switch {
 	case again == 0:
@@ -290,7 +303,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) time.Duration {
 		p.tell(ctx, snapshot, plan)
 		p.writeStatus(ctx, snapshot, plan)
 	}
-	return p.nextIn(plan, again, began)
+	return p.nextIn(plan, again, began), true
 }
 
 // blindFor reports whether what can be bought has been unknown for a while.

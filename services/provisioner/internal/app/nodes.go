@@ -142,14 +142,16 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		}
 		return r.awaitNode(ctx, n)
 	}
-	if !isNodeReady(node) && n.Status.ReadyAt == nil {
-		return r.awaitNode(ctx, n)
-	}
-	if err := r.ready(ctx, n, node); err != nil {
+	opens, err := r.open(ctx, n, node)
+	if err != nil {
 		return 0, err
 	}
-	if wait, err := r.open(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
-		return wait, err
+	if !isNodeReady(node) && n.Status.ReadyAt == nil {
+		wait, err := r.awaitNode(ctx, n)
+		return sooner(wait, opens), err
+	}
+	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
+		return opens, err
 	}
 	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
 }

@@ -10,22 +10,18 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
-// openingMax is how long after its Node's first Ready a machine stays closed to pods at most. The planner nominates the machine's pods
-// well before, unless it is dead or the API server is slow; kube-scheduler then places them as it likes.
+// openingMax is how long after its registration a Node stays closed to pods at most. The planner nominates the machine's pods well
+// before, unless it is dead or the API server is slow; kube-scheduler then places them as it likes. It does not count from the first
+// Ready: the network's agent may be one of the pods that are kept off.
 const openingMax = 10 * time.Second
 
-// awaitsNominations reports whether a machine's Node is to stay closed for the pods that the machine was bought for: those that
-// kube-scheduler tries before they are nominated would take the room of others.
-func awaitsNominations(n *v1beta1.VPSieNode, now time.Time) bool {
-	return n.Annotations[v1beta1.AnnotationNominations] == v1beta1.NominationsPending && now.Before(opensAt(n, now))
-}
-
-// opensAt is when a machine's Node opens at the latest.
-func opensAt(n *v1beta1.VPSieNode, now time.Time) time.Time {
-	if n.Status.ReadyAt == nil {
-		return now.Add(openingMax)
+// staysClosed is for how much longer a Node is kept closed for the pods that its machine was bought for: those that kube-scheduler tries
+// before they are nominated would take the room of others.
+func staysClosed(n *v1beta1.VPSieNode, node *corev1.Node, now time.Time) time.Duration {
+	if n.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending {
+		return 0
 	}
-	return n.Status.ReadyAt.Add(openingMax)
+	return max(node.CreationTimestamp.Add(openingMax).Sub(now), 0)
 }
 
 // closed puts the taint that keeps pods off a new Node on it.
@@ -35,16 +31,30 @@ func closed(node *corev1.Node) {
 	}
 }
 
-// open lets pods onto a Ready Node once those that it was bought for are nominated to it, and returns when to look again.
+// opened takes the taint off, and reports whether it was there.
+func opened(node *corev1.Node) bool {
+	before := len(node.Spec.Taints)
+	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1beta1.TaintOpening })
+	return len(node.Spec.Taints) < before
+}
+
+// open lets pods onto a Node once those that it was bought for are nominated to it, and returns when to look again; zero is when
+// something changes.
 func (r *Nodes) open(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (time.Duration, error) {
-	now := r.clock.Now()
 	if !hasTaint(node, v1beta1.TaintOpening) {
 		return 0, nil
 	}
-	if awaitsNominations(n, now) {
-		return opensAt(n, now).Sub(now), nil
+	if wait := staysClosed(n, node, r.clock.Now()); wait > 0 {
+		return wait, nil
 	}
 	base := node.DeepCopy()
-	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1beta1.TaintOpening })
-	return 0, r.patchNode(ctx, base, node, false)
+	return 0, r.patchNode(ctx, base, node, !opened(node))
+}
+
+// sooner is the shorter of two waits, of which zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }

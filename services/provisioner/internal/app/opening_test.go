@@ -24,7 +24,7 @@ func isClosed(n *corev1.Node) bool {
 
 func TestNodeOpensOnceItsPodsAreNominated(t *testing.T) {
 	f := newFixture(t, group(), intent("a", joining("m1", "host-1"), nominations(v1beta1.NominationsPending)), node("host-1", "", notReady))
-	f.step("a", time.Second)
+	f.step("a", 0)
 	if !isClosed(f.node("host-1")) {
 		t.Fatal("the Node is open before it is Ready, though its pods are not nominated yet")
 	}
@@ -48,10 +48,27 @@ func TestNodeOpensOnceItsPodsAreNominated(t *testing.T) {
 	}
 }
 
+// TestNodeThatIsNotReadyOpensToo: the network's agent, without which it never is, may be kept off like any other pod.
+func TestNodeThatIsNotReadyOpensToo(t *testing.T) {
+	for why, annotation := range map[string]string{"its pods are nominated": v1beta1.NominationsDone, "the planner is dead": v1beta1.NominationsPending} {
+		f := newFixture(t, group(), intent("a", joining("m1", "host-1"), nominations(v1beta1.NominationsPending)), node("host-1", "", notReady))
+		f.step("a", 0)
+		m := f.machine("a")
+		m.Annotations[v1beta1.AnnotationNominations] = annotation
+		if err := f.kube.Update(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		f.step("a", 11*time.Second)
+		if isClosed(f.node("host-1")) {
+			t.Errorf("the Node stays closed until it is Ready, though %s", why)
+		}
+	}
+}
+
 // TestNodeOpensWithoutThePlanner: a dead planner must not keep a machine from work.
 func TestNodeOpensWithoutThePlanner(t *testing.T) {
 	f := newFixture(t, group(), intent("a", joining("m1", "host-1"), nominations(v1beta1.NominationsPending)), node("host-1", ""))
-	f.step("a", time.Second)
+	f.step("a", 0)
 	if !isClosed(f.node("host-1")) {
 		t.Fatal("the Node is open before its pods are nominated")
 	}

@@ -26,7 +26,7 @@ func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1
 		if err := r.applyTemplate(ctx, n, node); err != nil {
 			return err
 		}
-		if awaitsNominations(n, r.clock.Now()) {
+		if staysClosed(n, node, r.clock.Now()) > 0 {
 			closed(node)
 		}
 	}

@@ -62,7 +62,9 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 			node.Annotations = map[string]string{}
 		}
 		node.Annotations[v1beta1.AnnotationReleased] = "true"
-		if err := r.patchNode(ctx, base, node, base.Annotations[v1beta1.AnnotationReleased] != ""); err != nil {
+		unchanged := base.Annotations[v1beta1.AnnotationReleased] != "" && !hasTaint(node, v1beta1.TaintOpening)
+		opened(node) // nobody else would
+		if err := r.patchNode(ctx, base, node, unchanged); err != nil {
 			return err
 		}
 	}

@@ -38,22 +38,44 @@ func (p *planner) leastPriority() int32 {
 	return *p.least
 }
 
-// settleFor is how long kube-scheduler gets to place pods on a machine that opened.
-const settleFor = 10 * time.Second
+const (
+	// settleFor is how long after a machine's first Ready kube-scheduler gets to place the pods that it was bought for: the Node opens within
+	// ten seconds of its registration.
+	settleFor = 15 * time.Second
+	// settleMax bounds the time for which pods are held back while machines open one after the other.
+	settleMax = 30 * time.Second
+)
 
-// isSettling reports whether pods wait and a machine of ours opened a moment ago, and notes when that is over.
-func (p *planner) isSettling() bool {
-	if len(p.snapshot.Pending) == 0 {
-		return false
+// isSettling reports whether a machine opened a moment ago and pods that it was bought for still wait, and notes when that is over.
+func (p *planner) isSettling(m Memory) bool {
+	waiting := map[string]bool{}
+	for id, pending := range p.snapshot.Pending {
+		if item := p.snapshot.Items[id]; item != nil && pending.Count+pending.Arriving > 0 {
+			waiting[item.Placement] = true
+		}
 	}
 	var over time.Time
 	for _, m := range p.snapshot.Machines {
-		if m.Status.ReadyAt == nil || isLeaving(m) || len(PlannedPods(m)) == 0 {
+		if m.Status.ReadyAt == nil || isLeaving(m) {
 			continue
 		}
-		if at := m.Status.ReadyAt.Add(settleFor); at.After(over) {
-			over = at
+		at := m.Status.ReadyAt.Add(settleFor)
+		for placement := range PlannedPods(m) {
+			if waiting[placement] && at.After(over) {
+				over = at
+			}
 		}
+	}
+	if !over.After(p.now) {
+		return false
+	}
+	since := m.Settling
+	if since.IsZero() {
+		since = p.now
+	}
+	p.plan.Memory.Settling = since
+	if end := since.Add(settleMax); end.Before(over) {
+		over = end
 	}
 	p.due(over)
 	return over.After(p.now)

@@ -30,55 +30,77 @@ func (p *planner) nominate() {
 	for node := range p.state.Len() {
 		index[p.state.NodeName(node)] = node
 	}
+	unseen := p.unseenNodes()
 	ids := slices.Sorted(maps.Keys(p.snapshot.Pending))
 	p.state.Try(func() bool {
 		for _, id := range ids {
-			p.keepOrTakeBack(id, want, index)
+			p.keepOrTakeBack(id, want, index, unseen)
 		}
 		return false
 	})
-	p.nominateNew(want)
+	written := p.nominateNew(want)
 	for _, m := range p.snapshot.Machines {
 		if m.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending || isLeaving(m) || isFailed(m) {
 			continue
 		}
-		if node := nodeName(m); node != "" && sum(want[node]) == 0 {
+		if node := nodeName(m); node != "" && !unseen[node] && !written[node] && !p.awaitsNames(want[node]) {
 			p.plan.Nominated = append(p.plan.Nominated, m)
 		}
 	}
 }
 
-func sum[K comparable](counts map[K]int) int {
-	n := 0
-	for _, count := range counts {
-		n += count
+// unseenNodes are the Nodes of machines that stay and that the plan does not know, as their sizes are unknown: what is nominated to them
+// is as it was.
+func (p *planner) unseenNodes() map[string]bool {
+	unseen := map[string]bool{}
+	for _, m := range p.snapshot.Machines {
+		if node := nodeName(m); node != "" && p.blind[groupOf(m)] && !isLeaving(m) && !isFailed(m) {
+			unseen[node] = true
+		}
 	}
-	return n
+	return unseen
+}
+
+// awaitsNames reports whether pods that a Node still wants are among those that the snapshot does not name yet.
+func (p *planner) awaitsNames(want map[scheduling.ShapeID]int) bool {
+	for id, count := range want {
+		if pending := p.snapshot.Pending[id]; count > 0 && pending.Count+pending.Arriving > len(pending.Sample) {
+			return true
+		}
+	}
+	return false
 }
 
 // keepOrTakeBack goes through the nominations of a shape's pods that stand, and takes those that hold off what is wanted.
-func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[scheduling.ShapeID]int, index map[string]int) {
+func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[scheduling.ShapeID]int, index map[string]int, unseen map[string]bool) {
+	item := p.snapshot.Items[id]
+	if item == nil {
+		return // the feed names a shape that it does not hold; the next batch does
+	}
 	for _, pod := range p.snapshot.Pending[id].Sample {
 		node := pod.NominatedNode
-		if node == "" {
+		if node == "" || p.policy.Nominate && unseen[node] {
 			continue
 		}
 		if want[node][id] > 0 {
 			want[node][id]--
 			continue
 		}
+		existing, is := p.nodeIndex[node]
 		i, there := index[node]
-		item := p.snapshot.Items[id]
-		if p.policy.Nominate && there && item != nil && item.Shape.Unjudged == "" && (p.nominees[node] || p.nodeIndex[node] == i) && p.state.PlaceUpTo(item, i, 1) == 1 {
+		known := there && (p.nominees[node] || is && existing == i)
+		if p.policy.Nominate && known && item.Shape.Unjudged == "" && p.state.PlaceUpTo(item, i, 1) == 1 {
+			p.awaited[i] = true // what kube-scheduler is about to use does not go
 			continue
 		}
 		p.plan.Nominations = append(p.plan.Nominations, Nomination{Pod: pod})
 	}
 }
 
-// nominateNew gives pods that are nominated nowhere to the Nodes that still want some. Nodes that open soonest come first, one after the
+// nominateNew gives pods that are nominated nowhere to the Nodes that still want some, and returns which got any. Nodes that open soonest come first, one after the
 // other, and on each the pods that are hardest to place elsewhere.
-func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) {
+func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (written map[string]bool) {
+	written = map[string]bool{}
 	free := map[scheduling.ShapeID][]Pod{}
 	for id, pending := range p.snapshot.Pending {
 		for _, pod := range pending.Sample {
@@ -99,10 +121,12 @@ func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) {
 			n := min(want[node][id], len(free[id]))
 			for _, pod := range free[id][:n] {
 				p.plan.Nominations = append(p.plan.Nominations, Nomination{pod, node})
+				written[node] = true
 			}
 			free[id] = free[id][n:]
 		}
 	}
+	return written
 }
 
 // opensLate ranks Nodes by when they open: those that are Ready, those that are registered, then the others.

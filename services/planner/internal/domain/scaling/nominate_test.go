@@ -268,8 +268,8 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 		if got := bought(plan)["default/g/small"]; got != want {
 			t.Errorf("%d machines are bought %s after the machine opened, want %d", got, ago, want)
 		}
-		if want == 0 && !plan.Next.Equal(noon.Add(8*time.Second)) {
-			t.Errorf("the next plan is due at %v, want when the machine has been open for ten seconds", plan.Next)
+		if want == 0 && !plan.Next.Equal(noon.Add(13*time.Second)) {
+			t.Errorf("the next plan is due at %v, want when the machine has been Ready for fifteen seconds", plan.Next)
 		}
 	}
 }

@@ -153,6 +153,8 @@ type Memory struct {
 	Repaired map[string]time.Time
 	// Tried is when a machine of a group was last replaced although many failed together, by namespace/name.
 	Tried map[string]time.Time
+	// Settling is since when purchases wait for machines that opened to fill, zero while none do.
+	Settling time.Time
 	// Learned is what nodes of each kind turned out to have.
 	Learned map[Kind]Learned
 }
@@ -182,7 +184,7 @@ func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
 		Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 	}}
 	p.look(m)
-	p.scaleUp()
+	p.scaleUp(m)
 	p.nominate()
 	p.plan.Buy = p.snapshot.Buy
 	if s.Paused == "" {

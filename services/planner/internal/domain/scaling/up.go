@@ -16,10 +16,10 @@ import (
 
 // scaleUp finds room for the waiting pods: on nodes that are there, on those on their way, and on
 // machines to buy; then it fills groups up to their minimum.
-func (p *planner) scaleUp() {
+func (p *planner) scaleUp(m Memory) {
 	demands := p.demands()
 	var options []*scheduling.Option
-	if p.snapshot.Buy == BuySettled && p.isSettling() {
+	if p.snapshot.Buy == BuySettled && p.isSettling(m) {
 		p.snapshot.Buy = BuyNothing
 	}
 	if p.snapshot.Buy != BuyNothing {
@@ -50,7 +50,9 @@ func (p *planner) scaleUp() {
 			Arriving: p.snapshot.Pending[id].Count == 0,
 		}
 	}
-	p.fillMinimum()
+	if p.snapshot.Buy < BuySure { // the pods may need more than the minimum
+		p.fillMinimum()
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
 		p.explain(id)
 	}
