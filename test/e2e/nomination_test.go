@@ -22,7 +22,7 @@ func TestPodsAreBoundWhereTheyAreNominated(t *testing.T) {
 	const pods, needed = 60, 6
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", needed+2), workload.Deployment(s.Namespace, "web", pods, workload.TenPerNode))
-	nominated, closed := map[string]string{}, map[string]bool{}
+	nominated := map[string]string{}
 	var bound []corev1.Pod
 	s.Eventually("every pod is bound", func(ctx context.Context) (bool, string) {
 		all, err := s.Pods(ctx, "web")
@@ -42,11 +42,6 @@ func TestPodsAreBoundWhereTheyAreNominated(t *testing.T) {
 				}
 			}
 		}
-		for _, node := range nodesOf(ctx, t, s) {
-			if isOpening(&node) {
-				closed[node.Name] = true
-			}
-		}
 		return len(bound) == pods, fmt.Sprintf("%d of %d are", len(bound), pods)
 	})
 	s.WantBought(needed)
@@ -59,9 +54,6 @@ func TestPodsAreBoundWhereTheyAreNominated(t *testing.T) {
 	// A pod may be bound before it was ever looked at here, and one may be tried at the wrong moment.
 	if len(nominated) < pods/2 || followed < len(nominated)*9/10 {
 		t.Errorf("%d of %d pods were seen nominated, and %d of these are bound there", len(nominated), pods, followed)
-	}
-	if len(closed) == 0 {
-		t.Error("no Node was seen closed before its pods were nominated")
 	}
 	s.Eventually("every Node is open", func(ctx context.Context) (bool, string) {
 		for _, node := range nodesOf(ctx, t, s) {
