@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -258,18 +259,55 @@ func TestWhatABurstBuys(t *testing.T) {
 // TestDisplacedPodsWaitUntilMachinesHaveFilled: which pods kube-scheduler leaves over shows once it had its chance.
 func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 	g := group("g", offerings(smallID))
-	for ago, want := range map[time.Duration]int{2 * time.Second: 0, 20 * time.Second: 1} {
-		w := newWorld(g)
-		web := w.shape("web", 1300, 256)
-		w.pending(web, 1)
-		w.opened(w.awaited(g, "n1", web, 3), g, ago, map[scheduling.ShapeID]int{web: 3})
-		w.Buy = scaling.BuySettled
-		plan := planOf(w)
-		if got := bought(plan)["default/g/small"]; got != want {
-			t.Errorf("%d machines are bought %s after the machine opened, want %d", got, ago, want)
-		}
-		if want == 0 && !plan.Next.Equal(noon.Add(13*time.Second)) {
-			t.Errorf("the next plan is due at %v, want when the machine has been Ready for fifteen seconds", plan.Next)
-		}
+	for _, tc := range []struct {
+		name string
+		// ago is how long ago the machine was Ready, boundAgo when a pod was last bound; closed is that its Node is closed.
+		ago, boundAgo time.Duration
+		closed        bool
+		want          int
+		next          time.Duration
+	}{
+		{name: "nothing is known of what was bound before", ago: 2 * time.Second, want: 0, next: 3 * time.Second},
+		{name: "pods are being bound", ago: 5 * time.Second, boundAgo: time.Second, want: 0, next: 2 * time.Second},
+		{name: "nothing was bound for a while", ago: 5 * time.Second, boundAgo: 3 * time.Second, want: 1},
+		{name: "nothing can be bound to a closed Node", ago: 5 * time.Second, boundAgo: 4 * time.Second, closed: true, want: 0, next: 3 * time.Second},
+		{name: "the machine opened long ago", ago: 20 * time.Second, boundAgo: time.Second, want: 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(g)
+			web := w.shape("web", 1300, 256)
+			w.pending(web, 1)
+			m := w.awaited(g, "n1", web, 3)
+			w.opened(m, g, tc.ago, map[scheduling.ShapeID]int{web: 3})
+			if tc.closed {
+				w.Nodes["n1"].Taints = []corev1.Taint{{Key: v1beta1.TaintOpening, Effect: corev1.TaintEffectNoSchedule}}
+			}
+			w.Buy = scaling.BuySettled
+			var memory scaling.Memory
+			if tc.boundAgo > 0 {
+				memory.Settling = scaling.Settling{Since: noon.Add(-tc.ago), Bound: 3, Changed: noon.Add(-tc.boundAgo)}
+			}
+			plan := w.plan(memory)
+			if got := bought(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are bought, want %d", got, tc.want)
+			}
+			if tc.want == 0 && !plan.Next.Equal(noon.Add(tc.next)) {
+				t.Errorf("the next plan is due at %v, want after %s", plan.Next, tc.next)
+			}
+		})
+	}
+}
+
+// TestMachinesThatKeepFillingDoNotHoldPodsBackForEver: pods that are bound one after the other prolong the wait up to a bound.
+func TestMachinesThatKeepFillingDoNotHoldPodsBackForEver(t *testing.T) {
+	g := group("g", offerings(smallID))
+	w := newWorld(g)
+	web := w.shape("web", 1300, 256)
+	w.pending(web, 1)
+	w.opened(w.awaited(g, "n1", web, 3), g, 5*time.Second, map[scheduling.ShapeID]int{web: 3})
+	w.Buy = scaling.BuySettled
+	plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-30 * time.Second), Bound: 2, Changed: noon}})
+	if got := bought(plan)["default/g/small"]; got != 1 {
+		t.Errorf("%d machines are bought after thirty seconds, want 1", got)
 	}
 }

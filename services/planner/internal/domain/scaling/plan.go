@@ -153,8 +153,8 @@ type Memory struct {
 	Repaired map[string]time.Time
 	// Tried is when a machine of a group was last replaced although many failed together, by namespace/name.
 	Tried map[string]time.Time
-	// Settling is since when purchases wait for machines that opened to fill, zero while none do.
-	Settling time.Time
+	// Settling is how far machines that opened have filled, for which purchases wait.
+	Settling Settling
 	// Learned is what nodes of each kind turned out to have.
 	Learned map[Kind]Learned
 }
