@@ -53,11 +53,10 @@ func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, 
 		}
 	}
 	b := newClassBook(&tier)
-	if len(b.cover.classes) == 0 {
+	if len(b.cover.Classes) == 0 {
 		return 0
 	}
-	b.cover.effort = bandEffort
-	patterns, _ := tier.keepWithin(b, b.cover.correct(newFiller(b.cover), b.cover.demand()), limits)
+	patterns, _ := tier.keepWithin(b, b.cover.SolveGreedily(bandEffort), limits)
 	sum := 0
 	for _, s := range b.share(patterns, make([]int, len(patterns))) {
 		for _, p := range s.parts {
@@ -67,7 +66,7 @@ func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, 
 		}
 	}
 	for _, p := range patterns {
-		o := tier.options[p.option]
+		o := tier.options[p.Option]
 		fit.price += float64(o.MonthlyPrice)
 		limits[o.Group] = limits[o.Group].Less(o)
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/cover"
 )
 
 // nodeSurcharge is what a machine costs on top of its price, as a share of the cheapest one's, so that of
@@ -15,7 +17,7 @@ const nodeSurcharge = 0.05
 // classBook turns targets into the classes of a cover, and patterns of those back into pods.
 type classBook struct {
 	*drafting
-	cover *cover
+	cover *cover.Problem
 	// resources are the indices of those that any class needs.
 	resources []int
 	members   [][]member
@@ -46,7 +48,7 @@ type portion struct {
 }
 
 func newClassBook(d *drafting) *classBook {
-	b := &classBook{drafting: d, cover: &cover{}, addresses: map[string][]string{}, number: map[string]int{}, capNumber: map[string]int32{}, roleOf: map[*target][]role{}}
+	b := &classBook{drafting: d, cover: &cover.Problem{}, addresses: map[string][]string{}, number: map[string]int{}, capNumber: map[string]int32{}, roleOf: map[*target][]role{}}
 	used := map[int]bool{}
 	for _, t := range d.targets {
 		for _, need := range t.variant.needs {
@@ -60,8 +62,8 @@ func newClassBook(d *drafting) *classBook {
 		for k, r := range b.resources {
 			free[k] = d.empties[i].free[r]
 		}
-		b.cover.options = append(b.cover.options, machine{
-			free: free, cost: float64(o.MonthlyPrice) + nodeSurcharge*least + 1, kind: d.site[i] + int(d.empties[i].class)*len(d.options),
+		b.cover.Options = append(b.cover.Options, cover.Option{
+			Free: free, Cost: float64(o.MonthlyPrice) + nodeSurcharge*least + 1, Kind: d.site[i] + int(d.empties[i].class)*len(d.options),
 		})
 	}
 	b.findRoles()
@@ -147,13 +149,13 @@ func (b *classBook) addUnit(unit []portion, site, count int) bool {
 	key := classKey(priority, needs, caps, roles, signature)
 	n, known := b.number[key]
 	if !known {
-		n = len(b.cover.classes)
+		n = len(b.cover.Classes)
 		b.number[key] = n
-		b.cover.classes = append(b.cover.classes, class{needs: needs, caps: caps, fits: fits})
+		b.cover.Classes = append(b.cover.Classes, cover.Class{Needs: needs, Caps: caps, Fits: fits})
 		b.members, b.roles = append(b.members, nil), append(b.roles, roles)
 		b.priority, b.weight = append(b.priority, priority), append(b.weight, weight)
 	}
-	b.cover.classes[n].count += int32(count)
+	b.cover.Classes[n].Count += int32(count)
 	b.members[n] = append(b.members[n], member{unit, count})
 	return true
 }
@@ -178,7 +180,7 @@ func classKey(priority int32, needs []int64, caps []int32, roles []role, signatu
 // fitsOne reports whether an empty machine takes a unit, as far as room and the machine say.
 func (b *classBook) fitsOne(option int, needs []int64, unit []portion) bool {
 	for i, need := range needs {
-		if need > b.cover.options[option].free[i] {
+		if need > b.cover.Options[option].Free[i] {
 			return false
 		}
 	}
@@ -200,11 +202,11 @@ func (b *classBook) capsOfTarget(t *target) []int32 {
 	add := func(id string, most int32) {
 		n, known := b.capNumber[id]
 		if !known {
-			n = int32(len(b.cover.caps))
+			n = int32(len(b.cover.Caps))
 			b.capNumber[id] = n
-			b.cover.caps = append(b.cover.caps, most)
+			b.cover.Caps = append(b.cover.Caps, most)
 		}
-		b.cover.caps[n] = min(b.cover.caps[n], most)
+		b.cover.Caps[n] = min(b.cover.Caps[n], most)
 		caps = append(caps, n)
 	}
 	is := t.variant
@@ -230,11 +232,11 @@ func (b *classBook) capsOfTarget(t *target) []int32 {
 }
 
 // rank is the highest priority in a pattern, and the size of what it serves.
-func (b *classBook) rank(p *pattern) (int32, int64) {
+func (b *classBook) rank(p *cover.Pattern) (int32, int64) {
 	priority, size := int32(math.MinInt32), int64(0)
-	for k, i := range p.classes {
+	for k, i := range p.Classes {
 		priority = max(priority, b.priority[i])
-		size += b.weight[i] * int64(p.counts[k])
+		size += b.weight[i] * int64(p.Counts[k])
 	}
 	return priority, size
 }

@@ -84,7 +84,7 @@ func (b *classBook) keepsItsRules(unit []portion) bool {
 		}
 	}
 	for g, n := range inGroup {
-		if n > b.cover.caps[g] {
+		if n > b.cover.Caps[g] {
 			return false
 		}
 	}
@@ -113,7 +113,7 @@ func btoi(b bool) int {
 func (b *classBook) makeFoes() {
 	owners, matched := map[string][]int32{}, map[string][]int32{}
 	both := map[string]bool{}
-	for n := range b.cover.classes {
+	for n := range b.cover.Classes {
 		for _, r := range b.roles[n] {
 			if r.owner {
 				owners[r.term] = append(owners[r.term], int32(n))
@@ -130,8 +130,8 @@ func (b *classBook) makeFoes() {
 				if o == m || both[term+"|"+itoa(int64(o))] && both[term+"|"+itoa(int64(m))] {
 					continue
 				}
-				b.cover.classes[o].foes = append(b.cover.classes[o].foes, m)
-				b.cover.classes[m].foes = append(b.cover.classes[m].foes, o)
+				b.cover.Classes[o].Conflicts = append(b.cover.Classes[o].Conflicts, m)
+				b.cover.Classes[m].Conflicts = append(b.cover.Classes[m].Conflicts, o)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package scheduling
 import (
 	"maps"
 	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/cover"
 )
 
 // share is what a target gets on which machines of a draft.
@@ -15,7 +17,7 @@ type part struct{ machine, count int }
 
 // share deals the pods of each class out over the machines whose patterns hold the class: the members of a class
 // take turns, so that each is on as many nodes as can be.
-func (b *classBook) share(patterns []pattern, sites []int) []*share {
+func (b *classBook) share(patterns []cover.Pattern, sites []int) []*share {
 	shares := make([]*share, len(b.targets))
 	index := make(map[*target]int, len(b.targets))
 	for i, t := range b.targets {
@@ -31,8 +33,8 @@ func (b *classBook) share(patterns []pattern, sites []int) []*share {
 	}
 	for k := range patterns {
 		p := &patterns[k]
-		for j, n := range p.classes {
-			for range p.counts[j] {
+		for j, n := range p.Classes {
+			for range p.Counts[j] {
 				m := take(left[n], &next[n])
 				if m < 0 {
 					break

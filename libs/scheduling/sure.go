@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/cover"
 )
 
 const (
@@ -107,46 +109,36 @@ func (p resourcePrices) worth(used Resources) float64 {
 	return sum
 }
 
-// pricesOf is what a unit of each resource costs in the cheapest mix of options that has what is asked for.
+// pricesOf is what a unit of each resource costs in the cheapest mix of options that has what is asked for; nil where none has.
 func pricesOf(options []*Option, asked Resources) resourcePrices {
 	var names []corev1.ResourceName
-	var units, demand, costs []float64
-	var first []pattern
+	var units, demand []float64
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		most, best := int64(0), 0
-		for i, o := range options {
-			free := room(o, name)
-			most = max(most, free)
-			if float64(free)*float64(options[best].MonthlyPrice) > float64(room(options[best], name))*float64(o.MonthlyPrice) {
-				best = i
-			}
+		most := int64(0)
+		for _, o := range options {
+			most = max(most, room(o, name))
 		}
-		if asked[name] <= 0 || most <= 0 {
-			continue
+		if asked[name] > 0 && most > 0 {
+			unit := float64(most) / unitsPerCapacity
+			names, units, demand = append(names, name), append(units, unit), append(demand, float64(asked[name])/unit)
 		}
-		unit := float64(most) / unitsPerCapacity
-		row := int32(len(names))
-		names, units, demand = append(names, name), append(units, unit), append(demand, float64(asked[name])/unit)
-		first = append(first, pattern{best, []int32{row}, []int32{max(int32(float64(room(options[best], name))/unit), 1)}})
-		costs = append(costs, float64(options[best].MonthlyPrice))
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	m := newMaster(demand, first, costs)
+	columns, costs := make([]cover.Pattern, len(options)), make([]float64, len(options))
 	for i, o := range options {
-		p := pattern{option: i}
 		for row, name := range names {
 			if count := int32(float64(room(o, name)) / units[row]); count > 0 {
-				p.classes, p.counts = append(p.classes, int32(row)), append(p.counts, count)
+				columns[i].Classes, columns[i].Counts = append(columns[i].Classes, int32(row)), append(columns[i].Counts, count)
 			}
 		}
-		m.add(p, float64(o.MonthlyPrice))
+		costs[i] = float64(o.MonthlyPrice)
 	}
-	m.optimise()
+	duals, err := cover.Duals(demand, columns, costs)
+	if err != nil {
+		return nil
+	}
 	prices := make(resourcePrices, len(names))
 	for row, name := range names {
-		prices[name] = m.y[row] / units[row]
+		prices[name] = duals[row] / units[row]
 	}
 	return prices
 }

@@ -74,14 +74,14 @@ func (d *drafting) packTier(from, to int) (options []*Option, shares []*share, w
 	tier := *d
 	tier.options, tier.empties, tier.site = d.options[from:to], d.empties[from:to], d.site[from:to]
 	b := newClassBook(&tier)
-	if len(b.cover.classes) == 0 {
+	if len(b.cover.Classes) == 0 {
 		return nil, nil, true
 	}
 	patterns, within := tier.solveWithin(b)
 	options = make([]*Option, len(patterns))
 	sites := make([]int, len(patterns))
 	for i, p := range patterns {
-		options[i], sites[i] = tier.options[p.option], tier.site[p.option]
+		options[i], sites[i] = tier.options[p.Option], tier.site[p.Option]
 	}
 	if !within {
 		return options, nil, false

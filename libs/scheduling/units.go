@@ -1,6 +1,10 @@
 package scheduling
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/cover"
+)
 
 // followers is a set of targets that share nodes by rule: pods whose affinity asks for others on their node, and those.
 // It is packed in units, of which each holds what its pods ask for, so that a machine is chosen for them together.
@@ -162,11 +166,10 @@ func (b *classBook) bestComposition(f *followers, counts []int, site int) compos
 func (b *classBook) try(f *followers, c composition, site int) (served int, cost float64) {
 	trial := b.blank()
 	trial.addComposition(f, c, site)
-	if len(trial.cover.classes) == 0 {
+	if len(trial.cover.Classes) == 0 {
 		return 0, 0
 	}
 	trial.makeFoes()
-	trial.cover.effort = bandEffort
 	for _, members := range trial.members {
 		for _, m := range members {
 			for _, p := range m.unit {
@@ -174,13 +177,13 @@ func (b *classBook) try(f *followers, c composition, site int) (served int, cost
 			}
 		}
 	}
-	return served, trial.cover.cost(trial.cover.correct(newFiller(trial.cover), trial.cover.demand()))
+	return served, trial.cover.Cost(trial.cover.SolveGreedily(bandEffort))
 }
 
 // blank is a book of the same drafting without classes.
 func (b *classBook) blank() *classBook {
 	out := *b
-	out.cover = &cover{options: b.cover.options}
+	out.cover = &cover.Problem{Options: b.cover.Options}
 	out.members, out.priority, out.weight, out.roles = nil, nil, nil, nil
 	out.number, out.capNumber = map[string]int{}, map[string]int32{}
 	return &out

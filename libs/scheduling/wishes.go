@@ -7,6 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// rounding is the share of a cost that adding up may lose.
+const rounding = 1e-9
+
 // buy plans the purchases, without wishes and then with as many as the price of the plan allows; nil where there are none.
 func (k *packer) buy(options []*Option) *draft {
 	if k.waiting() == 0 {
@@ -23,7 +26,7 @@ func (k *packer) buy(options []*Option) *draft {
 		if !k.isWished(kind, options) || k.isTooDear(set, options, most) {
 			continue
 		}
-		if d := k.draft(options, set); d != nil && d.servesNoLess(best) && d.cost <= most*(1+epsilon) {
+		if d := k.draft(options, set); d != nil && d.servesNoLess(best) && d.cost <= most*(1+rounding) {
 			best, granted = d, set
 		}
 	}

@@ -1,14 +1,19 @@
-package scheduling
+package cover
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
-// master is the linear relaxation of a covering problem over the patterns found so far: the cheapest
-// fractional mix of patterns that serves every class. It is solved by the revised simplex method with an
-// explicit inverse (Dantzig, "Linear Programming and Extensions", 1963, ch. 9); patterns are added by
-// whoever prices them with its duals, which is Gilmore and Gomory's column generation (1961).
+// master is the restricted master problem: the linear relaxation of a covering problem over the patterns found so far, that
+// is the cheapest fractional mix of patterns that serves every row. It is solved by the revised simplex method with an
+// explicit inverse (Dantzig, "Linear Programming and Extensions", 1963, ch. 9); columns are added by whoever prices them with
+// its duals, which is Gilmore and Gomory's column generation (1961). Costs above zero bound it from below, and it starts from
+// columns that serve one row each, so it always has an optimum.
 type master struct {
-	rows    int
-	columns []pattern
+	rows int
+	// columns are patterns whose classes are rows.
+	columns []Pattern
 	costs   []float64
 	// basis names, for each row, a column, or the surplus of row i as -1-i.
 	basis []int
@@ -34,14 +39,8 @@ type entry struct {
 	count float64
 }
 
-// pattern is one way to fill a machine of an option: how many pods of which classes.
-type pattern struct {
-	option  int
-	classes []int32
-	counts  []int32
-}
-
 const (
+	// epsilon is what counts as zero.
 	epsilon = 1e-9
 	// precision is that of reduced costs, as a share of the dearest column's cost.
 	precision = 1e-10
@@ -51,8 +50,40 @@ const (
 	pivotsPerRow = 12
 )
 
+// ErrInfeasible is the answer to a demand that no column serves.
+var ErrInfeasible = errors.New("no column serves a row that is in demand")
+
+// Duals solves the linear program of the cheapest fractional mix of columns that meets a demand, and returns what one more unit
+// of each row would cost in it. Column j costs costs[j], which is above zero, and serves Counts of the rows that its Classes name;
+// its Option says nothing. It returns ErrInfeasible where no column serves a row; every demand must be above zero.
+//
+// Many pivots that win nothing in a row may end it before the optimum; the duals then are those of the last mix.
+func Duals(demand []float64, columns []Pattern, costs []float64) ([]float64, error) {
+	first, firstCosts := make([]Pattern, len(demand)), make([]float64, len(demand))
+	for j := range columns {
+		for k, row := range columns[j].Classes {
+			count, best := columns[j].Counts[k], &first[row]
+			if best.Counts == nil || float64(count)*firstCosts[row] > float64(best.Counts[0])*costs[j] {
+				*best, firstCosts[row] = Pattern{columns[j].Option, []int32{row}, []int32{count}}, costs[j]
+			}
+		}
+	}
+	if len(demand) == 0 {
+		return nil, nil
+	}
+	if slices.ContainsFunc(first, func(p Pattern) bool { return p.Counts == nil }) {
+		return nil, ErrInfeasible
+	}
+	m := newMaster(demand, first, firstCosts)
+	for j := range columns {
+		m.add(columns[j], costs[j])
+	}
+	m.optimise()
+	return m.y, nil
+}
+
 // newMaster starts from one pattern a row that serves that row alone, and the demand of each row.
-func newMaster(demand []float64, first []pattern, costs []float64) *master {
+func newMaster(demand []float64, first []Pattern, costs []float64) *master {
 	n := len(demand)
 	m := &master{
 		rows: n, columns: first, costs: costs, basis: make([]int, n), inverse: make([]float64, n*n),
@@ -61,7 +92,7 @@ func newMaster(demand []float64, first []pattern, costs []float64) *master {
 	}
 	for i := range n {
 		m.index(&first[i])
-		per := float64(first[i].counts[0])
+		per := float64(first[i].Counts[0])
 		m.basis[i] = i
 		m.inverse[i*n+i] = 1 / per
 		m.x[i] = demand[i] / per
@@ -70,15 +101,17 @@ func newMaster(demand []float64, first []pattern, costs []float64) *master {
 	return m
 }
 
-func (m *master) add(p pattern, cost float64) {
+// add takes a column in, which enters the basis once its reduced cost is below zero.
+func (m *master) add(p Pattern, cost float64) {
 	m.columns = append(m.columns, p)
 	m.costs = append(m.costs, cost)
 	m.index(&p)
 }
 
-func (m *master) index(p *pattern) {
-	for k, row := range p.classes {
-		m.entries = append(m.entries, entry{row, float64(p.counts[k])})
+// index files what a column serves.
+func (m *master) index(p *Pattern) {
+	for k, row := range p.Classes {
+		m.entries = append(m.entries, entry{row, float64(p.Counts[k])})
 	}
 	m.ends = append(m.ends, len(m.entries))
 }
@@ -172,6 +205,7 @@ func (m *master) reduced(j int) float64 {
 	return r
 }
 
+// pivot brings a column into the basis for the one that reaches zero first, and reports false where none does.
 func (m *master) pivot(entering int, reduced float64) bool {
 	m.solve(entering)
 	leaving, best := -1, 0.0
