@@ -43,7 +43,7 @@ func (c *search) repair(f *pricer, solution []Pattern) []Pattern {
 			start = 0
 			continue
 		}
-		start += size/2 - 1 + size%2
+		start += size/2 - 1 + size%2 // a little less than half a window, so that windows overlap
 	}
 	return solution
 }

@@ -46,6 +46,9 @@ const (
 	precision = 1e-10
 	// candidatesMax are the columns that are kept in mind from one look at all of them.
 	candidatesMax = 24
+	// staleShare is the part, as one in so many, of the lowest reduced cost that a candidate must have to enter without a look at
+	// all columns.
+	staleShare = 2
 	// pivotsPerRow bounds one optimisation; degenerate problems stop there with what they have.
 	pivotsPerRow = 12
 )
@@ -155,7 +158,7 @@ func (m *master) entering() (column int, reduced float64) {
 			column, reduced = j, r
 		}
 	}
-	if reduced < m.lowest/2 {
+	if reduced < m.lowest/staleShare {
 		return column, reduced
 	}
 	column, reduced = 0, 0
@@ -176,7 +179,7 @@ func (m *master) entering() (column int, reduced float64) {
 			column, reduced = -1-i, y
 		}
 	}
-	m.lowest = min(reduced, -2*m.tolerance)
+	m.lowest = min(reduced, -staleShare*m.tolerance)
 	return column, reduced
 }
 

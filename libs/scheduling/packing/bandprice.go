@@ -7,6 +7,9 @@ import (
 	"slices"
 )
 
+// takenBits are the members of a band that are told apart where offers of sites are compared: as many as an int has bits for.
+const takenBits = 32
+
 // price finds out what a band costs at a site, and how much of it the limits let the site serve.
 func (a *siteAssignment) price(fit *bandFit, band []*target) {
 	a.estimates++
@@ -85,7 +88,7 @@ func (a *siteAssignment) sitesAreAlike(band []*target) bool {
 		taken := 0
 		for k, t := range band {
 			if a.takes(i, t) {
-				taken |= 1 << (k % 32)
+				taken |= 1 << (k % takenBits)
 			}
 		}
 		if taken != 0 {

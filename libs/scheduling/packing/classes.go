@@ -15,6 +15,9 @@ import (
 // plans of equal price the one with fewer nodes wins.
 const nodeSurcharge = 0.05
 
+// costLeast is what a machine costs at least, in millionths of a dollar: the covering problem knows none that is free.
+const costLeast = 1
+
 // classBook turns targets into the classes of a cover, and patterns of those back into pods.
 type classBook struct {
 	*drafting
@@ -64,7 +67,7 @@ func newClassBook(d *drafting) *classBook {
 			free[k] = d.empties[i].Free()[r]
 		}
 		b.cover.Options = append(b.cover.Options, cover.Option{
-			Free: free, Cost: float64(o.MonthlyPrice) + nodeSurcharge*least + 1, Kind: d.site[i] + d.empties[i].Class()*len(d.options),
+			Free: free, Cost: float64(o.MonthlyPrice) + nodeSurcharge*least + costLeast, Kind: d.site[i] + d.empties[i].Class()*len(d.options),
 		})
 	}
 	b.findRoles()

@@ -105,6 +105,17 @@ type choices struct {
 }
 
 func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
+	d := k.newDrafting(options, set, c)
+	if d == nil {
+		return nil
+	}
+	d.carryOut(d.plan())
+	d.draft.spread, d.draft.bands = d.isDrivenBySpread(), d.bands
+	return &d.draft
+}
+
+// newDrafting starts on a draft; it returns nil when no option may be bought.
+func (k *packer) newDrafting(options []*Option, set wishSet, c choices) *drafting {
 	d := &drafting{packer: k, choices: c}
 	d.begin()
 	for _, o := range options {
@@ -130,9 +141,7 @@ func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
 		t.order = orderOf(t)
 	}
 	d.old = slices.Concat(k.Existing, k.launching)
-	d.run()
-	d.draft.spread, d.draft.bands = d.isDrivenBySpread(), d.bands
-	return &d.draft
+	return d
 }
 
 // findFollowers says of the pods that share nodes by rule which lead, and which cannot be divided.
@@ -148,11 +157,11 @@ func (d *drafting) findFollowers() {
 // settleMax bounds the passes in which a draft is tried out again with all of its machines there from the start.
 const settleMax = 4
 
-// run plans machines for counts of pods and then tries them out. A machine that had to be added for what was left
+// carryOut tries out machines that were planned for counts of pods, with what each is to get. The rules judge every placement; this is
+// the repair of those that they refuse: such pods go wherever there is room by now, and else on more machines. A machine that had to be added for what was left
 // changes what rules about topology allow, and so does one that is left out since it got no pod: the whole is tried again
 // with those that are bought there from the start.
-func (d *drafting) run() {
-	options, shares := d.plan()
+func (d *drafting) carryOut(options []*Option, shares []*share) {
 	for pass := range settleMax {
 		d.begin()
 		opened := false

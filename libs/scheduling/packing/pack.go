@@ -50,9 +50,10 @@ type Problem struct {
 }
 
 // EffortDefault is the search that a plan is worth: about a tenth of a second. One of more than podsMany pods is worth half
-// as much again.
+// as much again, effortMany.
 const (
 	EffortDefault = 4_000_000
+	effortMany    = EffortDefault + EffortDefault/2
 	podsMany      = 2_000
 )
 
@@ -116,21 +117,7 @@ func (p *Plan) MonthlyPrice() money.Micros {
 // chosen before; every placement is then made by kube-scheduler's rules, and what those refuse is packed
 // machine by machine. The result depends on the arguments alone, not on the order of demands or options.
 func Pack(p Problem) Plan {
-	k := packer{Problem: p, state: p.State, limits: maps.Clone(p.Limits), result: Plan{
-		OnExisting: map[scheduling.ShapeID]int{}, OnLaunching: map[scheduling.ShapeID]int{}, Served: map[scheduling.ShapeID]int{}, Left: map[scheduling.ShapeID]int{},
-	}}
-	for _, d := range p.Demands {
-		if d.Count > 0 {
-			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.Subject(d.Item), count: d.Count, wishes: wishesOf(d.Item.Shape)})
-		}
-	}
-	if k.Effort == 0 {
-		if k.Effort = EffortDefault; k.waiting() > podsMany {
-			k.Effort += EffortDefault / 2
-		}
-	}
-	k.left = k.Effort * effortShares
-	slices.SortStableFunc(k.demands, func(a, b *demand) int { return scheduling.ByDecreasingSize(a.item, b.item) })
+	k := newPacker(p)
 	k.servePlanned(p.Existing, k.result.OnExisting)
 	k.serve(p.Existing, k.result.OnExisting)
 	for _, n := range p.Launching {
@@ -167,6 +154,26 @@ type packer struct {
 	// left is what the whole plan may still spend on its search.
 	left   int
 	result Plan
+}
+
+// newPacker starts on a problem.
+func newPacker(p Problem) *packer {
+	k := &packer{Problem: p, state: p.State, limits: maps.Clone(p.Limits), result: Plan{
+		OnExisting: map[scheduling.ShapeID]int{}, OnLaunching: map[scheduling.ShapeID]int{}, Served: map[scheduling.ShapeID]int{}, Left: map[scheduling.ShapeID]int{},
+	}}
+	for _, d := range p.Demands {
+		if d.Count > 0 {
+			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.Subject(d.Item), count: d.Count, wishes: wishesOf(d.Item.Shape)})
+		}
+	}
+	if k.Effort == 0 {
+		if k.Effort = EffortDefault; k.waiting() > podsMany {
+			k.Effort = effortMany
+		}
+	}
+	k.left = k.Effort * effortShares
+	slices.SortStableFunc(k.demands, func(a, b *demand) int { return scheduling.ByDecreasingSize(a.item, b.item) })
+	return k
 }
 
 // byPreference sorts options by weight, the highest first, and those of one weight by price.

@@ -1,6 +1,7 @@
 package packing
 
 import (
+	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -118,6 +119,9 @@ func (b *classBook) fitsSome(unit []portion, site int) bool {
 	return false
 }
 
+// trimShare is the part, as one in so many, of the most frequent follower that leaves a unit at a time until it fits.
+const trimShare = 32
+
 // trimmed is a unit with as many followers less as it takes to fit on a machine.
 func (b *classBook) trimmed(f *followers, unit []portion, site int) []portion {
 	unit = slices.Clone(unit)
@@ -132,7 +136,7 @@ func (b *classBook) trimmed(f *followers, unit []portion, site int) []portion {
 		if most < 0 {
 			return nil
 		}
-		unit[most].count -= max(1, unit[most].count/32)
+		unit[most].count -= max(1, unit[most].count/trimShare)
 		if unit[most].count == 0 {
 			unit = slices.Delete(unit, most, most+1)
 		}
@@ -194,7 +198,7 @@ func (b *classBook) blank() *classBook {
 // unitNumbers are the numbers of units that are worth a try, the largest first: one for each follower's leader, halves of
 // that, and for each size of machines the least with which it takes a unit.
 func (b *classBook) unitNumbers(f *followers, counts []int, site int) []int {
-	most, follow := 1<<30, 0
+	most, follow := math.MaxInt32, 0
 	for i, pool := range f.pools {
 		if pool == nil || counts[i] == 0 {
 			continue
