@@ -6,7 +6,7 @@ import (
 )
 
 // compile makes the counters that an item's own constraints look at.
-func (s *State) compile(is *itemState) {
+func (s *State) compile(is *Subject) {
 	if is.compiled {
 		return
 	}
@@ -21,8 +21,8 @@ func (s *State) compile(is *itemState) {
 		is.anti = append(is.anti, s.counter("anti|"+t.id, t.key, t.reach(), func(other *Item) bool { return s.meets(&t, other) }))
 	}
 	for i := range is.spread {
-		is.spreads = append(is.spreads, s.spreadCounter(is, i))
-		is.selfSpread = append(is.selfSpread, is.spread[i].matches(is.Item, is.Shape.Namespace))
+		t := &is.spread[i]
+		is.spreads = append(is.spreads, Spread{s.spreadCounter(is, i), t, t.matches(is.Item, is.Shape.Namespace)})
 	}
 }
 
@@ -40,7 +40,7 @@ func (s *State) meetsAll(terms []podTerm, item *Item) bool {
 }
 
 // affinityCounter counts pods that match all of the terms: kube-scheduler takes a pod's affinity terms together.
-func (s *State) affinityCounter(terms []podTerm, key string) *counter {
+func (s *State) affinityCounter(terms []podTerm, key string) *Counter {
 	ids := make([]string, len(terms))
 	for i := range terms {
 		ids[i] = terms[i].id
@@ -49,7 +49,7 @@ func (s *State) affinityCounter(terms []podTerm, key string) *counter {
 	return s.counter("all|"+key+"|"+strings.Join(ids, "&"), key, terms[0].reach(), func(other *Item) bool { return s.meetsAll(terms, other) })
 }
 
-func (s *State) spreadCounter(is *itemState, i int) *counter {
+func (s *State) spreadCounter(is *Subject, i int) *Counter {
 	t := &is.spread[i]
 	// The domains are those of nodes that have the labels of all constraints, and that the pod could use
 	// as far as the policies say.
@@ -91,7 +91,7 @@ func (s *State) eligibilityOf(where string, admits func(*nodeState) bool) *eligi
 }
 
 // isDomain reports whether a node counts for a spread constraint of the item.
-func (is *itemState) isDomain(t *spreadTerm, n *nodeState) bool {
+func (is *Subject) isDomain(t *spreadTerm, n *nodeState) bool {
 	for i := range is.spread {
 		if _, found := n.Labels[is.spread[i].TopologyKey]; !found {
 			return false
@@ -123,7 +123,7 @@ func (t *podTerm) reach() reach {
 	return reach{anchors: anchorsOf(t.namespaces, t.selector)}
 }
 
-func (s *State) counter(id, key string, of reach, meant func(*Item) bool) *counter {
+func (s *State) counter(id, key string, of reach, meant func(*Item) bool) *Counter {
 	if c := s.counterOf[id]; c != nil {
 		return c
 	}
@@ -132,7 +132,7 @@ func (s *State) counter(id, key string, of reach, meant func(*Item) bool) *count
 	return c
 }
 
-func (s *State) newCounter(key string, meant func(*Item) bool) *counter {
+func (s *State) newCounter(key string, meant func(*Item) bool) *Counter {
 	t := s.topologies[key]
 	if t == nil {
 		t = &topology{key: key, number: map[string]int32{}}
@@ -141,13 +141,13 @@ func (s *State) newCounter(key string, meant func(*Item) bool) *counter {
 		}
 		s.topologies[key] = t
 	}
-	return &counter{topology: t, meant: meant}
+	return &Counter{topology: t, meant: meant}
 }
 
 // start counts what is there already.
-func (s *State) start(id string, c *counter, of reach) {
-	meant := map[*itemState]bool{}
-	consider := func(is *itemState) {
+func (s *State) start(id string, c *Counter, of reach) {
+	meant := map[*Subject]bool{}
+	consider := func(is *Subject) {
 		if c.meant(is.Item) {
 			meant[is] = true
 		}
@@ -177,12 +177,13 @@ func (s *State) start(id string, c *counter, of reach) {
 			}
 		}
 	}
+	c.id = id
 	s.counterOf[id] = c
 	s.counters = append(s.counters, c)
 }
 
 // own makes the counter of the pods that repel others by a term, and has the item counted by it.
-func (s *State) own(t podTerm, is *itemState) {
+func (s *State) own(t podTerm, is *Subject) {
 	id := "own|" + t.id
 	if c := s.counterOf[id]; c != nil {
 		is.counted = append(is.counted, c)
@@ -197,7 +198,7 @@ func (s *State) own(t podTerm, is *itemState) {
 }
 
 // observe brings an item up to date with counters and owners that came since it was last used.
-func (s *State) observe(is *itemState) {
+func (s *State) observe(is *Subject) {
 	if is.seen < len(s.counters) {
 		s.countersAt.since(is.seen, is.anchors, func(i int) {
 			if c := s.counters[i]; c.meant(is.Item) {

@@ -12,8 +12,8 @@ import (
 
 // Check judges one more pod of an item on a node. The zero Verdict means that it fits.
 func (s *State) Check(item *Item, node int) Verdict {
-	is := s.know(item)
-	return s.explain(is, node, s.judge(is, node))
+	is := s.Subject(item)
+	return s.Explain(is, node, s.Judge(is, node))
 }
 
 // CheckNew judges one pod of an item on a node that is not there yet.
@@ -26,8 +26,8 @@ func (s *State) CheckNew(item *Item, n *Node) Verdict {
 	return v
 }
 
-// explain puts a rule's refusal into words.
-func (s *State) explain(is *itemState, node int, r rule) Verdict {
+// Explain puts the refusal of a subject by a node into words.
+func (s *State) Explain(is *Subject, node int, r Rule) Verdict {
 	n := s.nodes[node]
 	switch r {
 	case ruleNone:
@@ -65,8 +65,19 @@ func (s *State) explain(is *itemState, node int, r rule) Verdict {
 	panic(fmt.Sprintf("scheduling: rule %d has no explanation", r))
 }
 
+// NearestRefusal is the refusal of the node that is nearest to taking a pod of a subject, of several.
+func (s *State) NearestRefusal(is *Subject, nodes []int) Verdict {
+	nearest, at := ruleGone, nodes[0]
+	for _, node := range nodes {
+		if r := s.Judge(is, node); r.Nearer(nearest) {
+			nearest, at = r, node
+		}
+	}
+	return s.Explain(is, at, nearest)
+}
+
 // missing names what the node lacks for one pod, in a stable order.
-func (s *State) missing(is *itemState, n *nodeState) Verdict {
+func (s *State) missing(is *Subject, n *nodeState) Verdict {
 	names := make([]corev1.ResourceName, len(s.resources))
 	for name, i := range s.resources {
 		names[i] = name
@@ -74,34 +85,30 @@ func (s *State) missing(is *itemState, n *nodeState) Verdict {
 	var lacks []string
 	code := reason.NoScaleUpAttachLimit
 	for _, need := range is.needs {
-		if need.amount <= n.free[need.resource] {
+		if need.Amount <= n.free[need.Resource] {
 			continue
 		}
-		name, free := names[need.resource], max(n.free[need.resource], 0)
+		name, free := names[need.Resource], max(n.free[need.Resource], 0)
 		driver, attaches := strings.CutPrefix(string(name), attachPrefix)
 		if attaches {
-			lacks = append(lacks, fmt.Sprintf("%d of %d volumes of %s requested", free, need.amount, driver))
+			lacks = append(lacks, fmt.Sprintf("%d of %d volumes of %s requested", free, need.Amount, driver))
 			continue
 		}
 		code = reason.NoScaleUpResources
-		lacks = append(lacks, fmt.Sprintf("%s %s of %s requested", name, FormatAmount(name, free), FormatAmount(name, need.amount)))
+		lacks = append(lacks, fmt.Sprintf("%s %s of %s requested", name, FormatAmount(name, free), FormatAmount(name, need.Amount)))
 	}
 	slices.Sort(lacks)
 	return Verdict{code, "too small for the pod: free " + strings.Join(lacks, ", ")}
 }
 
-func (s *State) explainSpread(is *itemState, node int) string {
-	for i, c := range is.spreads {
-		t, domain := &is.spread[i], c.topology.of[node]
-		if domain == absent {
-			return "node has no label " + t.TopologyKey + ", over which the pod is spread"
+func (s *State) explainSpread(is *Subject, node int) string {
+	for i := range is.spreads {
+		c := &is.spreads[i]
+		if c.topology.of[node] == absent {
+			return "node has no label " + c.term.TopologyKey + ", over which the pod is spread"
 		}
-		skew := c.at(domain) - c.spread.minimum(t.MinDomains)
-		if is.selfSpread[i] {
-			skew++
-		}
-		if skew > t.MaxSkew {
-			return fmt.Sprintf("one more pod there would make the spread over %s uneven by %d, and %d is allowed", t.TopologyKey, skew, t.MaxSkew)
+		if skew := c.skew(node); skew > c.term.MaxSkew {
+			return fmt.Sprintf("one more pod there would make the spread over %s uneven by %d, and %d is allowed", c.term.TopologyKey, skew, c.term.MaxSkew)
 		}
 	}
 	return "the pod's topology spread does not allow it"

@@ -31,7 +31,8 @@ type Item struct {
 	affine     []podTerm
 	repels     []podTerm
 	spread     []spreadTerm
-	wishes     []wish
+	// affinityKeys and topologyKeys are the topologies of which AffinityKeys and TopologyKeys tell.
+	affinityKeys, topologyKeys []string
 	// problem says which constraint could not be understood; such a shape fits nowhere.
 	problem Verdict
 	// daemonKey tells a DaemonSet's pods from those of others.
@@ -96,7 +97,7 @@ func NewItem(id ShapeID, shape *Shape) *Item {
 			item.spread = append(item.spread, item.spreadTerm(c))
 		}
 	}
-	item.wishes = item.wishesOf()
+	item.nameTopologies()
 	item.daemonKey = daemonKey(shape)
 	item.Placement = item.placement()
 	if shape.IsDaemon() && len(shape.Requests) > 0 {
@@ -244,9 +245,70 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// isFree reports whether pods of the item can be placed many at a time: nothing but room on the node
+// nameTopologies lists the topologies that the item's rules about other pods speak of.
+func (i *Item) nameTopologies() {
+	for _, t := range i.affine {
+		if !slices.Contains(i.affinityKeys, t.key) {
+			i.affinityKeys = append(i.affinityKeys, t.key)
+		}
+	}
+	add := func(key string) {
+		if key != corev1.LabelHostname && !slices.Contains(i.topologyKeys, key) {
+			i.topologyKeys = append(i.topologyKeys, key)
+		}
+	}
+	for _, key := range i.affinityKeys {
+		add(key)
+	}
+	for _, t := range i.repels {
+		add(t.key)
+	}
+	for j := range i.spread {
+		add(i.spread[j].TopologyKey)
+	}
+}
+
+// AffinityKeys are the topologies in which the item's pods want to be with others, or with each other, by rule. It must not be
+// changed.
+func (i *Item) AffinityKeys() []string { return i.affinityKeys }
+
+// TopologyKeys are the topologies other than the node that the item's rules about other pods speak of. It must not be changed.
+func (i *Item) TopologyKeys() []string { return i.topologyKeys }
+
+// NodeKey spells everything about the item that a node's labels and taints must meet.
+func (i *Item) NodeKey() string { return i.nodeKey }
+
+// HostLimits are how many pods of its kind the item allows on a new node, by the rule that says so.
+func (i *Item) HostLimits() map[string]int {
+	limits := map[string]int{}
+	for j := range i.spread {
+		if t := &i.spread[j]; t.TopologyKey == corev1.LabelHostname && t.matches(i, i.Shape.Namespace) {
+			limits["spread|"+t.id] = int(t.MaxSkew)
+		}
+	}
+	for j := range i.repels {
+		if t := &i.repels[j]; t.key == corev1.LabelHostname && t.matches(i, nil) {
+			limits["anti|"+t.id] = 1
+		}
+	}
+	return limits
+}
+
+// perNodeUnlimited is what PerNode says of an item without such rules.
+const perNodeUnlimited = 1 << 30
+
+// perNodeMax is how many pods of the item its own rules allow on a new node at most.
+func (i *Item) perNodeMax() int {
+	most := perNodeUnlimited
+	for _, limit := range i.HostLimits() {
+		most = min(most, limit)
+	}
+	return most
+}
+
+// IsFree reports whether pods of the item can be placed many at a time: nothing but room on the node
 // and the node itself says where they go.
-func (i *Item) isFree() bool {
+func (i *Item) IsFree() bool {
 	return len(i.affine) == 0 && len(i.repels) == 0 && len(i.spread) == 0 && len(i.Shape.HostPorts) == 0 && !i.sharesVolumes()
 }
 
@@ -267,8 +329,11 @@ func ByDecreasingSize(a, b *Item) int {
 // weigh is the size of a set of resources in thousandths of a core, a GiB of memory counting for
 // a third of one: the ratio at which VPSie's sizes are priced.
 func weigh(r Resources) int64 {
-	return r[corev1.ResourceCPU] + r[corev1.ResourceMemory]*1000/(3<<30)
+	return r[corev1.ResourceCPU] + r[corev1.ResourceMemory]*1000/(gibibytesPerCore<<30)
 }
+
+// gibibytesPerCore is how many GiB of memory cost as much as a core.
+const gibibytesPerCore = 3
 
 // Verdict is a refusal: the code and a text that names what is missing. The zero value means
 // that the shape fits.

@@ -8,12 +8,12 @@ import (
 	"k8s.io/klog/v2" //nolint:depguard // ToleratesTaint asks for a logger, and gets one that writes nowhere
 )
 
-// rule is what keeps a pod from a node.
-type rule uint8
+// Rule is what keeps a pod from a node. The zero Rule says that nothing was judged yet.
+type Rule uint8
 
 // The rules, in the order in which they are judged. ruleUnknown is a judgement not made yet.
 const (
-	ruleUnknown rule = iota
+	ruleUnknown Rule = iota
 	ruleNone
 	ruleProblem
 	ruleGone
@@ -31,8 +31,24 @@ const (
 	ruleRepelled
 )
 
-// judge says which rule keeps one more pod of an item from a node; ruleNone when none does.
-func (s *State) judge(is *itemState, node int) rule {
+// OK reports whether no rule keeps the pod from the node.
+func (r Rule) OK() bool { return r == ruleNone }
+
+// IsFinal reports whether a refusal lasts while nodes only fill up or go.
+func (r Rule) IsFinal() bool {
+	switch r {
+	case ruleProblem, ruleGone, ruleUnschedulable, ruleTaint, ruleNodeAffinity, ruleVolumeTopology, ruleResources:
+		return true
+	}
+	return false
+}
+
+// Nearer reports whether a refusal is nearer to success than another, which may be the zero Rule: the later rules are judged
+// once the earlier ones are met.
+func (r Rule) Nearer(than Rule) bool { return than == ruleUnknown || r > than }
+
+// Judge says which rule keeps one more pod of a subject from a node. Explain puts that into words.
+func (s *State) Judge(is *Subject, node int) Rule {
 	n := s.nodes[node]
 	switch {
 	case is.problem.Code != "":
@@ -44,20 +60,21 @@ func (s *State) judge(is *itemState, node int) rule {
 		return r
 	}
 	for _, need := range is.needs {
-		if need.amount > n.free[need.resource] {
+		if need.Amount > n.free[need.Resource] {
 			return ruleResources
 		}
 	}
-	if is.isFree() && s.hasNoOwners() {
+	if is.IsFree() && s.hasNoOwners() {
 		return ruleNone
 	}
-	return s.judgeOthers(is, n, node)
+	return s.JudgeOthers(is, node)
 }
 
 func (s *State) hasNoOwners() bool { return len(s.owners) == 0 }
 
-// judgeOthers judges what depends on other pods.
-func (s *State) judgeOthers(is *itemState, n *nodeState, node int) rule {
+// JudgeOthers is Judge for the rules about other pods alone: the node need not admit the pod or have room for it.
+func (s *State) JudgeOthers(is *Subject, node int) Rule {
+	n := s.nodes[node]
 	for _, other := range n.ported {
 		if conflict(is.Shape.HostPorts, other.Shape.HostPorts) {
 			return ruleHostPort
@@ -68,16 +85,8 @@ func (s *State) judgeOthers(is *itemState, n *nodeState, node int) rule {
 	}
 	s.compile(is)
 	s.observe(is)
-	for i, c := range is.spreads {
-		domain, t := c.topology.of[node], &is.spread[i]
-		if domain == absent {
-			return ruleTopologySpread
-		}
-		skew := c.at(domain) - c.spread.minimum(t.MinDomains)
-		if is.selfSpread[i] {
-			skew++
-		}
-		if skew > t.MaxSkew {
+	for i := range is.spreads {
+		if c := &is.spreads[i]; c.topology.of[node] == absent || c.skew(node) > c.term.MaxSkew {
 			return ruleTopologySpread
 		}
 	}
@@ -94,9 +103,18 @@ func (s *State) judgeOthers(is *itemState, n *nodeState, node int) rule {
 	return s.judgeAffinity(is, node)
 }
 
+// skew is by how many pods a node's domain would exceed the emptiest one if it got one more of the subject.
+func (s *Spread) skew(node int) int32 {
+	skew := s.at(s.topology.of[node]) - s.spread.minimum(s.term.MinDomains)
+	if s.Self {
+		skew++
+	}
+	return skew
+}
+
 // judgeAffinity wants, for each term, a pod that matches all terms in the node's domain; or none such in
 // the cluster and a pod that matches its own terms, which is then the first.
-func (s *State) judgeAffinity(is *itemState, node int) rule {
+func (s *State) judgeAffinity(is *Subject, node int) Rule {
 	met, exists := true, false
 	for _, c := range is.affinity {
 		domain := c.topology.of[node]
@@ -112,8 +130,8 @@ func (s *State) judgeAffinity(is *itemState, node int) rule {
 	return rulePodAffinity
 }
 
-func (s *State) judgeVolumes(is *itemState, n *nodeState) rule {
-	var fresh [4]need
+func (s *State) judgeVolumes(is *Subject, n *nodeState) Rule {
+	var fresh [4]Need
 	more := fresh[:0]
 	for i, v := range is.handles {
 		if v.exclusive && s.users[v.handle] > 0 {
@@ -125,28 +143,35 @@ func (s *State) judgeVolumes(is *itemState, n *nodeState) rule {
 		if v.resource == absent || n.handles[v.handle] > 0 || slices.ContainsFunc(is.handles[:i], func(o sharedVolume) bool { return o.handle == v.handle }) {
 			continue
 		}
-		j := slices.IndexFunc(more, func(o need) bool { return o.resource == v.resource })
+		j := slices.IndexFunc(more, func(o Need) bool { return o.Resource == v.resource })
 		if j < 0 {
-			more = append(more, need{v.resource, 0})
+			more = append(more, Need{v.resource, 0})
 			j = len(more) - 1
 		}
-		more[j].amount++
+		more[j].Amount++
 	}
 	for _, m := range more {
 		for _, need := range is.needs {
-			if need.resource == m.resource {
-				m.amount += need.amount
+			if need.Resource == m.Resource {
+				m.Amount += need.Amount
 			}
 		}
-		if m.amount > n.free[m.resource] {
+		if m.Amount > n.free[m.Resource] {
 			return ruleAttachLimit
 		}
 	}
 	return ruleNone
 }
 
+// Avoids reports whether a node has a PreferNoSchedule taint that an item does not tolerate.
+func (s *State) Avoids(item *Item, node int) bool {
+	return slices.ContainsFunc(s.nodes[node].Taints, func(t corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectPreferNoSchedule && !tolerated(item.Shape.Tolerations, &t)
+	})
+}
+
 // admits judges what depends on the node and the item alone, once for each class of nodes.
-func (s *State) admits(is *itemState, n *nodeState) rule {
+func (s *State) admits(is *Subject, n *nodeState) Rule {
 	if is.byName {
 		return s.judgeNode(is, n)
 	}
@@ -159,7 +184,7 @@ func (s *State) admits(is *itemState, n *nodeState) rule {
 	return is.admitted[n.class]
 }
 
-func (s *State) judgeNode(is *itemState, n *nodeState) rule {
+func (s *State) judgeNode(is *Subject, n *nodeState) Rule {
 	if n.Unschedulable && !tolerated(is.Shape.Tolerations, &unschedulableTaint) {
 		return ruleUnschedulable
 	}

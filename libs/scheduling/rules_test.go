@@ -4,67 +4,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
-
-// size is the requests of a pod.
-func size(milliCPU, mebibytes int64) scheduling.Resources {
-	return scheduling.Resources{corev1.ResourceCPU: milliCPU, corev1.ResourceMemory: mebibytes << 20, corev1.ResourcePods: 1}
-}
-
-// node is an empty node of four cores in a zone.
-func node(name, zone string, change ...func(*scheduling.Node)) *scheduling.Node {
-	n := &scheduling.Node{
-		Name: name, Labels: map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: zone},
-		Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourceMemory: 8 << 30, corev1.ResourcePods: 110},
-	}
-	for _, c := range change {
-		c(n)
-	}
-	return n
-}
-
-// item is a pod of an app with a quarter of a core.
-func item(id, app string, change ...func(*scheduling.Shape)) *scheduling.Item {
-	s := &scheduling.Shape{Namespace: "shop", Labels: map[string]string{"app": app}, Requests: size(250, 64), OwnerKind: "ReplicaSet"}
-	for _, c := range change {
-		c(s)
-	}
-	return scheduling.NewItem(scheduling.ShapeID(id), s)
-}
-
-func app(name string) *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
-}
-
-func spread(key string, when corev1.UnsatisfiableConstraintAction, of string) func(*scheduling.Shape) {
-	return func(s *scheduling.Shape) {
-		s.Spread = append(s.Spread, corev1.TopologySpreadConstraint{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: when, LabelSelector: app(of)})
-	}
-}
-
-func affinity(key, of string) func(*scheduling.Shape) {
-	return func(s *scheduling.Shape) {
-		s.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: key, LabelSelector: app(of)}}}}
-	}
-}
-
-func antiAffinity(key, of string) func(*scheduling.Shape) {
-	return func(s *scheduling.Shape) {
-		s.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: key, LabelSelector: app(of)}}}}
-	}
-}
-
-func cluster(items []*scheduling.Item, nodes ...*scheduling.Node) *scheduling.State {
-	c := scheduling.Cluster{Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: nodes}
-	for _, i := range items {
-		c.Items[i.ID] = i
-	}
-	return scheduling.NewState(c)
-}
 
 // TestRules has one case a rule; the differential test holds the whole against kube-scheduler.
 func TestRules(t *testing.T) {

@@ -1,7 +1,3 @@
-// Package scheduling judges where pods fit and which machines to buy for those that do not.
-//
-// It is pure: every function depends on its arguments alone, so the same input gives the same
-// answer whatever the order of maps. Pods are handled as shapes and counts, never one by one.
 package scheduling
 
 import (

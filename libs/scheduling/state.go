@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -18,17 +19,17 @@ type State struct {
 	namespaces map[string]map[string]string
 	resources  map[corev1.ResourceName]int
 	nodes      []*nodeState
-	items      []*itemState
-	byID       map[ShapeID]*itemState
+	items      []*Subject
+	byID       map[ShapeID]*Subject
 	topologies map[string]*topology
-	counters   []*counter
-	counterOf  map[string]*counter
+	counters   []*Counter
+	counterOf  map[string]*Counter
 	// spreads are the counters of topology spread constraints, and eligibilities the nodes that those look at.
-	spreads       []*counter
+	spreads       []*Counter
 	eligibilities map[string]*eligibility
 	owners        []ownedTerm
 	// itemsAt, countersAt and ownersAt find by anchor what may concern each other.
-	itemsAt              map[anchor][]*itemState
+	itemsAt              map[anchor][]*Subject
 	countersAt, ownersAt anchored
 	classKeys            map[string]bool
 	classes              map[string]int32
@@ -41,7 +42,7 @@ type State struct {
 // ownedTerm counts, for each domain, the pods that repel others by a term.
 type ownedTerm struct {
 	term    podTerm
-	counter *counter
+	counter *Counter
 }
 
 type nodeState struct {
@@ -50,66 +51,32 @@ type nodeState struct {
 	class int32
 	pods  []placed
 	// ported lists the items on the node that take ports of it.
-	ported  []*itemState
+	ported  []*Subject
 	handles map[string]int
 	gone    bool
 	object  *corev1.Node
 }
 
 type placed struct {
-	item  *itemState
+	item  *Subject
 	count int32
 }
 
-// itemState is an item as one State sees it.
-type itemState struct {
-	*Item
-	needs []need
-	// admitted caches, by class of node, whether labels and taints admit the item.
-	admitted []rule
-	compiled bool
-	affinity []*counter
-	anti     []*counter
-	spreads  []*counter
-	// selfSpread says of each spread constraint whether it counts the item's own pods.
-	selfSpread []bool
-	selfAffine bool
-	// counted are the counters that a pod of the item adds to, and repelledBy those that keep it away;
-	// they cover the counters and owners seen so far.
-	counted     []*counter
-	repelledBy  []*counter
-	seen, owned int
-	anchors     []anchor
-	handles     []sharedVolume
-	sited       *Item
-	// weight is the size of a pod, and perNode how many the item's own rules allow on a new node at most.
-	weight  int64
-	perNode int
-}
-
-type need struct {
-	resource int
-	amount   int64
-}
-
-type sharedVolume struct {
-	handle    string
-	exclusive bool
-	waits     bool
-	resource  int // of the driver's attachments, absent where nobody counts them
-}
-
 const (
+	// attachPrefix begins the names of resources that count the volumes of a CSI driver.
 	attachPrefix = "attach/"
-	unlimited    = int64(1) << 50
+	// unlimited is what a node has of attachments that nobody limits, and roomMax bounds the pods that one is said to have room
+	// for: more than there can be, and far from what adding up would overflow.
+	unlimited = int64(1) << 50
+	roomMax   = int64(1) << 40
 )
 
 // NewState starts a simulation. The cluster is not changed by it.
 func NewState(c Cluster) *State {
 	s := &State{
-		namespaces: c.Namespaces, resources: map[corev1.ResourceName]int{}, byID: map[ShapeID]*itemState{},
-		topologies: map[string]*topology{}, counterOf: map[string]*counter{}, classKeys: map[string]bool{}, classes: map[string]int32{},
-		users: map[string]int{}, eligibilities: map[string]*eligibility{}, itemsAt: map[anchor][]*itemState{},
+		namespaces: c.Namespaces, resources: map[corev1.ResourceName]int{}, byID: map[ShapeID]*Subject{},
+		topologies: map[string]*topology{}, counterOf: map[string]*Counter{}, classKeys: map[string]bool{}, classes: map[string]int32{},
+		users: map[string]int{}, eligibilities: map[string]*eligibility{}, itemsAt: map[anchor][]*Subject{},
 	}
 	ids := make([]ShapeID, 0, len(c.Items))
 	for id := range c.Items {
@@ -117,70 +84,12 @@ func NewState(c Cluster) *State {
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		s.know(c.Items[id])
+		s.Subject(c.Items[id])
 	}
 	for _, n := range c.Nodes {
 		s.AddNode(n)
 	}
 	return s
-}
-
-// know returns the state's view of an item.
-func (s *State) know(item *Item) *itemState {
-	if is := s.byID[item.ID]; is != nil {
-		return is
-	}
-	is := &itemState{Item: item, weight: max(weigh(item.Shape.Requests), 1), perNode: perNodeMax(item)}
-	names := make([]string, 0, len(item.Shape.Requests))
-	for name := range item.Shape.Requests {
-		names = append(names, string(name))
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if amount := item.Shape.Requests[corev1.ResourceName(name)]; amount > 0 {
-			is.needs = append(is.needs, need{s.resource(corev1.ResourceName(name)), amount})
-		}
-	}
-	is.addVolumes(s)
-	s.byID[item.ID] = is
-	s.items = append(s.items, is)
-	is.anchors = item.anchors()
-	for _, at := range is.anchors {
-		s.itemsAt[at] = append(s.itemsAt[at], is)
-	}
-	for _, key := range item.nodeLabels {
-		if !s.classKeys[key] {
-			s.classKeys[key] = true
-			s.reclassify()
-		}
-	}
-	for _, t := range item.repels {
-		s.own(t, is)
-	}
-	return is
-}
-
-func (is *itemState) addVolumes(s *State) {
-	attach := map[int]int64{}
-	var order []int
-	for _, v := range is.Shape.Volumes {
-		index := absent
-		if v.Driver != "" {
-			index = s.resource(corev1.ResourceName(attachPrefix + v.Driver))
-		}
-		switch {
-		case v.Handle != "":
-			is.handles = append(is.handles, sharedVolume{v.Driver + "^" + v.Handle, v.Exclusive, v.Waits, index})
-		case index != absent:
-			if attach[index] == 0 {
-				order = append(order, index)
-			}
-			attach[index]++
-		}
-	}
-	for _, index := range order {
-		is.needs = append(is.needs, need{index, attach[index]})
-	}
 }
 
 func (s *State) resource(name corev1.ResourceName) int {
@@ -209,6 +118,34 @@ func (n *nodeState) capacity(name corev1.ResourceName) int64 {
 
 // Len is the number of nodes ever added; nodes are named by their index.
 func (s *State) Len() int { return len(s.nodes) }
+
+// Node is a node as it was added. It must not be changed.
+func (s *State) Node(node int) *Node { return s.nodes[node].Node }
+
+// IsGone reports whether a node was removed.
+func (s *State) IsGone(node int) bool { return s.nodes[node].gone }
+
+// PodsOn lists what is on a node, with the number of pods, in the order in which it came. The node must not change meanwhile.
+func (s *State) PodsOn(node int) iter.Seq2[*Subject, int] {
+	return func(yield func(*Subject, int) bool) {
+		for _, p := range s.nodes[node].pods {
+			if !yield(p.item, int(p.count)) {
+				return
+			}
+		}
+	}
+}
+
+// Fullness is the larger of the shares of cpu and memory that are requested on a node.
+func (s *State) Fullness(node int) float64 {
+	n, full := s.nodes[node], 0.0
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if i, known := s.resources[name]; known && n.Allocatable[name] > 0 {
+			full = max(full, 1-float64(n.free[i])/float64(n.Allocatable[name]))
+		}
+	}
+	return full
+}
 
 // NodeName is the name of a node.
 func (s *State) NodeName(node int) string { return s.nodes[node].Name }
@@ -239,11 +176,11 @@ func (s *State) AddNode(n *Node) int {
 	slices.Sort(ids)
 	for _, id := range ids {
 		if is := s.byID[id]; is != nil {
-			s.put(is, index, int32(n.Pods[id]))
+			s.Put(is, index, int32(n.Pods[id]))
 		}
 	}
 	for _, item := range n.Expected {
-		s.put(s.know(item), index, 1)
+		s.Put(s.Subject(item), index, 1)
 	}
 	return index
 }
@@ -253,7 +190,7 @@ func (s *State) RemoveNode(node int) {
 	n := s.nodes[node]
 	for len(n.pods) > 0 {
 		p := n.pods[len(n.pods)-1]
-		s.put(p.item, node, -p.count)
+		s.Put(p.item, node, -p.count)
 	}
 	s.withdraw(node)
 	s.record(change{kind: changeRemove, node: node})
@@ -298,48 +235,71 @@ func (s *State) podsOf(id ShapeID, node int) int {
 	return 0
 }
 
-// Place puts n pods of an item on a node without judging; a negative n takes them back.
-func (s *State) Place(item *Item, node, n int) { s.put(s.know(item), node, int32(n)) }
-
-// PlaceUpTo puts up to n pods of an item on a node, as many as its rules allow, and returns how many.
-func (s *State) PlaceUpTo(item *Item, node, n int) int { return s.fill(s.know(item), node, n) }
-
-func (s *State) fill(is *itemState, node, n int) int {
-	if is.isFree() {
-		if s.judge(is, node) != ruleNone {
-			return 0
+// FillInTurn puts up to n pods of a subject on nodes, as many as its rules allow, in passes, since a pod in one topology domain can
+// make room for one in another. It calls placed, which may be nil, for each node that took some, and returns how many pods found no
+// place.
+func (s *State) FillInTurn(is *Subject, nodes []int, n int, placed func(node, count int)) int {
+	for progress := true; progress && n > 0; {
+		progress = false
+		for _, node := range nodes {
+			if n == 0 {
+				break
+			}
+			if put := s.Fill(is, node, n); put > 0 {
+				if placed != nil {
+					placed(node, put)
+				}
+				n -= put
+				progress = !is.IsFree()
+			}
 		}
-		n = min(n, s.room(is, node))
-		s.put(is, node, int32(n))
-		return n
-	}
-	for i := range n {
-		if s.judge(is, node) != ruleNone {
-			return i
-		}
-		s.put(is, node, 1)
 	}
 	return n
 }
 
-// room is how many pods of an item the free resources of a node hold.
-func (s *State) room(is *itemState, node int) int {
-	room := int64(1) << 40
-	free := s.nodes[node].free
+// Place puts n pods of an item on a node without judging; a negative n takes them back.
+func (s *State) Place(item *Item, node, n int) { s.Put(s.Subject(item), node, int32(n)) }
+
+// PlaceUpTo puts up to n pods of an item on a node, as many as its rules allow, and returns how many.
+func (s *State) PlaceUpTo(item *Item, node, n int) int { return s.Fill(s.Subject(item), node, n) }
+
+// Fill is PlaceUpTo for a subject.
+func (s *State) Fill(is *Subject, node, n int) int {
+	if is.IsFree() {
+		if s.Judge(is, node) != ruleNone {
+			return 0
+		}
+		n = min(n, s.nodes[node].room(is))
+		s.Put(is, node, int32(n))
+		return n
+	}
+	for i := range n {
+		if s.Judge(is, node) != ruleNone {
+			return i
+		}
+		s.Put(is, node, 1)
+	}
+	return n
+}
+
+// room is how many pods of a subject the free resources of a node hold.
+func (n *nodeState) room(is *Subject) int {
+	room := roomMax
 	for _, need := range is.needs {
-		room = min(room, max(free[need.resource], 0)/need.amount)
+		room = min(room, max(n.free[need.Resource], 0)/need.Amount)
 	}
 	return int(room)
 }
 
-func (s *State) put(is *itemState, node int, n int32) {
+// Put is Place for a subject.
+func (s *State) Put(is *Subject, node int, n int32) {
 	if n == 0 {
 		return
 	}
 	s.observe(is)
 	target := s.nodes[node]
 	for _, need := range is.needs {
-		target.free[need.resource] -= need.amount * int64(n)
+		target.free[need.Resource] -= need.Amount * int64(n)
 	}
 	target.count(is, n)
 	for _, c := range is.counted {
@@ -351,7 +311,7 @@ func (s *State) put(is *itemState, node int, n int32) {
 	s.record(change{kind: changePut, node: node, item: is, count: n})
 }
 
-func (n *nodeState) count(is *itemState, by int32) {
+func (n *nodeState) count(is *Subject, by int32) {
 	i := slices.IndexFunc(n.pods, func(p placed) bool { return p.item == is })
 	if i < 0 {
 		n.pods = append(n.pods, placed{is, 0})
@@ -362,7 +322,7 @@ func (n *nodeState) count(is *itemState, by int32) {
 	}
 	if n.pods[i].count += by; n.pods[i].count == 0 {
 		n.pods = slices.Delete(n.pods, i, i+1)
-		n.ported = slices.DeleteFunc(n.ported, func(p *itemState) bool { return p == is })
+		n.ported = slices.DeleteFunc(n.ported, func(p *Subject) bool { return p == is })
 	}
 }
 

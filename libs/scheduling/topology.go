@@ -25,8 +25,10 @@ func (t *topology) add(labels map[string]string) {
 	t.of = append(t.of, n)
 }
 
-// counter counts, for each domain of a topology, pods that a term is about.
-type counter struct {
+// Counter counts, for each domain of a topology, the pods that a term of a rule is about: an affinity, an anti-affinity or a topology
+// spread constraint. Equal terms share one.
+type Counter struct {
+	id       string
 	topology *topology
 	counts   []int32
 	total    int
@@ -36,14 +38,29 @@ type counter struct {
 	spread *domains
 }
 
-func (c *counter) at(domain int32) int32 {
+// ID names what is counted, the same in every State.
+func (c *Counter) ID() string { return c.id }
+
+// Key is the label whose value makes nodes one domain.
+func (c *Counter) Key() string { return c.topology.key }
+
+// Counts reports whether pods of an item are counted.
+func (c *Counter) Counts(item *Item) bool { return c.meant(item) }
+
+// IsSpread reports whether it belongs to a topology spread constraint.
+func (c *Counter) IsSpread() bool { return c.spread != nil }
+
+// At is the number of pods in a node's domain; zero for a node that is in none.
+func (c *Counter) At(node int) int { return int(c.at(c.topology.of[node])) }
+
+func (c *Counter) at(domain int32) int32 {
 	if domain == absent || int(domain) >= len(c.counts) {
 		return 0
 	}
 	return c.counts[domain]
 }
 
-func (c *counter) grow(domain int32) {
+func (c *Counter) grow(domain int32) {
 	for int(domain) >= len(c.counts) {
 		c.counts = append(c.counts, 0)
 		if c.spread != nil {
@@ -53,7 +70,7 @@ func (c *counter) grow(domain int32) {
 }
 
 // add counts n more pods on a node.
-func (c *counter) add(node int, n int32) {
+func (c *Counter) add(node int, n int32) {
 	domain := c.topology.of[node]
 	if domain == absent || c.spread != nil && !c.spread.eligible.of[node] {
 		return
@@ -68,7 +85,7 @@ func (c *counter) add(node int, n int32) {
 }
 
 // admitNode takes a node's domain in, empty as yet; present is 1 for a node that comes and -1 for one that goes.
-func (c *counter) admitNode(node int, present int32) {
+func (c *Counter) admitNode(node int, present int32) {
 	domain := c.topology.of[node]
 	if c.spread == nil || domain == absent || !c.spread.eligible.of[node] {
 		return
@@ -136,6 +153,9 @@ func (d *domains) settle() {
 	}
 }
 
+// noDomains is the number of pods in the emptiest domain where there is none: any node may then be the first.
+const noDomains = 1 << 30
+
 // minimum is the number of pods in the emptiest domain, as kube-scheduler's PodTopologySpread counts it:
 // zero while there are fewer domains than the constraint asks for.
 func (d *domains) minimum(minDomains *int32) int32 {
@@ -143,7 +163,7 @@ func (d *domains) minimum(minDomains *int32) int32 {
 		return 0
 	}
 	if d.known == 0 {
-		return 1 << 30
+		return noDomains
 	}
 	return d.least
 }

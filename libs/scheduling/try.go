@@ -4,7 +4,7 @@ package scheduling
 type change struct {
 	kind  changeKind
 	node  int
-	item  *itemState
+	item  *Subject
 	count int32
 }
 
@@ -43,7 +43,7 @@ func (s *State) Try(step func() bool) bool {
 func (s *State) undo(c change) {
 	switch c.kind {
 	case changePut:
-		s.put(c.item, c.node, -c.count)
+		s.Put(c.item, c.node, -c.count)
 	case changeAdd:
 		s.withdraw(c.node)
 		s.forget()

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -47,7 +47,7 @@ func PlanOf(w workload.Workload) (Plan, error) {
 		return Plan{}, err
 	}
 	problem := batch.Problem()
-	p := plan.Of(batch, &problem, scheduling.Pack(problem))
+	p := plan.Of(batch, &problem, packing.Pack(problem))
 	if len(p.Unplaced) > 0 {
 		return Plan{}, fmt.Errorf("the engine leaves %d pods of %s: the case must be one that can be served", len(p.Unplaced), w.Name)
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/evacuation"
 )
 
 // What the cluster to evacuate is like: nodes run podsPerNode pods of 40 deployments, which take two fifths of them.
@@ -64,7 +65,7 @@ func TestEvacuateEmptiesHalfOfTheNodes(t *testing.T) {
 
 // evacuate returns how many nodes can go, each after those before it.
 func evacuate(state *scheduling.State, order []int) int {
-	e, removed := scheduling.NewEvacuation(state, order), 0
+	e, removed := evacuation.New(state, order), 0
 	for _, node := range order {
 		if _, ok := e.Remove(node, func(*scheduling.Item) bool { return true }); ok {
 			removed++

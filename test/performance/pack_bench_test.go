@@ -6,7 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -66,9 +66,9 @@ func benchmarkPack(b *testing.B, w workload.Workload) {
 			b.StopTimer()
 			problem := batch.Problem()
 			b.StartTimer()
-			packing := scheduling.Pack(problem)
+			packed := packing.Pack(problem)
 			b.StopTimer()
-			last = plan.Of(batch, &problem, packing)
+			last = plan.Of(batch, &problem, packed)
 			b.StartTimer()
 		}
 		b.StopTimer()

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -21,7 +21,7 @@ func planOf(t testing.TB, w workload.Workload) *plan.Plan {
 		t.Fatal(err)
 	}
 	problem := b.Problem()
-	return plan.Of(b, &problem, scheduling.Pack(problem))
+	return plan.Of(b, &problem, packing.Pack(problem))
 }
 
 // neutral is the plain or the diverse workload.
@@ -131,7 +131,7 @@ func allocations(t *testing.T, w workload.Workload) float64 {
 	}
 	return testing.AllocsPerRun(1, func() {
 		problem := b.Problem()
-		problem.Effort = scheduling.EffortDefault / 4 // searching long for a better plan allocates for few pods as for many
-		scheduling.Pack(problem)
+		problem.Effort = packing.EffortDefault / 4 // searching long for a better plan allocates for few pods as for many
+		packing.Pack(problem)
 	})
 }

@@ -6,7 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/conformance/cluster"
 	"github.com/vpsie/vpsie-autoscaler/test/conformance/judge"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
@@ -27,7 +27,7 @@ func TestEveryPodOfEveryPlanBinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := b.Problem()
-			plan := scheduling.Pack(p)
+			plan := packing.Pack(p)
 			nodes := make([]*corev1.Node, len(plan.Purchases))
 			for i, purchase := range plan.Purchases {
 				n := *purchase.Option.Empty

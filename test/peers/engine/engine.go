@@ -7,7 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/conformance/judge"
 	"github.com/vpsie/vpsie-autoscaler/test/peers/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
@@ -31,14 +31,14 @@ func Plan(w *workload.Workload) (Result, error) {
 		return Result{}, fmt.Errorf("read workload: %w", err)
 	}
 	problem := batch.Problem()
-	packing := scheduling.Pack(problem)
+	packed := packing.Pack(problem)
 	out := Result{Plan: plan.Plan{Took: time.Since(start)}}
-	for _, n := range packing.Left {
+	for _, n := range packed.Left {
 		out.Left += n
 	}
-	out.addMachines(&packing, batch)
-	out.addNodes(&packing, problem.State)
-	if err := out.addPlacements(&packing, problem.State, batch); err != nil {
+	out.addMachines(&packed, batch)
+	out.addNodes(&packed, problem.State)
+	if err := out.addPlacements(&packed, problem.State, batch); err != nil {
 		return Result{}, err
 	}
 	if n := out.Served() + out.Left; n != len(w.Pods) || len(out.Placements) != out.Served() {

@@ -7,14 +7,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/conformance/judge"
 	"github.com/vpsie/vpsie-autoscaler/test/peers/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
 
 // addMachines tells the purchases.
-func (r *Result) addMachines(packing *scheduling.Packing, batch *workload.Batch) {
-	for _, bought := range packing.Purchases {
+func (r *Result) addMachines(packed *packing.Plan, batch *workload.Batch) {
+	for _, bought := range packed.Purchases {
 		t := batch.Types[bought.Option]
 		m := plan.Machine{
 			Type: t.Name, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], PriceHour: t.PriceHour,
@@ -30,8 +31,8 @@ func (r *Result) addMachines(packing *scheduling.Packing, batch *workload.Batch)
 }
 
 // addNodes makes the nodes that the purchases become.
-func (r *Result) addNodes(packing *scheduling.Packing, state *scheduling.State) {
-	for _, bought := range packing.Purchases {
+func (r *Result) addNodes(packed *packing.Plan, state *scheduling.State) {
+	for _, bought := range packed.Purchases {
 		node := *bought.Option.Empty
 		node.Name = state.NodeName(bought.Node)
 		node.Labels = maps.Clone(node.Labels)
@@ -41,9 +42,9 @@ func (r *Result) addNodes(packing *scheduling.Packing, state *scheduling.State) 
 }
 
 // addPlacements names the pods that the plan counts: pods of one shape are interchangeable, so they are taken as they come.
-func (r *Result) addPlacements(packing *scheduling.Packing, state *scheduling.State, batch *workload.Batch) error {
+func (r *Result) addPlacements(packed *packing.Plan, state *scheduling.State, batch *workload.Batch) error {
 	next := map[scheduling.ShapeID]int{}
-	for _, p := range packing.Placements {
+	for _, p := range packed.Placements {
 		id := p.Item.ID
 		first, end := next[id], next[id]+p.Count
 		if end > len(batch.Pods[id]) {

@@ -10,7 +10,7 @@ import (
 	"math"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 
 // Lower is a price that no plan is below which serves all of the demands that fit on some option; the options may be
 // bought without limit. It is 0 when there is nothing to serve.
-func Lower(demands []scheduling.Demand, options []*scheduling.Option) money.Micros {
+func Lower(demands []packing.Demand, options []*packing.Option) money.Micros {
 	exact := newInstance(demands, options, 1)
 	if len(exact.classes) == 0 {
 		return 0

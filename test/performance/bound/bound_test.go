@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/bound"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -47,16 +48,16 @@ func TestLowerOfMachinesFilledExactly(t *testing.T) {
 		return scheduling.Resources{corev1.ResourceCPU: milliCPU, corev1.ResourceMemory: gib << 30, corev1.ResourcePods: 1}
 	}
 	for name, tc := range map[string]struct {
-		demands []scheduling.Demand
+		demands []packing.Demand
 		want    float64
 	}{
 		"Nothing":       {nil, 0},
-		"Fractions":     {[]scheduling.Demand{demand("a", pod(1000, 1), 5)}, 5}, // five may share no more than half of a ten
-		"WholeMachines": {[]scheduling.Demand{demand("a", pod(1000, 1), 20)}, 16},
-		"OneAMachine":   {[]scheduling.Demand{demand("a", pod(6000, 1), 3)}, 24},
-		"PodsLimit":     {[]scheduling.Demand{demand("a", pod(1, 0), 30)}, 3},
-		"TooLarge":      {[]scheduling.Demand{demand("a", pod(11_000, 1), 3)}, 0},
-		"TwoResources":  {[]scheduling.Demand{demand("a", pod(9000, 1), 4), demand("b", pod(1000, 9), 4)}, 32},
+		"Fractions":     {[]packing.Demand{demand("a", pod(1000, 1), 5)}, 5}, // five may share no more than half of a ten
+		"WholeMachines": {[]packing.Demand{demand("a", pod(1000, 1), 20)}, 16},
+		"OneAMachine":   {[]packing.Demand{demand("a", pod(6000, 1), 3)}, 24},
+		"PodsLimit":     {[]packing.Demand{demand("a", pod(1, 0), 30)}, 3},
+		"TooLarge":      {[]packing.Demand{demand("a", pod(11_000, 1), 3)}, 0},
+		"TwoResources":  {[]packing.Demand{demand("a", pod(9000, 1), 4), demand("b", pod(1000, 9), 4)}, 32},
 	} {
 		w := workload.Workload{Types: types}
 		b, err := w.Batch()
@@ -70,8 +71,8 @@ func TestLowerOfMachinesFilledExactly(t *testing.T) {
 	}
 }
 
-func demand(name string, requests scheduling.Resources, count int) scheduling.Demand {
-	return scheduling.Demand{Item: scheduling.NewItem(scheduling.ShapeID(name), &scheduling.Shape{Requests: requests}), Count: count}
+func demand(name string, requests scheduling.Resources, count int) packing.Demand {
+	return packing.Demand{Item: scheduling.NewItem(scheduling.ShapeID(name), &scheduling.Shape{Requests: requests}), Count: count}
 }
 
 // No plan is below the bound: the cheapest of all plans for a few pods is found by trying every one.
@@ -83,7 +84,7 @@ func TestLowerIsBelowTheCheapestPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var demands []scheduling.Demand
+		var demands []packing.Demand
 		var pods []scheduling.Resources
 		for i := range 1 + random.IntN(4) {
 			requests := scheduling.Resources{
@@ -117,7 +118,7 @@ func randomTypes(random *rand.Rand) []workload.Type {
 }
 
 // cheapest tries every way to put pods into groups and takes the cheapest machine for each group.
-func cheapest(pods []scheduling.Resources, groups []scheduling.Resources, options []*scheduling.Option) float64 {
+func cheapest(pods []scheduling.Resources, groups []scheduling.Resources, options []*packing.Option) float64 {
 	if len(pods) == 0 {
 		sum := 0.0
 		for _, g := range groups {
@@ -134,7 +135,7 @@ func cheapest(pods []scheduling.Resources, groups []scheduling.Resources, option
 	return min(best, cheapest(pods[1:], append(groups[:len(groups):len(groups)], pods[0].Clone()), options))
 }
 
-func machineFor(requests scheduling.Resources, options []*scheduling.Option) float64 {
+func machineFor(requests scheduling.Resources, options []*packing.Option) float64 {
 	best := math.Inf(1)
 	for _, o := range options {
 		fits := true
@@ -155,7 +156,7 @@ func TestLowerOfManyKindsOfPods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var demands []scheduling.Demand
+	var demands []packing.Demand
 	cores := 0.0
 	for i := range 300 {
 		milliCPU, mebibytes := int64(500+i%30), int64(1000+i/30)

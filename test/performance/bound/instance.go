@@ -7,7 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // class is pods that ask for the same.
@@ -45,21 +45,21 @@ const classesMax = 160
 
 // newInstance reads demands and options, processors and memory rounded down to multiples of step units. Pods too
 // large for every machine are left out.
-func newInstance(demands []scheduling.Demand, options []*scheduling.Option, step int64) *instance {
+func newInstance(demands []packing.Demand, options []*packing.Option, step int64) *instance {
 	resources := resourcesOf(demands)
 	in := &instance{machines: machinesOf(options, resources)}
 	tooLarge := func(c class) bool {
 		return !slices.ContainsFunc(in.machines, func(m machine) bool { return m.fits(&c) > 0 })
 	}
-	served := slices.DeleteFunc(slices.Clone(demands), func(d scheduling.Demand) bool {
-		return tooLarge(classesOf([]scheduling.Demand{d}, resources, 1)[0])
+	served := slices.DeleteFunc(slices.Clone(demands), func(d packing.Demand) bool {
+		return tooLarge(classesOf([]packing.Demand{d}, resources, 1)[0])
 	})
 	in.classes = classesOf(served, resources, step)
 	return in
 }
 
 // newSmallInstance rounds no more than it must for a linear program of a bounded size.
-func newSmallInstance(demands []scheduling.Demand, options []*scheduling.Option) *instance {
+func newSmallInstance(demands []packing.Demand, options []*packing.Option) *instance {
 	const stepMax = 1 << 30
 	for step := int64(1); ; step *= 2 {
 		if in := newInstance(demands, options, step); len(in.classes) <= classesMax || step >= stepMax {
@@ -68,7 +68,7 @@ func newSmallInstance(demands []scheduling.Demand, options []*scheduling.Option)
 	}
 }
 
-func resourcesOf(demands []scheduling.Demand) []corev1.ResourceName {
+func resourcesOf(demands []packing.Demand) []corev1.ResourceName {
 	seen := map[corev1.ResourceName]bool{}
 	var out []corev1.ResourceName
 	for _, d := range demands {
@@ -84,7 +84,7 @@ func resourcesOf(demands []scheduling.Demand) []corev1.ResourceName {
 }
 
 // machinesOf are the options without those that another one makes needless: not smaller, and not dearer.
-func machinesOf(options []*scheduling.Option, resources []corev1.ResourceName) []machine {
+func machinesOf(options []*packing.Option, resources []corev1.ResourceName) []machine {
 	var all []machine
 	for _, o := range options {
 		m := machine{price: float64(o.MonthlyPrice), room: make([]int64, len(resources))}
@@ -113,7 +113,7 @@ func covers(larger, smaller []int64) bool {
 }
 
 // classesOf counts pods by what they ask for, processors and memory rounded down to multiples of step units.
-func classesOf(demands []scheduling.Demand, resources []corev1.ResourceName, step int64) []class {
+func classesOf(demands []packing.Demand, resources []corev1.ResourceName, step int64) []class {
 	const milliCPUUnit, memoryUnit = 5, 4 << 20
 	index := map[string]int{}
 	var out []class

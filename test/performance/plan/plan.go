@@ -10,6 +10,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/bound"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -21,8 +22,8 @@ type Plan struct {
 	// CostPerHour is in dollars.
 	CostPerHour float64 `json:"costPerHour"`
 
-	batch   *workload.Batch
-	packing scheduling.Packing
+	batch  *workload.Batch
+	packed packing.Plan
 }
 
 // Node is one machine to buy and the pods for which it is bought.
@@ -40,15 +41,15 @@ type Unplaced struct {
 
 // Of names what a packing says of a problem of the batch. Pods of one shape are interchangeable; they are taken in
 // the order of their names. Pods are named by namespace and name where names alone repeat.
-func Of(b *workload.Batch, problem *scheduling.Problem, packing scheduling.Packing) *Plan {
+func Of(b *workload.Batch, problem *packing.Problem, packed packing.Plan) *Plan {
 	p := &Plan{
-		Nodes: []Node{}, Unplaced: []Unplaced{}, CostPerHour: workload.DollarsPerHour(packing.MonthlyPrice()), batch: b, packing: packing,
+		Nodes: []Node{}, Unplaced: []Unplaced{}, CostPerHour: workload.DollarsPerHour(packed.MonthlyPrice()), batch: b, packed: packed,
 	}
 	name := namer(b)
 	taken := map[scheduling.ShapeID]int{}
 	demands := b.Demands()
-	for i := range packing.Purchases {
-		bought := &packing.Purchases[i]
+	for i := range packed.Purchases {
+		bought := &packed.Purchases[i]
 		n := Node{Type: bought.Option.OfferingName, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], Pods: []string{}}
 		for _, d := range demands {
 			id := d.Item.ID
@@ -65,7 +66,7 @@ func Of(b *workload.Batch, problem *scheduling.Problem, packing scheduling.Packi
 		}
 	}
 	for _, d := range demands {
-		if packing.Left[d.Item.ID] > 0 {
+		if packed.Left[d.Item.ID] > 0 {
 			leave(d.Item, explain(problem, d.Item))
 		}
 	}
@@ -92,9 +93,9 @@ func namer(b *workload.Batch) func(*corev1.Pod) string {
 }
 
 // explain says why pods of an item are left, by the machine that comes nearest to taking one; of equals the largest.
-func explain(problem *scheduling.Problem, item *scheduling.Item) scheduling.Verdict {
+func explain(problem *packing.Problem, item *scheduling.Item) scheduling.Verdict {
 	options := slices.Clone(problem.Options)
-	slices.SortStableFunc(options, func(a, b *scheduling.Option) int {
+	slices.SortStableFunc(options, func(a, b *packing.Option) int {
 		return cmp.Or(cmp.Compare(b.MilliCPU, a.MilliCPU), cmp.Compare(b.MemoryBytes, a.MemoryBytes))
 	})
 	verdicts := make([]scheduling.Verdict, 0, len(options))
@@ -111,9 +112,9 @@ func explain(problem *scheduling.Problem, item *scheduling.Item) scheduling.Verd
 // LowerBoundPerHour is what any plan that serves the same pods costs an hour at least, in dollars. It looks at requests and
 // the number of pods on a node only.
 func (p *Plan) LowerBoundPerHour() float64 {
-	var served []scheduling.Demand
+	var served []packing.Demand
 	for _, d := range p.batch.Demands() {
-		if d.Count -= p.packing.Left[d.Item.ID]; d.Count > 0 {
+		if d.Count -= p.packed.Left[d.Item.ID]; d.Count > 0 {
 			served = append(served, d)
 		}
 	}
@@ -136,8 +137,8 @@ func (p *Plan) LargestShare() float64 {
 // DaemonSets counts as empty.
 func (p *Plan) Fill(name corev1.ResourceName) float64 {
 	used, size := 0.0, 0.0
-	for i := range p.packing.Purchases {
-		bought := &p.packing.Purchases[i]
+	for i := range p.packed.Purchases {
+		bought := &p.packed.Purchases[i]
 		switch name {
 		case corev1.ResourceCPU:
 			size += float64(bought.Option.MilliCPU)

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -40,7 +40,7 @@ func planOf(t *testing.T, w workload.Workload) *plan.Plan {
 		t.Fatal(err)
 	}
 	problem := b.Problem()
-	return plan.Of(b, &problem, scheduling.Pack(problem))
+	return plan.Of(b, &problem, packing.Pack(problem))
 }
 
 func TestPlanNamesMachinesAndPods(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // group is the NodeGroup that every option belongs to.
@@ -20,21 +21,21 @@ const group = "default/workload"
 // Batch is a workload as the engine takes it.
 type Batch struct {
 	// Options are one a type and zone, in the order of the types; Types are their types.
-	Options []*scheduling.Option
-	Types   map[*scheduling.Option]*Type
+	Options []*packing.Option
+	Types   map[*packing.Option]*Type
 	Items   map[scheduling.ShapeID]*scheduling.Item
 	// Pods are the waiting pods of each shape in the order of their namespaces and names.
 	Pods map[scheduling.ShapeID][]*corev1.Pod
 	// demands and refused are in the order in which their first pods come. The engine cannot judge those refused.
-	demands, refused []scheduling.Demand
-	limit            scheduling.Limit
+	demands, refused []packing.Demand
+	limit            packing.Limit
 }
 
 // Batch turns the workload into what the engine takes. Neither is changed by the other.
 func (w *Workload) Batch() (*Batch, error) {
 	b := &Batch{
-		Types: map[*scheduling.Option]*Type{}, Items: map[scheduling.ShapeID]*scheduling.Item{},
-		Pods: map[scheduling.ShapeID][]*corev1.Pod{}, limit: scheduling.Unlimited,
+		Types: map[*packing.Option]*Type{}, Items: map[scheduling.ShapeID]*scheduling.Item{},
+		Pods: map[scheduling.ShapeID][]*corev1.Pod{}, limit: packing.Unlimited,
 	}
 	if w.NodesMax > 0 {
 		b.limit.Nodes = w.NodesMax
@@ -54,21 +55,21 @@ func (w *Workload) Batch() (*Batch, error) {
 }
 
 // Problem is the batch to plan from an empty cluster. Planning changes a problem's state, so each plan takes a new one.
-func (b *Batch) Problem() scheduling.Problem {
-	return scheduling.Problem{
+func (b *Batch) Problem() packing.Problem {
+	return packing.Problem{
 		State: scheduling.NewState(scheduling.Cluster{Items: b.Items}), Demands: b.demands, Options: b.Options,
-		Limits: map[string]scheduling.Limit{group: b.limit}, SoftShare: scheduling.SoftShareDefault,
+		Limits: map[string]packing.Limit{group: b.limit}, SoftShare: packing.SoftShareDefault,
 	}
 }
 
 // Demands counts the pods of each shape that is planned for, in an order that does not depend on the order of the pods.
-func (b *Batch) Demands() []scheduling.Demand { return sorted(b.demands) }
+func (b *Batch) Demands() []packing.Demand { return sorted(b.demands) }
 
 // Refused counts the pods, in the same order, for which nothing is bought on a guess: their shapes say why.
-func (b *Batch) Refused() []scheduling.Demand { return sorted(b.refused) }
+func (b *Batch) Refused() []packing.Demand { return sorted(b.refused) }
 
-func sorted(demands []scheduling.Demand) []scheduling.Demand {
-	return slices.SortedFunc(slices.Values(demands), func(x, y scheduling.Demand) int { return cmp.Compare(x.Item.ID, y.Item.ID) })
+func sorted(demands []packing.Demand) []packing.Demand {
+	return slices.SortedFunc(slices.Values(demands), func(x, y packing.Demand) int { return cmp.Compare(x.Item.ID, y.Item.ID) })
 }
 
 func (b *Batch) addPods(pods []*corev1.Pod) error {
@@ -92,7 +93,7 @@ func (b *Batch) addPods(pods []*corev1.Pod) error {
 		slices.SortFunc(b.Pods[id], func(x, y *corev1.Pod) int {
 			return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 		})
-		d := scheduling.Demand{Item: b.Items[id], Count: len(b.Pods[id])}
+		d := packing.Demand{Item: b.Items[id], Count: len(b.Pods[id])}
 		if d.Item.Shape.Unjudged == "" {
 			b.demands = append(b.demands, d)
 		} else {
@@ -165,7 +166,7 @@ func podTerms(affinity *corev1.Affinity) []corev1.PodAffinityTerm {
 // addOptions adds the options of a type, one a zone.
 func (b *Batch) addOptions(t *Type, number int, daemons []*scheduling.Item) {
 	for zone, name := range t.Zones {
-		o := &scheduling.Option{
+		o := &packing.Option{
 			Group: group, Offering: int64(number*zonesMax + zone), OfferingName: t.Name, MonthlyPrice: t.Price(),
 			MilliCPU: t.MilliCPU(), MemoryBytes: t.MemoryBytes(), Empty: t.node(name),
 		}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/plan"
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
@@ -91,9 +91,9 @@ func resultOf(w *workload.Workload) (*result, error) {
 		return nil, err
 	}
 	problem := batch.Problem()
-	packing := scheduling.Pack(problem)
+	packed := packing.Pack(problem)
 	r := &result{WallSeconds: time.Since(start).Seconds()}
-	r.Plan = plan.Of(batch, &problem, packing)
+	r.Plan = plan.Of(batch, &problem, packed)
 	r.LowerBoundPerHour = r.Plan.LowerBoundPerHour()
 	r.PeakMiB, err = peakMiB()
 	return r, err

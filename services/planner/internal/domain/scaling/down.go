@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/evacuation"
 )
 
 // Defaults of a NodeGroup's scale-down policy, for objects that the API server did not default.
@@ -38,15 +39,15 @@ type removal struct {
 // that has been so for long enough. A node that can go is taken out of the simulation before the
 // next is looked at, so nodes that could replace only each other do not both go.
 func (p *planner) scaleDown(m Memory) {
-	evacuation := scheduling.NewEvacuation(p.state, p.movable)
-	p.makeWay(evacuation)
+	simulator := evacuation.New(p.state, p.movable)
+	p.makeWay(simulator)
 	budgets := maps.Clone(p.snapshot.Budgets)
 	leaving := map[string]int{}
 	for _, g := range p.groups {
 		leaving[g.name()] = p.counts[g.name()].leaving
 	}
 	for _, r := range p.removals(m) {
-		refusal := p.keep(r, evacuation, budgets, leaving)
+		refusal := p.keep(r, simulator, budgets, leaving)
 		if refusal.Code != "" {
 			p.plan.Kept[r.node.Name] = refusal
 			continue
@@ -67,7 +68,7 @@ func (p *planner) scaleDown(m Memory) {
 
 // makeWay gives the pods of nodes that leave the room that they will need: it is not there for those of others. What finds
 // none now finds none on nodes that stay either.
-func (p *planner) makeWay(evacuation *scheduling.Evacuation) {
+func (p *planner) makeWay(simulator *evacuation.Simulator) {
 	var names []string
 	for _, m := range p.snapshot.Machines {
 		if name := nodeName(m); isLeaving(m) && p.snapshot.Nodes[name] != nil {
@@ -78,7 +79,7 @@ func (p *planner) makeWay(evacuation *scheduling.Evacuation) {
 	for _, name := range slices.Compact(names) {
 		node := p.snapshot.Nodes[name]
 		index := p.state.AddNode(p.nodeOf(node))
-		if _, ok := evacuation.Remove(index, p.moves); ok {
+		if _, ok := simulator.Remove(index, p.moves); ok {
 			continue
 		}
 		p.state.RemoveNode(index)
@@ -150,7 +151,7 @@ func bySince(a, b time.Time) int {
 
 // keep says why a node cannot go. When it can, its pods are placed on other nodes and it leaves the
 // simulation.
-func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets, leaving map[string]int) Refusal {
+func (p *planner) keep(r removal, simulator *evacuation.Simulator, budgets, leaving map[string]int) Refusal {
 	threshold := thresholdDefault
 	if t := r.group.Spec.ScaleDown.UtilizationThreshold; t != nil {
 		threshold = int(*t)
@@ -185,7 +186,7 @@ func (p *planner) keep(r removal, evacuation *scheduling.Evacuation, budgets, le
 		// Machines on their way may never come, so they do not count. The node stays in the simulation: pods may move to it.
 		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
 	}
-	return p.move(r.node, index, evacuation, budgets)
+	return p.move(r.node, index, simulator, budgets)
 }
 
 // closedForGood reports whether the group is in a state in which nothing may be removed either.
@@ -238,8 +239,8 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 }
 
 // move takes the node out of the simulation and places its pods on others, or says which do not fit.
-func (p *planner) move(node *Node, index int, evacuation *scheduling.Evacuation, budgets map[string]int) Refusal {
-	stuck, ok := evacuation.Remove(index, p.moves)
+func (p *planner) move(node *Node, index int, simulator *evacuation.Simulator, budgets map[string]int) Refusal {
+	stuck, ok := simulator.Remove(index, p.moves)
 	if !ok {
 		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {

@@ -8,12 +8,12 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // limitsOf are what each group may still buy with this plan.
-func (p *planner) limitsOf() map[string]scheduling.Limit {
-	limits := map[string]scheduling.Limit{}
+func (p *planner) limitsOf() map[string]packing.Limit {
+	limits := map[string]packing.Limit{}
 	for _, g := range p.groups {
 		room := int(g.Spec.MaxNodes) - p.counts[g.name()].machines
 		if step := g.Spec.ScaleUp.MaxNodesPerStep; step != nil {
@@ -22,7 +22,7 @@ func (p *planner) limitsOf() map[string]scheduling.Limit {
 		if p.failsToJoin(g) != "" {
 			room = min(room, 1-p.launchingOf(g))
 		}
-		limit := scheduling.Unlimited
+		limit := packing.Unlimited
 		limit.Nodes = max(room, 0)
 		u := p.usage(g)
 		limit.MilliCPU = remains(g.Spec.Limits.CPU, func(q *resource.Quantity) int64 { return q.MilliValue() }, u.milliCPU, u.known)

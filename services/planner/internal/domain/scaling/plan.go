@@ -9,6 +9,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // Plan is what to do, and why, for one snapshot.
@@ -175,7 +176,7 @@ type Policy struct {
 }
 
 // DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
-var DefaultPolicy = Policy{SoftShare: scheduling.SoftShareDefault, PriorityCutoff: -10, Nominate: true}
+var DefaultPolicy = Policy{SoftShare: packing.SoftShareDefault, PriorityCutoff: -10, Nominate: true}
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
@@ -219,7 +220,7 @@ type planner struct {
 	existing  []int
 	launching []*scheduling.Node
 	nodeIndex map[string]int
-	packing   scheduling.Packing
+	packing   packing.Plan
 	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
 	// the planner has nominated to each Node, by Item.Placement.
 	nominees    map[string]bool
@@ -227,12 +228,12 @@ type planner struct {
 	nominated   map[string]map[string]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
-	limits  map[string]scheduling.Limit
+	limits  map[string]packing.Limit
 	// becoming are the existing nodes that still get what nodes of their kind have.
 	becoming map[int]bool
 	// movable are the existing nodes that pods of others can move to.
 	movable []int
-	made    map[optionKey]*scheduling.Option
+	made    map[optionKey]*packing.Option
 	// gone counts the nodes that were found able to go.
 	gone int
 	// fleet are the machines that should have a Ready Node, and failing counts those without, by group.
@@ -260,7 +261,7 @@ func (p *planner) look(m Memory) {
 	for _, g := range p.groups {
 		p.counts[g.name()] = p.snapshot.count(g.name())
 	}
-	p.made = map[optionKey]*scheduling.Option{}
+	p.made = map[optionKey]*packing.Option{}
 	p.survey(m)
 	p.makeState()
 	for _, g := range p.groups {

@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // preempt buys for what is left as if the DaemonSets' pods of lower priority were not there: kube-scheduler preempts them for it
 // on a new node.
-func (p *planner) preempt(demands []scheduling.Demand) {
+func (p *planner) preempt(demands []packing.Demand) {
 	for _, cutoff := range prioritiesOf(p.daemons) {
-		var above []scheduling.Demand
+		var above []packing.Demand
 		for _, d := range remaining(demands, p.packing.Left) {
 			if d.Item.Shape.Priority > cutoff {
 				above = append(above, d)
@@ -22,10 +23,10 @@ func (p *planner) preempt(demands []scheduling.Demand) {
 			return
 		}
 		daemons := atLeast(p.daemons, cutoff+1)
-		options := p.optionsBy(false, func(g *Group, o *Offering) *scheduling.Option { return newOption(g, o, daemons) })
+		options := p.optionsBy(false, func(g *Group, o *Offering) *packing.Option { return newOption(g, o, daemons) })
 		problem := p.problem(above, options)
 		problem.Limits = p.limitsLeft()
-		packing := scheduling.Pack(problem)
+		packing := packing.Pack(problem)
 		p.buy(packing.Purchases, false)
 		for _, d := range above {
 			p.packing.Left[d.Item.ID] = packing.Left[d.Item.ID]
@@ -47,7 +48,7 @@ func prioritiesOf(items []*scheduling.Item) []int32 {
 }
 
 // limitsLeft are what the plan's purchases leave of each group's limits.
-func (p *planner) limitsLeft() map[string]scheduling.Limit {
+func (p *planner) limitsLeft() map[string]packing.Limit {
 	limits := maps.Clone(p.limits)
 	for _, l := range p.plan.Launches {
 		if g := p.find(l.Group); g != nil && !l.Recommended {

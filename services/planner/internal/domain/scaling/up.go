@@ -12,13 +12,14 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // scaleUp finds room for the waiting pods: on nodes that are there, on those on their way, and on
 // machines to buy; then it fills groups up to their minimum.
 func (p *planner) scaleUp(m Memory) {
 	demands := p.demands()
-	var options []*scheduling.Option
+	var options []*packing.Option
 	if p.snapshot.Buy == BuySettled && p.isSettling(m) {
 		p.snapshot.Buy = BuyNothing
 	}
@@ -27,7 +28,7 @@ func (p *planner) scaleUp(m Memory) {
 	}
 	problem := p.problem(demands, options)
 	problem.Existing, problem.Launching = p.existing, p.launching
-	p.packing = scheduling.Pack(problem)
+	p.packing = packing.Pack(problem)
 	p.awaited = map[int]bool{}
 	for _, placed := range p.packing.Placements {
 		p.awaited[placed.Node] = true
@@ -62,9 +63,9 @@ func (p *planner) scaleUp(m Memory) {
 }
 
 // sure are the purchases that a plan for more pods of the same kinds would make as well.
-func (p *planner) sure(problem scheduling.Problem) []scheduling.Purchase {
-	var out []scheduling.Purchase
-	for i, sure := range scheduling.Sure(problem, &p.packing) {
+func (p *planner) sure(problem packing.Problem) []packing.Purchase {
+	var out []packing.Purchase
+	for i, sure := range packing.Sure(problem, &p.packing) {
 		if sure {
 			out = append(out, p.packing.Purchases[i])
 		}
@@ -72,29 +73,29 @@ func (p *planner) sure(problem scheduling.Problem) []scheduling.Purchase {
 	return out
 }
 
-func (p *planner) problem(demands []scheduling.Demand, options []*scheduling.Option) scheduling.Problem {
-	return scheduling.Problem{
+func (p *planner) problem(demands []packing.Demand, options []*packing.Option) packing.Problem {
+	return packing.Problem{
 		State: p.state, Demands: demands, Options: options, Limits: p.limits, SoftShare: p.policy.SoftShare,
 	}
 }
 
 // advise plans for groups that only recommend what is left, and leaves no trace of it in the simulation.
-func (p *planner) advise(left []scheduling.Demand) {
+func (p *planner) advise(left []packing.Demand) {
 	options := p.options(true)
 	if len(options) == 0 {
 		return
 	}
-	var advice scheduling.Packing
+	var advice packing.Plan
 	p.state.Try(func() bool {
-		advice = scheduling.Pack(p.problem(left, options))
+		advice = packing.Pack(p.problem(left, options))
 		return false
 	})
 	p.buy(advice.Purchases, true)
 }
 
 // demands are the waiting pods that the engine can judge; the fate of the others is settled here.
-func (p *planner) demands() []scheduling.Demand {
-	var demands []scheduling.Demand
+func (p *planner) demands() []packing.Demand {
+	var demands []packing.Demand
 	for _, id := range slices.Sorted(maps.Keys(p.snapshot.Pending)) {
 		pending, item := p.snapshot.Pending[id], p.snapshot.Items[id]
 		switch {
@@ -102,7 +103,7 @@ func (p *planner) demands() []scheduling.Demand {
 			// The feed names a shape that it does not hold; the next batch does.
 		case pending.Count == 0:
 			if p.isCertain(item) {
-				demands = append(demands, scheduling.Demand{Item: item, Count: pending.Arriving})
+				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving})
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
@@ -111,29 +112,29 @@ func (p *planner) demands() []scheduling.Demand {
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
 		default:
-			demands = append(demands, scheduling.Demand{Item: item, Count: pending.Count})
+			demands = append(demands, packing.Demand{Item: item, Count: pending.Count})
 		}
 	}
 	return demands
 }
 
-func remaining(demands []scheduling.Demand, left map[scheduling.ShapeID]int) []scheduling.Demand {
-	var out []scheduling.Demand
+func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []packing.Demand {
+	var out []packing.Demand
 	for _, d := range demands {
 		if n := left[d.Item.ID]; n > 0 {
-			out = append(out, scheduling.Demand{Item: d.Item, Count: n})
+			out = append(out, packing.Demand{Item: d.Item, Count: n})
 		}
 	}
 	return out
 }
 
 // options are the machines that may be bought: by groups that act, or by those that only advise.
-func (p *planner) options(advising bool) []*scheduling.Option {
+func (p *planner) options(advising bool) []*packing.Option {
 	return p.optionsBy(advising, p.option)
 }
 
-func (p *planner) optionsBy(advising bool, option func(*Group, *Offering) *scheduling.Option) []*scheduling.Option {
-	var options []*scheduling.Option
+func (p *planner) optionsBy(advising bool, option func(*Group, *Offering) *packing.Option) []*packing.Option {
+	var options []*packing.Option
 	for _, g := range p.groups {
 		if _, shut := p.closed[g.name()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
 			continue
@@ -152,7 +153,7 @@ type optionKey struct {
 }
 
 // option is what buying a size for a group brings; it is made once a plan.
-func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
+func (p *planner) option(g *Group, o *Offering) *packing.Option {
 	key := optionKey{g.name(), o.ID}
 	if p.made[key] == nil {
 		p.made[key] = newOption(g, o, p.daemons)
@@ -160,18 +161,18 @@ func (p *planner) option(g *Group, o *Offering) *scheduling.Option {
 	return p.made[key]
 }
 
-func newOption(g *Group, o *Offering, daemons []*scheduling.Item) *scheduling.Option {
+func newOption(g *Group, o *Offering, daemons []*scheduling.Item) *packing.Option {
 	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, daemons)
 	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
 		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
 	}
-	return &scheduling.Option{
+	return &packing.Option{
 		Group: g.name(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
 		MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, Empty: empty,
 	}
 }
 
-func (p *planner) buy(purchases []scheduling.Purchase, recommended bool) {
+func (p *planner) buy(purchases []packing.Purchase, recommended bool) {
 	for _, purchase := range purchases {
 		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)
 		l.add(purchase.Option, purchase.Planned)
@@ -194,7 +195,7 @@ func (p *planner) launch(group string, recommended bool, code reason.Code) *Laun
 	return &p.plan.Launches[len(p.plan.Launches)-1]
 }
 
-func (l *Launch) add(o *scheduling.Option, planned map[string]int) {
+func (l *Launch) add(o *packing.Option, planned map[string]int) {
 	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice, Planned: planned})
 	l.MonthlyPrice += o.MonthlyPrice
 }
@@ -227,13 +228,13 @@ func (p *planner) fillMinimum() {
 }
 
 // optionOf is the option for one of the group's sizes.
-func (p *planner) optionOf(g *Group, offering int64) *scheduling.Option {
+func (p *planner) optionOf(g *Group, offering int64) *packing.Option {
 	for _, o := range p.offerings[g.name()] {
 		if o.ID == offering {
 			return p.option(g, o)
 		}
 	}
-	return &scheduling.Option{}
+	return &packing.Option{}
 }
 
 // explain says of a shape which group buys for it, and why the others do not.
