@@ -21,8 +21,13 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
 
-// keep is an unneededFor that no run lasts for.
-const keep = 24 * time.Hour
+const (
+	// keep is an unneededFor that no run lasts for.
+	keep = 24 * time.Hour
+	// wavePods is how many pods a fleet is filled with at a time. With 30,000 that wait together it is the control plane that is measured:
+	// kube-scheduler tries all of them again whenever a Node comes, and what is left of two cores is little.
+	wavePods = 3000
+)
 
 // Fleet is NodeGroups that buy the machines of one VPSie cluster, with a Deployment each whose pods keep to their group's machines. What else is
 // bought in the stack meanwhile would count as the fleet's.
@@ -132,19 +137,23 @@ func (f *Fleet) Bought(ctx context.Context) ([]vpsiesim.Machine, error) {
 	return bought, nil
 }
 
-// Fill scales every group to its share of the pods at once, and returns when all of them run and every machine is Ready.
+// Fill scales every group to its share of the pods, a few groups at a time, and returns when all of them run and every machine is Ready.
 func (f *Fleet) Fill(ctx context.Context) (Filled, error) {
 	if err := f.Sim.ResetCalls(ctx); err != nil {
 		return Filled{}, fmt.Errorf("reset counts of calls: %w", err)
 	}
 	began := time.Now()
+	share := f.Size.Pods / f.Size.Groups
 	for i := range f.Size.Groups {
-		if err := f.Scale(ctx, i, f.Size.Pods/f.Size.Groups); err != nil {
+		if err := f.Scale(ctx, i, share); err != nil {
 			return Filled{}, err
 		}
-	}
-	if err := f.AwaitPods(ctx); err != nil {
-		return Filled{}, err
+		// The rest of a wave comes together, and the next one when all before it run.
+		if pods := (i + 1) * share; i == f.Size.Groups-1 || (i+1)%max(wavePods/share, 1) == 0 {
+			if err := f.awaitPods(ctx, pods); err != nil {
+				return Filled{}, err
+			}
+		}
 	}
 	filled := Filled{Took: time.Since(began)}
 	if err := f.AwaitMachines(ctx); err != nil {
@@ -168,8 +177,10 @@ type Filled struct {
 }
 
 // AwaitPods returns when all pods of the fleet's size run.
-func (f *Fleet) AwaitPods(ctx context.Context) error {
-	return until(ctx, f.Err, fmt.Sprintf("%d pods run", f.Size.Pods), func() (bool, string, error) {
+func (f *Fleet) AwaitPods(ctx context.Context) error { return f.awaitPods(ctx, f.Size.Pods) }
+
+func (f *Fleet) awaitPods(ctx context.Context, want int) error {
+	return until(ctx, f.Err, fmt.Sprintf("%d pods run", want), func() (bool, string, error) {
 		var list appsv1.DeploymentList
 		if err := f.Client.List(ctx, &list, client.InNamespace(f.Namespace)); err != nil {
 			return false, "", fmt.Errorf("list Deployments: %w", err)
@@ -179,7 +190,7 @@ func (f *Fleet) AwaitPods(ctx context.Context) error {
 			ready += int(list.Items[i].Status.ReadyReplicas)
 			all += int(list.Items[i].Status.Replicas)
 		}
-		return ready == f.Size.Pods && all == ready, fmt.Sprintf("%d of %d do", ready, all), nil
+		return ready == want && all == ready, fmt.Sprintf("%d of %d do", ready, all), nil
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/test/performance/load/inmemory"
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
@@ -31,8 +34,6 @@ const (
 )
 
 const (
-	// rest is how long nothing happens before memory at rest is read.
-	rest = time.Minute
 	// settle is how long the record of purchases may lag behind the ledger.
 	settle = 20 * time.Second
 	// requestsPerMinute is what VPSie is assumed to allow.
@@ -65,12 +66,37 @@ type Report struct {
 	reconciled map[string]histogram
 }
 
-// Run starts a stack, fills a fleet, lets single pods come, and empties it.
-func Run(ctx context.Context, size Size, log io.Writer) (Report, error) {
+// Run starts a stack on a real control plane, fills a fleet, lets single pods come, and empties it. Memory at rest is read after a time of
+// nothing to do.
+func Run(ctx context.Context, size Size, rest time.Duration, log io.Writer) (Report, error) {
+	return run(ctx, size, rest, Options(size, log), log)
+}
+
+// RunInMemory does so without a control plane and without KWOK: on a cluster in this process.
+func RunInMemory(ctx context.Context, size Size, rest time.Duration, log io.Writer) (Report, error) {
+	c, err := inmemory.Start()
+	if err != nil {
+		return Report{}, err
+	}
+	dir, err := os.MkdirTemp("", "vpsie-load-")
+	if err != nil {
+		return Report{}, errors.Join(err, c.Stop())
+	}
+	o := Options(size, log)
+	o.Kubeconfig, o.Bare = filepath.Join(dir, "kubeconfig"), true
+	var r Report
+	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: stack.Namespace}}
+	if err = errors.Join(c.WriteKubeconfig(o.Kubeconfig), c.Server.As("administrator").Create(own)); err == nil {
+		r, err = run(ctx, size, rest, o, log)
+	}
+	return r, errors.Join(err, c.Stop(), os.RemoveAll(dir))
+}
+
+func run(ctx context.Context, size Size, rest time.Duration, o stack.Options, log io.Writer) (Report, error) {
 	if err := size.Validate(); err != nil {
 		return Report{}, err
 	}
-	s, err := stack.Start(ctx, Options(size, log))
+	s, err := stack.Start(ctx, o)
 	if err != nil {
 		return Report{}, err
 	}
@@ -87,7 +113,7 @@ func Run(ctx context.Context, size Size, log io.Writer) (Report, error) {
 	return r, errors.Join(err, s.Stop())
 }
 
-// Measure does all that on a stack that runs. Memory at rest is read after a time of nothing to do.
+// Measure does all that on a stack that runs.
 func Measure(ctx context.Context, s *stack.Stack, namespace string, size Size, rest time.Duration, log io.Writer) (Report, error) {
 	r := Report{Size: size}
 	began := time.Now()

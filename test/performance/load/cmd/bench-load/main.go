@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/test/performance/load"
 )
@@ -35,17 +36,23 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out, messages io.Writer) error {
-	size := load.Full
+	size, inMemory := load.Full, false
 	flags := flag.NewFlagSet("bench-load", flag.ContinueOnError)
 	flags.SetOutput(messages)
 	flags.IntVar(&size.Groups, "groups", size.Groups, "how many NodeGroups")
 	flags.IntVar(&size.Nodes, "nodes", size.Nodes, "how many machines")
 	flags.IntVar(&size.Pods, "pods", size.Pods, "how many pods, a multiple of the machines")
 	flags.IntVar(&size.Samples, "samples", size.Samples, "how many single pods come afterwards")
+	rest := flags.Duration("rest", time.Minute, "how long nothing happens before memory at rest is read")
+	flags.BoolVar(&inMemory, "in-memory", false, "use a cluster in memory instead of a control plane with KWOK")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	report, err := load.Run(ctx, size, messages)
+	measure := load.Run
+	if inMemory {
+		measure = load.RunInMemory
+	}
+	report, err := measure(ctx, size, *rest, messages)
 	if err != nil {
 		return err
 	}
