@@ -12,16 +12,16 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// Emptied is what came of taking every pod away.
+// Emptied is what came of taking the pods away.
 type Emptied struct {
 	Machines int
-	// MachinesGone is the time until VPSie had the last machine no longer, ObjectsGone until the last VPSieNode was gone.
+	// MachinesGone is the time until VPSie had the last of them no longer, ObjectsGone until the last VPSieNode of one was gone.
 	MachinesGone, ObjectsGone time.Duration
 	Calls                     vpsiesim.Calls
 }
 
-// Empty takes every pod away, then lets all machines go at once, and returns when nothing of them is left. The time counts from then on, so
-// unneededFor is not in it.
+// Empty takes the pods of every Deployment away, then lets all machines go at once that ran them, and returns when nothing of these is left. The
+// time counts from then on, so unneededFor is not in it. Machines of samples stay.
 func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 	if err := f.clear(ctx); err != nil {
 		return Emptied{}, err
@@ -30,12 +30,7 @@ func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 	if err != nil {
 		return Emptied{}, err
 	}
-	var e Emptied
-	for _, m := range bought {
-		if m.GoneAt.IsZero() {
-			e.Machines++
-		}
-	}
+	e := Emptied{Machines: Alive(bought) - f.Size.Samples}
 	if err := f.Sim.ResetCalls(ctx); err != nil {
 		return Emptied{}, fmt.Errorf("reset counts of calls: %w", err)
 	}
@@ -43,7 +38,7 @@ func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 	if err := f.release(ctx); err != nil {
 		return Emptied{}, err
 	}
-	if err := f.awaitNothing(ctx); err != nil {
+	if err := f.awaitLeft(ctx); err != nil {
 		return Emptied{}, err
 	}
 	e.ObjectsGone = time.Since(began)
@@ -68,27 +63,22 @@ func (f *Fleet) release(ctx context.Context) error {
 	return nil
 }
 
-// awaitNothing returns when no VPSieNode and no machine is left.
-func (f *Fleet) awaitNothing(ctx context.Context) error {
+// awaitLeft returns when no VPSieNode and no machine is left but those of samples.
+func (f *Fleet) awaitLeft(ctx context.Context) error {
 	return until(ctx, f.Err, "every machine is gone", func() (bool, string, error) {
 		var list v1beta1.VPSieNodeList
 		if err := f.Client.List(ctx, &list, client.InNamespace(f.Namespace), client.Limit(1)); err != nil {
 			return false, "", fmt.Errorf("list VPSieNodes: %w", err)
 		}
-		if len(list.Items) > 0 {
-			left := int64(len(list.Items))
-			if list.RemainingItemCount != nil {
-				left += *list.RemainingItemCount
-			}
-			return false, fmt.Sprintf("%d VPSieNodes are left", left), nil
+		objects := len(list.Items)
+		if list.RemainingItemCount != nil {
+			objects += int(*list.RemainingItemCount)
+		}
+		if objects != f.Size.Samples {
+			return false, fmt.Sprintf("%d VPSieNodes are left", objects), nil
 		}
 		bought, err := f.Bought(ctx)
-		alive := 0
-		for _, m := range bought {
-			if m.GoneAt.IsZero() {
-				alive++
-			}
-		}
-		return alive == 0, fmt.Sprintf("%d machines are paid for", alive), err
+		alive := Alive(bought)
+		return alive == f.Size.Samples, fmt.Sprintf("%d machines are paid for", alive), err
 	})
 }

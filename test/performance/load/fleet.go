@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -214,19 +213,15 @@ func (f *Fleet) AwaitMachines(ctx context.Context) error {
 // labelSample marks the pods that come one by one.
 const labelSample = "sample"
 
-// clear deletes every pod of the fleet and returns when the last is gone.
+// clear deletes the pods of every Deployment and returns when the last is gone. Those that came one by one stay.
 func (f *Fleet) clear(ctx context.Context) error {
-	var problems []error
 	for i := range f.Size.Groups {
-		problems = append(problems, f.Scale(ctx, i, 0))
+		if err := f.Scale(ctx, i, 0); err != nil {
+			return err
+		}
 	}
-	pods := f.pods.CoreV1().Pods(f.Namespace)
-	problems = append(problems, pods.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: labelSample}))
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("delete pods: %w", err)
-	}
-	return until(ctx, f.Err, "every pod is gone", func() (bool, string, error) {
-		list, err := pods.List(ctx, metav1.ListOptions{Limit: 1})
+	return until(ctx, f.Err, "every pod of a Deployment is gone", func() (bool, string, error) {
+		list, err := f.pods.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{Limit: 1})
 		if err != nil {
 			return false, "", fmt.Errorf("list pods: %w", err)
 		}
@@ -234,7 +229,7 @@ func (f *Fleet) clear(ctx context.Context) error {
 		if list.RemainingItemCount != nil {
 			left += int(*list.RemainingItemCount)
 		}
-		return left == 0, fmt.Sprintf("%d are left", left), nil
+		return left == f.Size.Samples, fmt.Sprintf("%d pods are left", left), nil
 	})
 }
 

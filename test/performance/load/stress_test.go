@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,13 +18,15 @@ import (
 )
 
 const (
-	churnLasts = 15 * time.Second
+	churnLasts = 10 * time.Second
 	churnBeat  = 500 * time.Millisecond
 	// unneededFor lets machines go while pods still come.
 	unneededFor = 2 * time.Second
-	// refusedEvery is how many calls pass VPSie's rate limit at a time, and retryAfterSeconds how long it then wants to be left alone.
-	refusedEvery      = 4
+	// Of every window, VPSie refuses everything for a part, and says after how many seconds to come again.
+	limitWindow       = 4 * time.Second
+	limitRefuses      = 1500 * time.Millisecond
 	retryAfterSeconds = 1
+	refusedAtLeast    = 2
 	// vpsieLatency is how long every call to VPSie takes at least, vpsieJitter what may come on top, apiServerLatency what every
 	// question to the API server takes longer.
 	vpsieLatency     = 500 * time.Millisecond
@@ -82,16 +85,25 @@ func TestStressChurn(t *testing.T) {
 	t.Logf("%d changes: %d machines were bought, %d of them removed", changes, len(bought), len(bought)-load.Alive(bought))
 }
 
-// TestStressRateLimit has VPSie refuse every fourth call because of its rate limit: everything that is needed is bought all the same, once,
-// and goes.
+// TestStressRateLimit has VPSie refuse all calls again and again for a while because of its rate limit: everything that is needed is bought all
+// the same, once, and goes.
 func TestStressRateLimit(t *testing.T) {
 	f := newFleet(t, 0)
-	if _, err := f.Sim.AddFaults(t.Context(), vpsiesim.Fault{
-		Endpoint: "k8s.*", Kind: vpsiesim.FaultStatus429, EveryNth: refusedEvery, RetryAfterSeconds: retryAfterSeconds,
-	}); err != nil {
-		t.Fatal(err)
+	// Some purchases and deletions meet it in any case.
+	for _, endpoint := range []string{addWorker, deleteWorker} {
+		_, err := f.Sim.AddFaults(t.Context(), vpsiesim.Fault{Endpoint: endpoint, Kind: vpsiesim.FaultStatus429, Count: refusedAtLeast, RetryAfterSeconds: retryAfterSeconds})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	mend(t, f.Sim.ClearFaults)
+	limited, stop := context.WithCancel(t.Context())
+	var limiting sync.WaitGroup
+	limiting.Go(func() { limit(limited, t, f) })
+	mend(t, func(ctx context.Context) error {
+		stop()
+		limiting.Wait()
+		return f.Sim.ClearFaults(ctx)
+	})
 	filled, emptied := wantLifecycle(t, f)
 	refused := 0
 	for _, calls := range []vpsiesim.Calls{filled.Calls, emptied.Calls} {
@@ -99,10 +111,30 @@ func TestStressRateLimit(t *testing.T) {
 			refused += e.Outcomes["fault-"+string(vpsiesim.FaultStatus429)]
 		}
 	}
-	if refused == 0 {
-		t.Error("no call was refused, so the test shows nothing")
+	if refused < 2*refusedAtLeast {
+		t.Errorf("%d calls were refused, so the test shows nothing", refused)
 	}
 	t.Logf("%d calls were refused", refused)
+}
+
+// limit is VPSie's rate limit, used up at the begin of each window, until ctx ends.
+func limit(ctx context.Context, t *testing.T, f *load.Fleet) {
+	ticker := time.NewTicker(limitWindow)
+	defer ticker.Stop()
+	for {
+		_, err := f.Sim.AddFaults(ctx, vpsiesim.Fault{
+			Kind: vpsiesim.FaultStatus429, DurationSeconds: limitRefuses.Seconds(), RetryAfterSeconds: retryAfterSeconds,
+		})
+		if err != nil && ctx.Err() == nil {
+			t.Error(err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // TestStressLatency has VPSie and the API server answer slowly.
