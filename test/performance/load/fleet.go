@@ -23,9 +23,11 @@ import (
 const (
 	// keep is an unneededFor that no run lasts for.
 	keep = 24 * time.Hour
-	// wavePods is how many pods a fleet is filled with at a time. With 30,000 that wait together it is the control plane that is measured:
+	// wavePods is how many pods a fleet is filled with at a time. With all that wait together it is the control plane that is measured:
 	// kube-scheduler tries all of them again whenever a Node comes, and what is left of two cores is little.
-	wavePods = 3000
+	wavePods = 1500
+	// countLimit is how many pods are read to count them; where a selector is, the API server does not say how many more there are.
+	countLimit = 1
 )
 
 // Fleet is NodeGroups that buy the machines of one VPSie cluster, with a Deployment each whose pods keep to their group's machines. What else is
@@ -178,19 +180,36 @@ type Filled struct {
 // AwaitPods returns when all pods of the fleet's size run.
 func (f *Fleet) AwaitPods(ctx context.Context) error { return f.awaitPods(ctx, f.Size.Pods) }
 
+// awaitPods looks at phases: KWOK does not make a pod Ready again whose Node was silent for a while, as a kubelet does.
 func (f *Fleet) awaitPods(ctx context.Context, want int) error {
 	return until(ctx, f.Err, fmt.Sprintf("%d pods run", want), func() (bool, string, error) {
 		var list appsv1.DeploymentList
 		if err := f.Client.List(ctx, &list, client.InNamespace(f.Namespace)); err != nil {
 			return false, "", fmt.Errorf("list Deployments: %w", err)
 		}
-		ready, all := 0, 0
+		all := 0
 		for i := range list.Items {
-			ready += int(list.Items[i].Status.ReadyReplicas)
 			all += int(list.Items[i].Status.Replicas)
 		}
-		return ready == want && all == ready, fmt.Sprintf("%d of %d do", ready, all), nil
+		if all != want {
+			return false, fmt.Sprintf("there are %d", all), nil
+		}
+		waiting, err := f.countPods(ctx, "status.phase!=Running")
+		return waiting == 0, fmt.Sprintf("%d of %d do not", waiting, all), err
 	})
+}
+
+// countPods counts the pods that a field selector selects, and hardly reads any.
+func (f *Fleet) countPods(ctx context.Context, selector string) (int, error) {
+	list, err := f.pods.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{Limit: countLimit, FieldSelector: selector})
+	if err != nil {
+		return 0, fmt.Errorf("list pods: %w", err)
+	}
+	count := len(list.Items)
+	if list.RemainingItemCount != nil {
+		count += int(*list.RemainingItemCount)
+	}
+	return count, nil
 }
 
 // AwaitMachines returns when no machine is on its way or leaving.
@@ -221,15 +240,8 @@ func (f *Fleet) clear(ctx context.Context) error {
 		}
 	}
 	return until(ctx, f.Err, "every pod of a Deployment is gone", func() (bool, string, error) {
-		list, err := f.pods.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{Limit: 1})
-		if err != nil {
-			return false, "", fmt.Errorf("list pods: %w", err)
-		}
-		left := len(list.Items)
-		if list.RemainingItemCount != nil {
-			left += int(*list.RemainingItemCount)
-		}
-		return left == f.Size.Samples, fmt.Sprintf("%d pods are left", left), nil
+		left, err := f.countPods(ctx, "")
+		return left == f.Size.Samples, fmt.Sprintf("%d pods are left", left), err
 	})
 }
 
