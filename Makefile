@@ -4,6 +4,10 @@ SHELL := /bin/bash -o pipefail
 GO ?= go
 FUZZTIME ?= 20s
 BENCH ?= .
+# Size and length of load and stress: see "bench-load -help" and test/performance/load.
+LOAD_ARGS ?=
+LARGE_ARGS ?= -groups 100 -nodes 5000 -pods 150000
+STRESS_ARGS ?= -groups 20 -machines 100 -churn 5m
 # The simulation: how many seeds from which on, or one alone, and which faults instead of those that a seed draws.
 SEEDS ?= 1000
 FROM ?= 1
@@ -31,7 +35,7 @@ demo: ## Watch the product work: pods wait, machines are bought, used, drained a
 	@$(GO) run ./test/demo
 
 .PHONY: test
-test: test-unit test-sim test-integration test-e2e test-chaos ## Run every test there is.
+test: test-unit test-sim test-integration test-e2e test-load test-chaos ## Run every test there is.
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
@@ -59,6 +63,24 @@ sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days),
 .PHONY: test-chaos
 test-chaos: ## Break what the product depends on, CHAOS_COUNT (1) times; CHAOS_SEED repeats what the dice of a run chose.
 	$(GO) test -race -tags chaos -count=$(CHAOS_COUNT) -p 1 -timeout $$((25 * $(CHAOS_COUNT)))m $(call tagged,chaos)
+
+.PHONY: test-load
+test-load: ## Put the whole product under a small load, and stress it: counts only, no times.
+	$(GO) test -race -tags load -count=1 -timeout $(TEST_TIMEOUT) ./test/performance/load
+
+.PHONY: load
+load: ## Measure 100 NodeGroups, 1,000 nodes and 30,000 pods on real parts, beside the goals; exit status 3 if one is missed. LOAD_ARGS as for bench-load.
+	@$(GO) build -o bin/bench-load ./test/performance/load/cmd/bench-load
+	@bin/bench-load $(LOAD_ARGS)
+
+.PHONY: load-large
+load-large: ## Measure 5,000 nodes and 150,000 pods the same way on an API server in memory, without KWOK; LARGE_ARGS sets the size.
+	@$(GO) build -o bin/bench-load ./test/performance/load/cmd/bench-load
+	@bin/bench-load -in-memory $(LARGE_ARGS)
+
+.PHONY: stress
+stress: ## Churn, rate limit and latency with 100 machines; STRESS_ARGS as in "-groups 20 -machines 100 -churn 5m".
+	$(GO) test -tags load -count=1 -v -run '^TestStress' -timeout 2h ./test/performance/load -args $(STRESS_ARGS)
 
 .PHONY: bench
 bench: ## Measure plans and evacuations, in the form that benchstat reads; BENCH selects by name.

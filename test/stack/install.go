@@ -35,6 +35,9 @@ const (
 
 // install applies the custom resource definitions and the rights of the services.
 func (s *Stack) install(ctx context.Context) error {
+	if s.options.Bare {
+		return nil
+	}
 	definitions, err := s.apply(ctx, crds.FS, ".")
 	if err != nil {
 		return err
@@ -126,12 +129,9 @@ func (s *Stack) awaitEstablished(ctx context.Context, definition *unstructured.U
 
 // writeKubeconfig writes what a service reaches the cluster with, at an address: a token as a pod of its would have.
 func (s *Stack) writeKubeconfig(ctx context.Context, name, file, address string) error {
-	request := &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime.Seconds()))},
-	}
-	token, err := s.Kube.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
+	token, err := s.token(ctx, name)
 	if err != nil {
-		return fmt.Errorf("request token of %s: %w", name, err)
+		return err
 	}
 	admin := rest.CopyConfig(s.config)
 	if err := rest.LoadTLSFiles(admin); err != nil {
@@ -147,7 +147,7 @@ func (s *Stack) writeKubeconfig(ctx context.Context, name, file, address string)
 		Server: server.String(), TLSServerName: serverName(admin),
 		CertificateAuthorityData: admin.CAData, InsecureSkipTLSVerify: admin.Insecure,
 	}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts["vpsie"] = &clientcmdapi.Context{Cluster: "vpsie", AuthInfo: name}
 	config.CurrentContext = "vpsie"
 	data, err := clientcmd.Write(*config)
@@ -155,4 +155,19 @@ func (s *Stack) writeKubeconfig(ctx context.Context, name, file, address string)
 		return fmt.Errorf("encode kubeconfig of %s: %w", name, err)
 	}
 	return os.WriteFile(file, data, 0o600)
+}
+
+// token returns a token with which a service is known to the cluster, none where nobody is.
+func (s *Stack) token(ctx context.Context, name string) (string, error) {
+	if s.options.Bare {
+		return "", nil
+	}
+	request := &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime.Seconds()))},
+	}
+	token, err := s.Kube.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("request token of %s: %w", name, err)
+	}
+	return token.Status.Token, nil
 }

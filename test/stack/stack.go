@@ -44,6 +44,9 @@ type Options struct {
 	// Kubeconfig names a cluster to use instead of a new one, as its administrator. It must run
 	// KWOK for annotated Nodes, as the one that "make cluster" leaves does, and have no other Nodes.
 	Kubeconfig string
+	// Bare says that this cluster has our definitions already and lets everybody do anything, as package kubesim's does:
+	// nothing is installed, and the services have no identities.
+	Bare bool
 	// Dir keeps state and logs and must be empty or absent. When Dir is empty
 	// a temporary folder is used, which Stop removes.
 	Dir string

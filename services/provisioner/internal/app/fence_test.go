@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +83,61 @@ func TestFrozenReplicaDeletesNothing(t *testing.T) {
 	f.pass(10 * time.Second)
 	if len(f.cloud.deleted) != 1 {
 		t.Errorf("deleted %v once awake, want m1", f.cloud.deleted)
+	}
+}
+
+// leavingFleet returns a fixture with machines a to d, whose Nodes are drained, and others that stay, without which a listing that lacks some
+// would be doubted.
+func leavingFleet(t *testing.T) *fixture {
+	t.Helper()
+	objects := []client.Object{group()}
+	names := []string{"a", "b", "c", "d"}
+	for _, name := range names {
+		objects = append(objects, node("host-"+name, "m-"+name), intent(name, bought("m-"+name, "host-"+name), retired))
+	}
+	f := newFixture(t, objects...)
+	for _, name := range names {
+		f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m-" + name, Hostname: "host-" + name, Size: small})
+	}
+	f.fleet(8, 0)
+	for range 3 {
+		f.clock.Step(6 * time.Second)
+		for _, name := range names {
+			f.step(name, 0)
+		}
+	}
+	return f
+}
+
+// TestPassEndsWhenItsListingIsOld has deletions wait for the rate limit for so long that the listing is too old before the last: the pass
+// reads nothing for those that it can do nothing for.
+func TestPassEndsWhenItsListingIsOld(t *testing.T) {
+	f := leavingFleet(t)
+	f.cloud.waits = func() { f.clock.Step(40 * time.Second) }
+	read := map[string]bool{}
+	f.getting = func(key client.ObjectKey, o client.Object) error {
+		if _, ok := o.(*v1beta1.VPSieNode); ok {
+			read[key.Name] = true
+		}
+		return nil
+	}
+	f.pass(time.Second)
+	if len(f.cloud.deleted) != 1 || len(read) != 2 {
+		t.Errorf("deleted %v and read %v, want one deletion and one that comes too late", f.cloud.deleted, read)
+	}
+}
+
+// TestSightingsDoNotWaitBehindDeletions asks again for the deletion of machines that stay listed, so slowly that the pass ends at the first: it
+// has seen before that another one is gone.
+func TestSightingsDoNotWaitBehindDeletions(t *testing.T) {
+	f := leavingFleet(t)
+	f.cloud.deletionHangs = true
+	f.pass(time.Second)
+	f.cloud.machines = slices.DeleteFunc(f.cloud.machines, func(m launch.Listed) bool { return m.Identifier == "m-d" })
+	f.cloud.waits = func() { f.clock.Step(2 * time.Minute) }
+	f.pass(2 * time.Minute)
+	if n := f.machine("d"); len(f.cloud.deleted) != 4 || n.Status.AbsentSightings != 1 {
+		t.Errorf("deleted %v, %d sightings of d, which is gone, want one", f.cloud.deleted, n.Status.AbsentSightings)
 	}
 }
 

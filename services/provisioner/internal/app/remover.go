@@ -27,7 +27,10 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 		present[machine.Identifier] = machine
 	}
 	believed, progress := !suspect && v.isWhole(present), false
-	for _, n := range v.leaving {
+	for _, n := range missingFirst(v.leaving, present) {
+		if c.isStale(v.at) {
+			return true, nil // no call would be made; the rest is looked at on a new listing
+		}
 		machine, exists := present[n.Status.Identifier]
 		var err error
 		var changed bool
@@ -48,6 +51,21 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 		progress = progress || changed
 	}
 	return progress, nil
+}
+
+// missingFirst puts the machines first that a listing lacks: that they are gone takes no call to VPSie to see, and must not wait for
+// the rate limit, which deletions do.
+func missingFirst(leaving []*v1beta1.VPSieNode, present map[string]launch.Listed) []*v1beta1.VPSieNode {
+	sorted := make([]*v1beta1.VPSieNode, 0, len(leaving))
+	var listed []*v1beta1.VPSieNode
+	for _, n := range leaving {
+		if _, is := present[n.Status.Identifier]; is {
+			listed = append(listed, n)
+			continue
+		}
+		sorted = append(sorted, n)
+	}
+	return append(sorted, listed...)
 }
 
 // wholeMin is how many machines of ours that stay a listing must show, and every one of them, to be believed
