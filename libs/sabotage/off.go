@@ -18,3 +18,6 @@ func InFlightCounting() bool { return false }
 
 // CorrelatedFailureBreaker reports whether many failures at once stop nothing.
 func CorrelatedFailureBreaker() bool { return false }
+
+// NominationCondition reports whether pods are nominated whatever became of them since the plan was made.
+func NominationCondition() bool { return false }

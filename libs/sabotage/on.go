@@ -16,6 +16,7 @@ const (
 	CheckFreshReadAfterTaint      Check = "FreshReadAfterTaint"
 	CheckInFlightCounting         Check = "InFlightCounting"
 	CheckCorrelatedFailureBreaker Check = "CorrelatedFailureBreaker"
+	CheckNominationCondition      Check = "NominationCondition"
 )
 
 // removed is the check that is taken out, empty when all are in.
@@ -43,3 +44,6 @@ func InFlightCounting() bool { return is(CheckInFlightCounting) }
 
 // CorrelatedFailureBreaker reports whether many failures at once stop nothing.
 func CorrelatedFailureBreaker() bool { return is(CheckCorrelatedFailureBreaker) }
+
+// NominationCondition reports whether pods are nominated whatever became of them since the plan was made.
+func NominationCondition() bool { return is(CheckNominationCondition) }

@@ -32,6 +32,7 @@ func TestSabotage(t *testing.T) {
 		{sabotage.CheckListBeforeRetry, []string{"I5"}, 41},
 		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 373},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 323},
+		{sabotage.CheckNominationCondition, []string{"I31"}, 56},
 	} {
 		if *sabotageOnly != "" {
 			if *sabotageOnly != string(s.check) {

