@@ -157,10 +157,10 @@ func (d *drafting) findFollowers() {
 // settleMax bounds the passes in which a draft is tried out again with all of its machines there from the start.
 const settleMax = 4
 
-// carryOut tries out machines that were planned for counts of pods, with what each is to get. The rules judge every placement; this is
-// the repair of those that they refuse: such pods go wherever there is room by now, and else on more machines. A machine that had to be added for what was left
-// changes what rules about topology allow, and so does one that is left out since it got no pod: the whole is tried again
-// with those that are bought there from the start.
+// carryOut tries out machines that were planned for counts of pods, with what each is to get. The rules judge every placement; this
+// is the repair of those that they refuse: such pods go wherever there is room by now, and else on more machines. A machine that
+// had to be added for what was left changes what rules about topology allow, and so does one that is left out since it got no pod:
+// the whole is tried again with those that are bought there from the start.
 func (d *drafting) carryOut(options []*Option, shares []*share) {
 	for pass := range settleMax {
 		d.begin()

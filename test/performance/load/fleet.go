@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -25,9 +27,9 @@ const (
 	keep = 24 * time.Hour
 	// wavePods is how many pods a fleet is filled with at a time. With all that wait together it is the control plane that is measured:
 	// kube-scheduler tries all of them again whenever a Node comes, and what is left of two cores is little.
-	wavePods = 1500
-	// countLimit is how many pods are read to count them; where a selector is, the API server does not say how many more there are.
-	countLimit = 1
+	wavePods = 3000
+	// calmFor is how long all pods must run before they count as running.
+	calmFor = 2 * time.Second
 )
 
 // Fleet is NodeGroups that buy the machines of one VPSie cluster, with a Deployment each whose pods keep to their group's machines. What else is
@@ -38,13 +40,15 @@ type Fleet struct {
 	Size      Size
 
 	pods kubernetes.Interface
+	// pending are the pods that do not run yet.
+	pending cache.Store
 	// before is how many machines the ledger had when the fleet was made.
 	before int
 	groups []*v1beta1.NodeGroup
 }
 
 // New makes the NodeGroups and, without pods as yet, the Deployments in a namespace that is there, and returns when
-// machines can be bought. Machines that nobody needs go after unneededFor; zero keeps them until Release.
+// machines can be bought. Machines that nobody needs go after unneededFor; zero keeps them until Empty. The fleet may be used until ctx ends.
 func New(ctx context.Context, s *stack.Stack, namespace string, size Size, unneededFor time.Duration) (*Fleet, error) {
 	if err := size.Validate(); err != nil {
 		return nil, err
@@ -74,6 +78,9 @@ func New(ctx context.Context, s *stack.Stack, namespace string, size Size, unnee
 		if err := s.Client.Create(ctx, f.deployment(i)); err != nil {
 			return nil, fmt.Errorf("create Deployment %s: %w", group.Name, err)
 		}
+	}
+	if err := f.watchPending(ctx); err != nil {
+		return nil, err
 	}
 	return f, until(ctx, s.Err, "every NodeGroup is Ready", func() (bool, string, error) { return f.allReady(ctx) })
 }
@@ -156,7 +163,7 @@ func (f *Fleet) Fill(ctx context.Context) (Filled, error) {
 			}
 		}
 	}
-	filled := Filled{Took: time.Since(began)}
+	filled := Filled{Took: time.Since(began) - calmFor}
 	if err := f.AwaitMachines(ctx); err != nil {
 		return Filled{}, err
 	}
@@ -181,7 +188,9 @@ type Filled struct {
 func (f *Fleet) AwaitPods(ctx context.Context) error { return f.awaitPods(ctx, f.Size.Pods) }
 
 // awaitPods looks at phases: KWOK does not make a pod Ready again whose Node was silent for a while, as a kubelet does.
+// What two watches tell need not be of the same moment, so it must be so for a while.
 func (f *Fleet) awaitPods(ctx context.Context, want int) error {
+	var since time.Time
 	return until(ctx, f.Err, fmt.Sprintf("%d pods run", want), func() (bool, string, error) {
 		var list appsv1.DeploymentList
 		if err := f.Client.List(ctx, &list, client.InNamespace(f.Namespace)); err != nil {
@@ -191,25 +200,26 @@ func (f *Fleet) awaitPods(ctx context.Context, want int) error {
 		for i := range list.Items {
 			all += int(list.Items[i].Status.Replicas)
 		}
-		if all != want {
-			return false, fmt.Sprintf("there are %d", all), nil
+		waiting := len(f.pending.ListKeys())
+		if all != want || waiting > 0 {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
 		}
-		waiting, err := f.countPods(ctx, "status.phase!=Running")
-		return waiting == 0, fmt.Sprintf("%d of %d do not", waiting, all), err
+		return !since.IsZero() && time.Since(since) >= calmFor, fmt.Sprintf("there are %d, and %d of them do not", all, waiting), nil
 	})
 }
 
-// countPods counts the pods that a field selector selects, and hardly reads any.
-func (f *Fleet) countPods(ctx context.Context, selector string) (int, error) {
-	list, err := f.pods.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{Limit: countLimit, FieldSelector: selector})
-	if err != nil {
-		return 0, fmt.Errorf("list pods: %w", err)
+// watchPending keeps the pods that do not run yet, until ctx ends. To list them again and again would keep the API server busy: it looks at all.
+func (f *Fleet) watchPending(ctx context.Context) error {
+	pending := cache.NewListWatchFromClient(f.pods.CoreV1().RESTClient(), "pods", f.Namespace, fields.OneTermEqualSelector("status.phase", string(corev1.PodPending)))
+	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{ListerWatcher: pending, ObjectType: &corev1.Pod{}, Handler: cache.ResourceEventHandlerFuncs{}})
+	f.pending = store
+	go informer.RunWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return fmt.Errorf("watch pods: %w", ctx.Err())
 	}
-	count := len(list.Items)
-	if list.RemainingItemCount != nil {
-		count += int(*list.RemainingItemCount)
-	}
-	return count, nil
+	return nil
 }
 
 // AwaitMachines returns when no machine is on its way or leaving.
@@ -240,8 +250,16 @@ func (f *Fleet) clear(ctx context.Context) error {
 		}
 	}
 	return until(ctx, f.Err, "every pod of a Deployment is gone", func() (bool, string, error) {
-		left, err := f.countPods(ctx, "")
-		return left == f.Size.Samples, fmt.Sprintf("%d pods are left", left), err
+		// One page of one pod, and how many more there are.
+		list, err := f.pods.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{Limit: 1})
+		if err != nil {
+			return false, "", fmt.Errorf("list pods: %w", err)
+		}
+		left := len(list.Items)
+		if list.RemainingItemCount != nil {
+			left += int(*list.RemainingItemCount)
+		}
+		return left == f.Size.Samples, fmt.Sprintf("%d pods are left", left), nil
 	})
 }
 
