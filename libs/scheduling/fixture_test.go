@@ -4,7 +4,7 @@ import "github.com/vpsie/vpsie-autoscaler/libs/scheduling/schedulingtest"
 
 // What the tests here say often, by a short name.
 var (
-	size, node, item, app, cluster = schedulingtest.Size, schedulingtest.Node, schedulingtest.Item, schedulingtest.App, schedulingtest.Cluster
+	size, node, item, cluster      = schedulingtest.Size, schedulingtest.Node, schedulingtest.Item, schedulingtest.Cluster
 	spread, affinity, antiAffinity = schedulingtest.Spread, schedulingtest.Affinity, schedulingtest.AntiAffinity
 	holds                          = schedulingtest.Holds
 )

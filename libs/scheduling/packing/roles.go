@@ -124,7 +124,7 @@ func (b *classBook) makeFoes() {
 			if r.matched {
 				matched[r.term] = append(matched[r.term], int32(n))
 			}
-			both[r.term+"|"+strconv.Itoa(int(n))] = r.owner && r.matched
+			both[r.term+"|"+strconv.Itoa(n)] = r.owner && r.matched
 		}
 	}
 	for _, term := range slices.Sorted(maps.Keys(owners)) {

@@ -308,7 +308,7 @@ func (a *siteAssignment) siteNode(t *target, option int) int {
 	if nodes[site] == absent {
 		n := &scheduling.Node{Name: "site", Labels: maps.Clone(a.options[option].Empty.Labels)}
 		// One that follows pods to their node follows them to their site.
-		n.Labels[corev1.LabelHostname] = "site-" + strconv.Itoa(int(site))
+		n.Labels[corev1.LabelHostname] = "site-" + strconv.Itoa(site)
 		nodes[site] = a.state.AddNode(n)
 	}
 	return nodes[site]

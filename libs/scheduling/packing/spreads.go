@@ -1,8 +1,10 @@
 package packing
 
-import "github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+import (
+	corev1 "k8s.io/api/core/v1"
 
-import corev1 "k8s.io/api/core/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
 
 // findSpreads finds the constraints of what waits that spread pods over nodes, and the pods that each counts. Pods without
 // rules are placed after those with them, and then hinder nobody.
