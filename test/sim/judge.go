@@ -43,7 +43,7 @@ type judge struct {
 	triedAt map[string]time.Time
 	// swept says that the definition or the namespace of VPSieNodes is going, which is nobody's wish to lose machines.
 	swept bool
-	// readyAt is when a machine was first called Ready, by our clock.
+	// readyAt is when a machine was first called Ready, by our clock, less the time that the write took.
 	readyAt map[string]time.Time
 	// busyAt is when one of our services last wrote something.
 	busyAt time.Time
@@ -70,6 +70,8 @@ const (
 	fenceSlack   = 10 * time.Second
 	bootSlack    = 3 * time.Minute
 	thawSlack    = time.Minute
+	// slowWrite is how long a slow API server keeps a write before it shows.
+	slowWrite = 5 * time.Second
 )
 
 func newJudge(w *world) *judge {
@@ -186,6 +188,9 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	}
 	if after.Status.ReadyAt != nil && (before == nil || before.Status.ReadyAt == nil) {
 		j.readyAt[after.Name] = time.Now()
+		if said := after.Status.ReadyAt.Time; said.After(time.Now().Add(-slowWrite)) {
+			j.readyAt[after.Name] = said // the write was on its way since
+		}
 	}
 	if before == nil && ours {
 		j.onIntent(after)
