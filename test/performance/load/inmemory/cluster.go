@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -132,10 +131,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			_ = out.Flush()
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				return // a watch whose client is gone
-			}
-			return
+			return // all is said, or the client of a watch is gone
 		}
 	}
 }
