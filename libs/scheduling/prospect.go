@@ -8,8 +8,8 @@ type Prospect struct {
 	node  nodeState
 }
 
-// Prospect looks at an empty node. What the state comes to know later, such as resources that nobody asked for before, it does
-// not show.
+// Prospect returns the view of an empty node. It does not show what the state learns later, such as a resource that a new item is the
+// first to request.
 func (s *State) Prospect(n *Node) *Prospect {
 	p := &Prospect{state: s, node: nodeState{Node: n, free: make([]int64, len(s.resources))}}
 	for name, i := range s.resources {

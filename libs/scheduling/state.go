@@ -65,8 +65,8 @@ type placed struct {
 const (
 	// attachPrefix begins the names of resources that count the volumes of a CSI driver.
 	attachPrefix = "attach/"
-	// unlimited is what a node has of attachments that nobody limits, and roomMax bounds the pods that one is said to have room
-	// for: more than there can be, and far from what adding up would overflow.
+	// unlimited is a node's capacity for volumes of a CSI driver without an attach limit, and roomMax is the most pods that a node
+	// can have room for: both exceed any actual count, and sums of them do not overflow.
 	unlimited = int64(1) << 50
 	roomMax   = int64(1) << 40
 )

@@ -61,7 +61,7 @@ type sharedVolume struct {
 	handle    string
 	exclusive bool
 	waits     bool
-	resource  int // of the driver's attachments, absent where nobody counts them
+	resource  int // the driver's attachments; absent for a volume without a driver
 }
 
 // Needs are what a pod takes of each resource, those of which it takes nothing left out.
@@ -88,7 +88,8 @@ func (is *Subject) Followed() *Counter {
 // Follows reports whether pods of another item are such as the item's affinity asks for.
 func (is *Subject) Follows(other *Item) bool { return is.state.meetsAll(is.affine, other) }
 
-// MayStart reports whether a pod may go where nobody is that its affinity asks for: it is such a pod itself, and there is none yet.
+// MayStart reports whether the pod may be the first that its own affinity selects: the affinity matches the pod itself, and no pod
+// that it selects exists yet.
 func (is *Subject) MayStart() bool {
 	followed := is.Followed()
 	return followed != nil && is.selfAffine && followed.total == 0
@@ -116,8 +117,8 @@ func (is *Subject) Spreads() []Spread {
 	return is.spreads
 }
 
-// WaitsFor reports whether pods of another subject can make room for those of this one where rules about other pods left none: as
-// those that its affinity asks for, or by evening out a spread. While no such rule was judged for this one it waits for nobody.
+// WaitsFor reports whether placing pods of another subject can make a node feasible for this one that rules about other pods exclude now:
+// its affinity selects them, or they reduce the skew of one of its spreads. Before such a rule was judged the answer is false.
 func (is *Subject) WaitsFor(other *Subject) bool {
 	return slices.ContainsFunc(is.affinity, func(c *Counter) bool { return c.meant(other.Item) }) ||
 		slices.ContainsFunc(is.spreads, func(s Spread) bool { return s.meant(other.Item) })

@@ -7,8 +7,8 @@ import (
 
 // master is the restricted master problem: the linear relaxation of a covering problem over the patterns found so far, that
 // is the cheapest fractional mix of patterns that serves every row. It is solved by the revised simplex method with an
-// explicit inverse (Dantzig, "Linear Programming and Extensions", 1963, ch. 9); columns are added by whoever prices them with
-// its duals, which is Gilmore and Gomory's column generation (1961). Costs above zero bound it from below, and it starts from
+// explicit inverse (Dantzig, "Linear Programming and Extensions", 1963, ch. 9); the caller prices columns with its duals and adds
+// them, which is Gilmore and Gomory's column generation (1961). Costs above zero bound it from below, and it starts from
 // columns that serve one row each, so it always has an optimum.
 type master struct {
 	rows int

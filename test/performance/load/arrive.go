@@ -31,8 +31,8 @@ func (w Waits) Percentile(percent int) time.Duration {
 // Arrive creates the size's samples one after the other at random gaps, and returns when each has a machine. The fleet must be filled: a
 // sample that finds room asks for nothing.
 //
-// Which request was made for which pod nobody knows, as machines of a size are interchangeable. They are paired in their order, which gives
-// the mean of any other pairing.
+// Machines of a size are interchangeable, so a request cannot be attributed to a pod. Requests and pods are paired in their order; every pairing
+// has the same mean.
 func (f *Fleet) Arrive(ctx context.Context, dice *rand.Rand) (Waits, error) {
 	before, err := f.Bought(ctx)
 	if err != nil {

@@ -52,7 +52,7 @@ func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 	return e, err
 }
 
-// release lets machines go that nobody has needed for a second.
+// release shortens unneededFor to one second, so that the planner retires the empty machines.
 func (f *Fleet) release(ctx context.Context) error {
 	for _, group := range f.groups {
 		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"scaleDown":{"unneededFor":"1s"}}}`))

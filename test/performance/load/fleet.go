@@ -48,7 +48,7 @@ type Fleet struct {
 }
 
 // New makes the NodeGroups and, without pods as yet, the Deployments in a namespace that is there, and returns when
-// machines can be bought. Machines that nobody needs go after unneededFor; zero keeps them until Empty. The fleet may be used until ctx ends.
+// machines can be bought. Empty machines are retired after unneededFor; zero keeps them until Empty. The fleet may be used until ctx ends.
 func New(ctx context.Context, s *stack.Stack, namespace string, size Size, unneededFor time.Duration) (*Fleet, error) {
 	if err := size.Validate(); err != nil {
 		return nil, err

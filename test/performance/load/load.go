@@ -16,7 +16,7 @@ const (
 	milliCPU = 3900
 	// podsPerNodeMax keeps below the 110 pods that a Node may run, and far enough from the memory of a machine.
 	podsPerNodeMax = 50
-	// patience is how long a step may take; each has taken at most a tenth of it for 1,000 machines on two cores.
+	// patience is how long a step may take before the run fails.
 	patience  = 45 * time.Minute
 	pollEvery = 250 * time.Millisecond
 )
@@ -28,7 +28,7 @@ type Size struct {
 	Samples int
 }
 
-// Full is the size that design and issue name.
+// Full is the size that the goals of the design are for.
 var Full = Size{Groups: 100, Nodes: 1000, Pods: 30000, Samples: 150}
 
 // Validate reports every problem at once.

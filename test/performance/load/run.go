@@ -74,7 +74,9 @@ func Run(ctx context.Context, size Size, rest time.Duration, log io.Writer) (Rep
 
 // RunInMemory does so without a control plane and without KWOK: on a cluster in this process.
 func RunInMemory(ctx context.Context, size Size, rest time.Duration, log io.Writer) (Report, error) {
-	c, err := inmemory.Start()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c, err := inmemory.Start(cancel)
 	if err != nil {
 		return Report{}, err
 	}

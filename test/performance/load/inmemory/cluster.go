@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"sync"
 	"time"
 
@@ -23,29 +24,30 @@ const (
 	beat = 50 * time.Millisecond
 )
 
-// Cluster is a running cluster. It asks nobody who they are.
+// Cluster is a running cluster. It authenticates no client.
 type Cluster struct {
 	// Server may be used directly.
 	Server *kubesim.Server
 
-	http *http.Server
-	url  string
-	stop context.CancelFunc
-	work sync.WaitGroup
-	mu   sync.Mutex
-	err  error
+	http   *http.Server
+	url    string
+	stop   context.CancelFunc
+	failed func()
+	work   sync.WaitGroup
+	mu     sync.Mutex
+	err    error
 }
 
-// Start starts a cluster; the caller stops it.
-func Start() (*Cluster, error) {
+// Start starts a cluster, which calls failed once it does not work any more; the caller stops it.
+func Start(failed func()) (*Cluster, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &Cluster{Server: kubesim.New(kubesim.Config{}), url: "http://" + l.Addr().String(), stop: stop}
-	c.http = &http.Server{Handler: handler{c.Server.Transport()}, ReadHeaderTimeout: readHeaderTimeout}
-	h := newHands(c.Server)
+	c := &Cluster{Server: kubesim.New(kubesim.Config{}), url: "http://" + l.Addr().String(), stop: stop, failed: failed}
+	c.http = &http.Server{Handler: handler(c.Server), ReadHeaderTimeout: readHeaderTimeout}
+	h := newControllers(c.Server)
 	c.work.Go(func() {
 		if err := c.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			c.fail(err)
@@ -69,25 +71,21 @@ func Start() (*Cluster, error) {
 	return c, nil
 }
 
-// Stop ends the cluster, and connections to it.
+// Stop ends the cluster, and connections to it. Its error says as well why the cluster had failed.
 func (c *Cluster) Stop() error {
 	c.stop()
 	err := c.http.Close()
 	c.work.Wait()
-	return errors.Join(err, c.Err())
-}
-
-// Err returns why the cluster does not work any more, or nil.
-func (c *Cluster) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err
+	return errors.Join(err, c.err)
 }
 
 func (c *Cluster) fail(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.err = fmt.Errorf("cluster in memory: %w", err)
+	c.mu.Unlock()
+	c.failed()
 }
 
 // WriteKubeconfig writes how to reach the cluster.
@@ -102,36 +100,10 @@ func (c *Cluster) WriteKubeconfig(file string) error {
 	return nil
 }
 
-// handler serves over the network what a transport serves in the same process.
-type handler struct{ transport http.RoundTripper }
-
-func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	resp, err := h.transport.RoundTrip(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	defer func() { _ = resp.Body.Close() }()
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(resp.StatusCode)
-	out := http.NewResponseController(w)
-	if resp.ContentLength < 0 {
-		// A watch's client waits for the head before anything happens.
-		_ = out.Flush()
-	}
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := resp.Body.Read(buffer)
-		if n > 0 {
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return
-			}
-			_ = out.Flush()
-		}
-		if err != nil {
-			return // all is said, or the client of a watch is gone
-		}
+// handler serves over the network what a server's transport serves in the same process.
+func handler(s *kubesim.Server) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(*httputil.ProxyRequest) {}, Transport: s.Transport(),
+		FlushInterval: -1, // events of a watch are sent one by one
 	}
 }

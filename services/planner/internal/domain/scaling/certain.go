@@ -105,7 +105,7 @@ func (p *planner) settledAt() (over time.Time, closed bool) {
 			}
 			over = later(over, at)
 			node := p.snapshot.Nodes[nodeName(m)]
-			closed = closed || node == nil || slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
+			closed = closed || node != nil && slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
 				return t.Key == v1beta1.TaintOpening || t.Key == corev1.TaintNodeNotReady
 			})
 		}

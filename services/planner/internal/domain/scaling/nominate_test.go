@@ -261,16 +261,17 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 	g := group("g", offerings(smallID))
 	for _, tc := range []struct {
 		name string
-		// ago is how long ago the machine was Ready, boundAgo when a pod was last bound; closed is that its Node is closed.
+		// ago is how long ago the machine was Ready, boundAgo when a pod was last bound; taint is on its Node.
 		ago, boundAgo time.Duration
-		closed        bool
+		taint         string
 		want          int
 		next          time.Duration
 	}{
 		{name: "nothing is known of what was bound before", ago: 2 * time.Second, want: 0, next: 3 * time.Second},
 		{name: "pods are being bound", ago: 5 * time.Second, boundAgo: time.Second, want: 0, next: 2 * time.Second},
 		{name: "nothing was bound for a while", ago: 5 * time.Second, boundAgo: 3 * time.Second, want: 1},
-		{name: "nothing can be bound to a closed Node", ago: 5 * time.Second, boundAgo: 4 * time.Second, closed: true, want: 0, next: 3 * time.Second},
+		{name: "nothing can be bound to a closed Node", ago: 5 * time.Second, boundAgo: 4 * time.Second, taint: v1beta1.TaintOpening, want: 0, next: 3 * time.Second},
+		{name: "nor to one that counts as not ready", ago: 5 * time.Second, boundAgo: 4 * time.Second, taint: corev1.TaintNodeNotReady, want: 0, next: 3 * time.Second},
 		{name: "the machine opened long ago", ago: 20 * time.Second, boundAgo: time.Second, want: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -279,8 +280,8 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 			w.pending(web, 1)
 			m := w.awaited(g, "n1", web, 3)
 			w.opened(m, g, tc.ago, map[scheduling.ShapeID]int{web: 3})
-			if tc.closed {
-				w.Nodes["n1"].Taints = []corev1.Taint{{Key: v1beta1.TaintOpening, Effect: corev1.TaintEffectNoSchedule}}
+			if tc.taint != "" {
+				w.Nodes["n1"].Taints = []corev1.Taint{{Key: tc.taint, Effect: corev1.TaintEffectNoSchedule}}
 			}
 			w.Buy = scaling.BuySettled
 			var memory scaling.Memory

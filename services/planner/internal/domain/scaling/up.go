@@ -172,6 +172,7 @@ func newOption(g *Group, o *Offering, daemons []*scheduling.Item) *packing.Optio
 	}
 }
 
+// buy adds purchases to the plan as launches, or as recommendations of what higher limits would allow.
 func (p *planner) buy(purchases []packing.Purchase, recommended bool) {
 	for _, purchase := range purchases {
 		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)

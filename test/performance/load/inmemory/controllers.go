@@ -21,9 +21,9 @@ import (
 // createdABeat bounds how many pods are created at a time: ten thousand a second.
 const createdABeat = 500
 
-// hands do what controllers, the scheduler and kubelets do, as far as a load needs it: Deployments have their pods, Nodes become Ready, pods are
+// controllers do what controllers, the scheduler and kubelets do, as far as a load needs it: Deployments have their pods, Nodes become Ready, pods are
 // bound to the first Node that their selector matches and that has the cpu for them, and run.
-type hands struct {
+type controllers struct {
 	as kubesim.Direct
 
 	mu sync.Mutex
@@ -60,19 +60,19 @@ type placement struct {
 	milliCPU int64
 }
 
-func newHands(s *kubesim.Server) *hands {
-	h := &hands{
+func newControllers(s *kubesim.Server) *controllers {
+	c := &controllers{
 		as: s.As("kube-controller-manager"), deployments: map[client.ObjectKey]*appsv1.Deployment{}, nodes: map[string]*corev1.Node{},
 		pods: map[client.ObjectKey]*corev1.Pod{}, workloads: map[client.ObjectKey]*workload{}, machines: map[string]*machine{},
 		placed: map[client.ObjectKey]placement{}, waiting: map[client.ObjectKey]*corev1.Pod{},
 	}
-	s.Observe(h.see)
-	return h
+	s.Observe(c.see)
+	return c
 }
 
-func (h *hands) see(change kubesim.Change) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (c *controllers) see(change kubesim.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	object := change.New
 	if object == nil {
 		object = change.Old
@@ -80,58 +80,58 @@ func (h *hands) see(change kubesim.Change) {
 	switch o := object.(type) {
 	case *appsv1.Deployment:
 		if change.New != nil {
-			h.deployments[client.ObjectKeyFromObject(o)] = o
+			c.deployments[client.ObjectKeyFromObject(o)] = o
 		}
 	case *corev1.Node:
-		h.nodes[o.Name] = nil
+		c.nodes[o.Name] = nil
 		if change.New != nil {
-			h.nodes[o.Name] = o
+			c.nodes[o.Name] = o
 		}
 	case *corev1.Pod:
-		h.pods[client.ObjectKeyFromObject(o)] = nil
+		c.pods[client.ObjectKeyFromObject(o)] = nil
 		if change.New != nil {
-			h.pods[client.ObjectKeyFromObject(o)] = o
+			c.pods[client.ObjectKeyFromObject(o)] = o
 		}
 	}
 }
 
 // work does what the changes since the last time ask for.
-func (h *hands) work() error {
-	h.mu.Lock()
-	deployments, nodes, pods := maps.Clone(h.deployments), maps.Clone(h.nodes), maps.Clone(h.pods)
-	clear(h.deployments)
-	clear(h.nodes)
-	clear(h.pods)
-	h.mu.Unlock()
+func (c *controllers) work() error {
+	c.mu.Lock()
+	deployments, nodes, pods := maps.Clone(c.deployments), maps.Clone(c.nodes), maps.Clone(c.pods)
+	clear(c.deployments)
+	clear(c.nodes)
+	clear(c.pods)
+	c.mu.Unlock()
 	var problems []error
 	for name, node := range nodes {
-		problems = append(problems, h.nodeChanged(name, node))
+		problems = append(problems, c.nodeChanged(name, node))
 	}
 	for key, pod := range pods {
-		problems = append(problems, h.podChanged(key, pod))
+		problems = append(problems, c.podChanged(key, pod))
 	}
 	for key, deployment := range deployments {
-		w := h.workloads[key]
+		w := c.workloads[key]
 		if w == nil {
 			w = &workload{ready: map[string]bool{}}
-			h.workloads[key] = w
+			c.workloads[key] = w
 		}
 		w.deployment = deployment
 	}
-	problems = append(problems, h.replicate(), h.schedule(), h.report())
+	problems = append(problems, c.replicate(), c.schedule(), c.report())
 	return errors.Join(problems...)
 }
 
 // nodeChanged makes a Node Ready that registered, as kubelet and the node lifecycle controller do together.
-func (h *hands) nodeChanged(name string, node *corev1.Node) error {
+func (c *controllers) nodeChanged(name string, node *corev1.Node) error {
 	if node == nil {
-		delete(h.machines, name)
+		delete(c.machines, name)
 		return nil
 	}
-	m := h.machines[name]
+	m := c.machines[name]
 	if m == nil {
 		m = &machine{}
-		h.machines[name] = m
+		c.machines[name] = m
 	}
 	m.node, m.free = node, node.Status.Allocatable.Cpu().MilliValue()-m.used
 	if len(node.Status.Conditions) > 0 && node.Status.Conditions[0].Status == corev1.ConditionTrue {
@@ -142,49 +142,49 @@ func (h *hands) nodeChanged(name string, node *corev1.Node) error {
 	ready.Status.Conditions = []corev1.NodeCondition{{
 		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: now, LastTransitionTime: now,
 	}}
-	if err := harmless(h.as.UpdateStatus(ready)); err != nil {
+	if err := harmless(c.as.UpdateStatus(ready)); err != nil {
 		return err
 	}
 	ready.Spec.Taints = slices.DeleteFunc(ready.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeNotReady })
-	return harmless(h.as.Update(ready))
+	return harmless(c.as.Update(ready))
 }
 
 // podChanged ends a pod that is to go, as its kubelet does.
-func (h *hands) podChanged(key client.ObjectKey, pod *corev1.Pod) error {
+func (c *controllers) podChanged(key client.ObjectKey, pod *corev1.Pod) error {
 	if pod == nil {
-		if at, ok := h.placed[key]; ok {
-			delete(h.placed, key)
-			if m := h.machines[at.node]; m != nil {
+		if at, ok := c.placed[key]; ok {
+			delete(c.placed, key)
+			if m := c.machines[at.node]; m != nil {
 				m.used -= at.milliCPU
 				m.free += at.milliCPU
 			}
 		}
-		delete(h.waiting, key)
+		delete(c.waiting, key)
 		return nil
 	}
 	if pod.DeletionTimestamp != nil {
-		delete(h.waiting, key)
-		return harmless(h.as.Delete(pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+		delete(c.waiting, key)
+		return harmless(c.as.Delete(pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
 	}
 	if pod.Spec.NodeName == "" {
-		h.waiting[key] = pod
+		c.waiting[key] = pod
 	}
 	return nil
 }
 
 // replicate makes and deletes pods of Deployments.
-func (h *hands) replicate() error {
+func (c *controllers) replicate() error {
 	var problems []error
 	budget := createdABeat
-	for key, w := range h.workloads {
+	for key, w := range c.workloads {
 		want := int(*w.deployment.Spec.Replicas)
 		if want != len(w.pods) || w.set == nil {
 			w.dirty = true
-			problems = append(problems, h.own(w))
+			problems = append(problems, c.own(w))
 		}
 		for ; len(w.pods) < want && budget > 0; budget-- {
 			pod := podOf(w)
-			if err := h.as.Create(pod); err != nil {
+			if err := c.as.Create(pod); err != nil {
 				return fmt.Errorf("create pod of %s: %w", key, err)
 			}
 			w.pods = append(w.pods, pod.Name)
@@ -195,14 +195,14 @@ func (h *hands) replicate() error {
 			w.pods = w.pods[:len(w.pods)-1]
 			delete(w.ready, name)
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name}}
-			problems = append(problems, harmless(h.as.Delete(pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})))
+			problems = append(problems, harmless(c.as.Delete(pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})))
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // own keeps the ReplicaSet of a Deployment as large as that is.
-func (h *hands) own(w *workload) error {
+func (c *controllers) own(w *workload) error {
 	if w.set != nil && *w.set.Spec.Replicas == *w.deployment.Spec.Replicas {
 		return nil
 	}
@@ -215,14 +215,14 @@ func (h *hands) own(w *workload) error {
 			},
 			Spec: appsv1.ReplicaSetSpec{Selector: w.deployment.Spec.Selector, Template: w.deployment.Spec.Template, Replicas: w.deployment.Spec.Replicas},
 		}
-		if err := h.as.Create(set); err != nil {
+		if err := c.as.Create(set); err != nil {
 			return fmt.Errorf("create ReplicaSet %s: %w", set.Name, err)
 		}
 		w.set = set
 		return nil
 	}
 	set.Spec.Replicas = w.deployment.Spec.Replicas
-	return harmless(h.as.Update(set))
+	return harmless(c.as.Update(set))
 }
 
 func podOf(w *workload) *corev1.Pod {
@@ -237,36 +237,36 @@ func podOf(w *workload) *corev1.Pod {
 }
 
 // schedule binds what waits to Nodes that have room, and starts it there.
-func (h *hands) schedule() error {
+func (c *controllers) schedule() error {
 	open := map[string][]*machine{}
-	for _, name := range slices.Sorted(maps.Keys(h.machines)) {
-		if m := h.machines[name]; m.free > 0 && isOpen(m.node) {
+	for _, name := range slices.Sorted(maps.Keys(c.machines)) {
+		if m := c.machines[name]; m.free > 0 && isOpen(m.node) {
 			for key, value := range m.node.Labels {
 				open[key+"="+value] = append(open[key+"="+value], m)
 			}
 		}
 	}
-	for key, pod := range h.waiting {
+	for key, pod := range c.waiting {
 		m := place(pod, open)
 		if m == nil {
 			continue
 		}
 		name, needs := m.node.Name, milliCPU(pod)
-		delete(h.waiting, key)
-		if err := harmless(h.as.Bind(key.Namespace, key.Name, name)); err != nil {
+		delete(c.waiting, key)
+		if err := harmless(c.as.Bind(key.Namespace, key.Name, name)); err != nil {
 			return fmt.Errorf("bind pod %s: %w", key, err)
 		}
 		m.free -= needs
 		m.used += needs
-		h.placed[key] = placement{name, needs}
-		if err := h.start(pod, name); err != nil {
+		c.placed[key] = placement{name, needs}
+		if err := c.start(pod, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *hands) start(pod *corev1.Pod, node string) error {
+func (c *controllers) start(pod *corev1.Pod, node string) error {
 	running := pod.DeepCopy()
 	running.ResourceVersion, running.Spec.NodeName = "", node
 	now := metav1.NewTime(time.Now())
@@ -274,10 +274,10 @@ func (h *hands) start(pod *corev1.Pod, node string) error {
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: now},
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: now},
 	}}
-	if err := harmless(h.as.UpdateStatus(running)); err != nil {
+	if err := harmless(c.as.UpdateStatus(running)); err != nil {
 		return fmt.Errorf("start pod %s: %w", pod.Name, err)
 	}
-	for _, w := range h.workloads {
+	for _, w := range c.workloads {
 		if w.set != nil && metav1.IsControlledBy(pod, w.set) {
 			w.ready[pod.Name], w.dirty = true, true
 		}
@@ -311,9 +311,9 @@ func milliCPU(pod *corev1.Pod) int64 {
 }
 
 // report writes how many pods Deployments and ReplicaSets have.
-func (h *hands) report() error {
+func (c *controllers) report() error {
 	var problems []error
-	for _, w := range h.workloads {
+	for _, w := range c.workloads {
 		if !w.dirty || w.set == nil {
 			continue
 		}
@@ -323,12 +323,12 @@ func (h *hands) report() error {
 		d := w.deployment.DeepCopy()
 		d.Status.Replicas, d.Status.ReadyReplicas, d.Status.ObservedGeneration = all, ready, d.Generation
 		d.ResourceVersion = ""
-		problems = append(problems, harmless(h.as.UpdateStatus(w.set)), harmless(h.as.UpdateStatus(d)))
+		problems = append(problems, harmless(c.as.UpdateStatus(w.set)), harmless(c.as.UpdateStatus(d)))
 	}
 	return errors.Join(problems...)
 }
 
-// harmless ignores that somebody else was faster; the next change shows what there is.
+// harmless drops a conflict and a missing object: the object changed meanwhile, and that change is handled next.
 func harmless(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil
