@@ -63,6 +63,10 @@ var Module = fx.Module("planner",
 		app.NewMetrics,
 		newNominator,
 		func(n *app.PodNominator) app.Nominator { return n },
+		func(store client.Client, r events.EventRecorder, log *slog.Logger) *app.StatusWriter {
+			return app.NewStatusWriter(store, r, log)
+		},
+		func(w *app.StatusWriter) app.Statuses { return w },
 		app.NewPlanner,
 	),
 	fx.Invoke(start),
@@ -110,13 +114,14 @@ func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
-func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, statuses *app.StatusWriter, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	c.tell = planner.FeedChanged
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 		mgr.Add(servicefx.LeaderTask(nominator.Run)),
+		mgr.Add(servicefx.LeaderTask(statuses.Run)),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			if err := kube.Watch(ctx, mgr.GetCache(), planner.Changed); err != nil {
 				return err

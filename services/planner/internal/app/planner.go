@@ -104,6 +104,14 @@ type Nominator interface {
 	Want(nominations []scaling.Nomination)
 }
 
+// Statuses shows in the status of NodeGroups how they are.
+type Statuses interface {
+	// Report says how a group is now, which is only read. It never blocks.
+	Report(group *v1beta1.NodeGroup, report scaling.Report)
+	// Decided adds a decision to what the status of a group shows next. It never blocks.
+	Decided(group string, decision v1beta1.DecisionSummary)
+}
+
 // Records keeps decision records. It never blocks.
 type Records interface {
 	Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord)
@@ -121,6 +129,7 @@ type Planner struct {
 	events     events.EventRecorder
 	metrics    *Metrics
 	nominator  Nominator
+	statuses   Statuses
 	clock      clock.WithTicker
 	config     Config
 	log        *slog.Logger
@@ -141,17 +150,14 @@ type Planner struct {
 	burst   burst.Burst
 	// blindSince is since when what can be bought for some group is unknown, zero while it is known.
 	blindSince time.Time
-	// unwritten are decisions that the group's status does not show yet, oldest first.
-	unwritten map[string][]v1beta1.DecisionSummary
 }
 
 // NewPlanner returns a planner that does nothing until Run. It plans on the store's cache and reads live what the
 // cache does not show in time.
-func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator,
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses,
 		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
-		unwritten: map[string][]v1beta1.DecisionSummary{},
 	}
 }
 
@@ -301,9 +307,19 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 	p.carryOut(ctx, snapshot, plan)
 	if buy < scaling.BuySure && plan.Buy < scaling.BuySure { // what is held back is not refused
 		p.tell(ctx, snapshot, plan)
-		p.writeStatus(ctx, snapshot, plan)
+		p.report(snapshot, plan)
 	}
 	return p.nextIn(plan, again, began), true
+}
+
+// report says of each group that the plan saw how it is.
+func (p *Planner) report(s scaling.Snapshot, plan scaling.Plan) {
+	for i := range s.Groups {
+		group := s.Groups[i].NodeGroup
+		if report, ok := plan.Groups[group.Namespace+"/"+group.Name]; ok {
+			p.statuses.Report(group, report)
+		}
+	}
 }
 
 // blindFor reports whether what can be bought has been unknown for a while.

@@ -37,9 +37,10 @@ import (
 // fixture is the planner on a Kubernetes in memory and a feed that the test writes. It runs inside a
 // synctest bubble, so time passes only when everybody waits.
 type fixture struct {
-	t       *testing.T
-	planner *app.Planner
-	kube    client.Client
+	t        *testing.T
+	planner  *app.Planner
+	statuses *app.StatusWriter
+	kube     client.Client
 
 	mu          sync.Mutex
 	state       *feed.State
@@ -145,7 +146,8 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
-	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
+	f.statuses = app.NewStatusWriter(f.kube, f, slog.New(slog.DiscardHandler))
+	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
 	return f
 }
 
@@ -159,12 +161,15 @@ func (f *fixture) write() {
 func (f *fixture) run() {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan error, 1)
+	var statuses sync.WaitGroup
+	statuses.Go(func() { _ = f.statuses.Run(ctx) })
 	go func() { done <- f.planner.Run(ctx) }()
 	f.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			f.t.Error(err)
 		}
+		statuses.Wait()
 	})
 }
 

@@ -53,10 +53,9 @@ func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRec
 	namespace, name, _ := strings.Cut(group, "/")
 	p.records.Decided(ctx, namespace, name, r)
 	if group != "" {
-		p.unwritten[group] = append(p.unwritten[group], v1beta1.DecisionSummary{
+		p.statuses.Decided(group, v1beta1.DecisionSummary{
 			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: kinds[r.Kind], Reason: r.Reason, Message: truncate(r.Message),
 		})
-		p.unwritten[group] = p.unwritten[group][max(len(p.unwritten[group])-recentDecisionsMax, 0):]
 	}
 	level := slog.LevelInfo
 	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {

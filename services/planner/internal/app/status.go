@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"sync"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
@@ -21,37 +26,142 @@ import (
 const (
 	recentDecisionsMax = 10
 	actionEvaluate     = "Evaluate"
+	// statusTimeout bounds one write of a status; what is late is written after the next plan.
+	statusTimeout = 5 * time.Second
 )
 
 // troubling are the conditions whose turn to False is told in an event.
 var troubling = []string{v1beta1.ConditionReady, v1beta1.ConditionAPIHealthy, v1beta1.ConditionCapacityAvailable, v1beta1.ConditionNodesHealthy}
 
-// writeStatus brings each group's status up to date, and writes only what changed.
-func (p *Planner) writeStatus(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
-	for i := range s.Groups {
-		group := s.Groups[i].NodeGroup
-		report, ok := plan.Groups[group.Namespace+"/"+group.Name]
-		if !ok {
-			continue
+// StatusWriter brings the status of NodeGroups up to date beside planning, which does not wait for it. It writes only what
+// changed, for each group the newest that it was told.
+type StatusWriter struct {
+	store  client.StatusClient
+	events events.EventRecorder
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	changed chan struct{}
+	// wanted has the newest report of each group that is still to be written, order their names, oldest first.
+	wanted map[string]groupReport
+	order  []string
+	// decided are decisions that the group's status does not show yet, oldest first.
+	decided map[string][]v1beta1.DecisionSummary
+}
+
+// groupReport is what a plan says of a group as it saw it.
+type groupReport struct {
+	group  *v1beta1.NodeGroup
+	report scaling.Report
+}
+
+var _ Statuses = (*StatusWriter)(nil)
+
+// NewStatusWriter returns a writer that does nothing until Run.
+func NewStatusWriter(store client.StatusClient, recorder events.EventRecorder, log *slog.Logger) *StatusWriter {
+	return &StatusWriter{
+		store: store, events: recorder, log: log, changed: make(chan struct{}, 1),
+		wanted: map[string]groupReport{}, decided: map[string][]v1beta1.DecisionSummary{},
+	}
+}
+
+// Decided adds a decision to what the status of a group shows next. It never blocks.
+func (w *StatusWriter) Decided(group string, decision v1beta1.DecisionSummary) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := append(w.decided[group], decision)
+	w.decided[group] = all[max(len(all)-recentDecisionsMax, 0):]
+}
+
+// Report says how a group that a plan saw is now. It never blocks, and the group is only read.
+func (w *StatusWriter) Report(group *v1beta1.NodeGroup, report scaling.Report) {
+	name := group.Namespace + "/" + group.Name
+	w.mu.Lock()
+	if _, waits := w.wanted[name]; !waits {
+		w.order = append(w.order, name)
+	}
+	w.wanted[name] = groupReport{group, report}
+	w.mu.Unlock()
+	wake(w.changed)
+}
+
+// Run writes what was reported until ctx ends.
+func (w *StatusWriter) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.changed:
 		}
-		changed := group.DeepCopy()
-		p.apply(changed, report)
-		p.summarise(changed)
-		if equality.Semantic.DeepEqual(group.Status, changed.Status) {
-			continue
-		}
-		err := p.store.Status().Patch(ctx, changed, client.MergeFromWithOptions(group, client.MergeFromWithOptimisticLock{}))
-		switch {
-		case err == nil:
-			delete(p.unwritten, group.Namespace+"/"+group.Name)
-			p.tellTrouble(group, changed)
-		case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
-			p.log.WarnContext(ctx, "status is not written", telemetry.KeyNodeGroup, group.Namespace+"/"+group.Name, telemetry.KeyError, err)
+		for ctx.Err() == nil && w.round(ctx) {
 		}
 	}
 }
 
-func (p *Planner) apply(group *v1beta1.NodeGroup, r scaling.Report) {
+// round writes one status for each writer and reports whether there were any.
+func (w *StatusWriter) round(ctx context.Context) bool {
+	var writers errgroup.Group
+	batch := w.next()
+	for _, r := range batch {
+		writers.Go(func() error {
+			w.write(ctx, r)
+			return nil
+		})
+	}
+	_ = writers.Wait() // each writer has handled its own error
+	return len(batch) > 0
+}
+
+func (w *StatusWriter) next() []groupReport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count := min(len(w.order), writersMax)
+	batch := make([]groupReport, 0, count)
+	for _, name := range w.order[:count] {
+		batch = append(batch, w.wanted[name])
+		delete(w.wanted, name)
+	}
+	w.order = w.order[count:]
+	return batch
+}
+
+// write brings one status up to date. What another writer changed meanwhile is a conflict, and the plan that the change wakes
+// reports anew.
+func (w *StatusWriter) write(ctx context.Context, r groupReport) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	name, changed := r.group.Namespace+"/"+r.group.Name, r.group.DeepCopy()
+	apply(changed, r.report)
+	w.mu.Lock()
+	fresh := slices.Clone(w.decided[name])
+	w.mu.Unlock()
+	summarise(changed, fresh)
+	if equality.Semantic.DeepEqual(r.group.Status, changed.Status) {
+		return
+	}
+	err := w.store.Status().Patch(ctx, changed, client.MergeFromWithOptions(r.group, client.MergeFromWithOptimisticLock{}))
+	switch {
+	case err == nil:
+		w.shown(name, fresh)
+		w.tellTrouble(r.group, changed)
+	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+		w.log.WarnContext(ctx, "status is not written", telemetry.KeyNodeGroup, name, telemetry.KeyError, err)
+	}
+}
+
+// shown forgets decisions that the status of a group shows by now. Others may have come meanwhile.
+func (w *StatusWriter) shown(group string, decisions []v1beta1.DecisionSummary) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := slices.DeleteFunc(w.decided[group], func(d v1beta1.DecisionSummary) bool {
+		return slices.ContainsFunc(decisions, func(s v1beta1.DecisionSummary) bool { return s.ID == d.ID })
+	})
+	if w.decided[group] = left; len(left) == 0 {
+		delete(w.decided, group)
+	}
+}
+
+func apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	st := &group.Status
 	st.ObservedGeneration = group.Generation
 	st.Nodes, st.ReadyNodes, st.LaunchingNodes, st.LeavingNodes = int32(r.Nodes), int32(r.ReadyNodes), int32(r.LaunchingNodes), int32(r.LeavingNodes)
@@ -67,12 +177,12 @@ func (p *Planner) apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	}
 }
 
-// summarise puts the group's newest decisions before the older ones.
-func (p *Planner) summarise(group *v1beta1.NodeGroup) {
-	fresh := slices.Clone(p.unwritten[group.Namespace+"/"+group.Name])
-	if len(fresh) == 0 {
+// summarise puts decisions, oldest first, before those that the group shows.
+func summarise(group *v1beta1.NodeGroup, decisions []v1beta1.DecisionSummary) {
+	if len(decisions) == 0 {
 		return
 	}
+	fresh := slices.Clone(decisions)
 	for _, d := range fresh {
 		switch d.Kind {
 		case kinds[busv1.DecisionKind_DECISION_KIND_SCALE_UP]:
@@ -87,12 +197,12 @@ func (p *Planner) summarise(group *v1beta1.NodeGroup) {
 }
 
 // tellTrouble says in an event what a condition says, when it turns bad or changes its reason.
-func (p *Planner) tellTrouble(before, after *v1beta1.NodeGroup) {
+func (w *StatusWriter) tellTrouble(before, after *v1beta1.NodeGroup) {
 	for _, kind := range troubling {
 		was, is := meta.FindStatusCondition(before.Status.Conditions, kind), meta.FindStatusCondition(after.Status.Conditions, kind)
 		if is == nil || is.Status != metav1.ConditionFalse || was != nil && was.Status == metav1.ConditionFalse && was.Reason == is.Reason {
 			continue
 		}
-		p.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", truncate(is.Message))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", truncate(is.Message))
 	}
 }
