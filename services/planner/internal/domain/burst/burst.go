@@ -10,6 +10,11 @@ const (
 	quietShare = 0.5
 	// quietMax bounds that; it is Karpenter's idle time.
 	quietMax = time.Second
+	// quietPerPod bounds it too: few pods lose little by being planned apart, and unrelated ones that happen to come close together
+	// would wait for each other.
+	quietPerPod = 20 * time.Millisecond
+	// podsMax are enough pods for the whole of quietMax.
+	podsMax = uint64(quietMax / quietPerPod)
 	// completeOver divides the idle time once the last pod that a controller owed has come.
 	completeOver = 5
 	// earlyGrowth is how many times as many pods as at the last early plan make another one worth its while.
@@ -115,7 +120,7 @@ func (b Burst) quiet(p Policy) time.Duration {
 		return p.Idle / completeOver
 	}
 	lasted := time.Duration(quietShare * float64(b.grew.Sub(b.began)))
-	return max(p.Idle, min(lasted, quietMax))
+	return max(p.Idle, min(lasted, quietMax, time.Duration(min(b.pods, podsMax))*quietPerPod))
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -1,6 +1,8 @@
 package burst_test
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +52,24 @@ func TestLonePodIsPlannedForAfterTheIdleTime(t *testing.T) {
 	early, whole := play(evenly(1, 0), none, 5*time.Second)
 	if len(early) != 0 || len(whole) != 1 || whole[0] != 100 {
 		t.Errorf("early plans at %v, whole at %v; want one whole plan after 100 ms", early, whole)
+	}
+}
+
+// TestPodsThatHappenToComeCloseTogetherDoNotWaitForEachOther: unrelated single pods, at gaps as chance makes them.
+func TestPodsThatHappenToComeCloseTogetherDoNotWaitForEachOther(t *testing.T) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	var arrivals []time.Duration
+	for at := time.Duration(0); at < time.Minute; at += time.Duration(dice.ExpFloat64() * float64(300*time.Millisecond)) {
+		arrivals = append(arrivals, at)
+	}
+	_, whole := play(arrivals, none, time.Minute+time.Second)
+	var longest time.Duration
+	for _, a := range arrivals {
+		i, _ := slices.BinarySearch(whole, a.Milliseconds())
+		longest = max(longest, time.Duration(whole[i])*time.Millisecond-a)
+	}
+	if longest > 700*time.Millisecond {
+		t.Errorf("a pod waited %s for its plan", longest)
 	}
 }
 
