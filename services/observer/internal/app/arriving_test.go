@@ -79,6 +79,41 @@ func TestNothingIsGuessedForASchedulerThatDoesNotRun(t *testing.T) {
 	}
 }
 
+// TestSlowSchedulerIsNotOneThatDoesNotRun: it gives its word on one pod after the other, so that of a large burst some wait for long.
+func TestSlowSchedulerIsNotOneThatDoesNotRun(t *testing.T) {
+	l := ledgerOf(t, pod("first", asks("1")), pod("second", asks("2")), pod("late", asks("3")))
+	must(t, l.SetPod(pod("first", asks("1"), bound("n1"))))
+	l.Contents(noon.Add(25*time.Second), silent)
+	must(t, l.SetPod(pod("second", asks("2"), unschedulable)))
+	for _, tc := range []struct {
+		after time.Duration
+		want  int
+		why   string
+	}{
+		{50 * time.Second, 2, "a verdict came 25 seconds ago at most"},
+		{75 * time.Second, 2, "25 seconds ago"},
+		{85 * time.Second, 1, "nothing was said for 35 seconds"},
+	} {
+		if got := l.Contents(noon.Add(tc.after), silent).Pending; len(got) != tc.want {
+			t.Errorf("%d shapes are told after %s, want %d: %s", len(got), tc.after, tc.want, tc.why)
+		}
+	}
+	for after := 90 * time.Second; after < 3*time.Minute; after += 20 * time.Second {
+		must(t, l.SetPod(pod(after.String(), asks("2"))))
+		must(t, l.SetPod(pod(after.String(), asks("2"), unschedulable)))
+		want := 2
+		if after >= overlooked {
+			want = 1
+		}
+		if got := l.Contents(noon.Add(after), silent).Pending; len(got) != want {
+			t.Errorf("%d shapes are told after %s, want %d: the scheduler overlooks the pod that came first", len(got), after, want)
+		}
+	}
+}
+
+// overlooked is how long a pod may wait for a scheduler that speaks of others.
+const overlooked = 2 * time.Minute
+
 // TestPlannersNominationsAreNoPreemptions: such pods wait until kube-scheduler binds them, and may be planned otherwise.
 func TestPlannersNominationsAreNoPreemptions(t *testing.T) {
 	l := ledgerOf(t, pod("a", unschedulable), pod("b", unschedulable, nominatedByPlanner("n1")), pod("c", unschedulable, nominated("n1")))

@@ -10,9 +10,14 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// arrivingMax is how long the scheduler may take to look at a pod; longer means that it does not run, and that
-// what it would say is not to be guessed.
-const arrivingMax = 30 * time.Second
+const (
+	// arrivingMax is how long the scheduler may say nothing of any pod while one waits for it; longer means that it does not run, and that
+	// what it would say is not to be guessed.
+	arrivingMax = 30 * time.Second
+	// overlookedMax is how long it may say nothing of a pod while it says something of others, as it does one by one; longer means that
+	// something is strange about the pod.
+	overlookedMax = 2 * time.Minute
+)
 
 // Tracer returns the trace context of the story of so many pods that wait since a time.
 type Tracer func(since time.Time, pods int) string
@@ -63,7 +68,7 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 
 // pressure tells the pods that have no node. Pods of a shape are interchangeable: what the scheduler said of one holds for the
 // others, and a slow scheduler need not say it for each before one decision can serve them all. Shapes of which it has looked at none are
-// told apart, for the planner to judge by itself; where a pod has waited for it for long, it does not run, and they are left out.
+// told apart, for the planner to judge by itself. They are left out where it does not run.
 func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 	c.Arrived = l.arrived
 	waiting, arriving := map[scheduling.ShapeID][]*podEntry{}, map[scheduling.ShapeID][]*podEntry{}
@@ -76,7 +81,13 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 			arriving[entry.shape] = append(arriving[entry.shape], entry)
 		}
 	}
-	silent := false
+	if l.verdicts != l.heard {
+		l.heard, l.heardAt = l.verdicts, now
+	}
+	silent, patience := false, arrivingMax
+	if now.Sub(l.heardAt) < arrivingMax {
+		patience = overlookedMax
+	}
 	for id, entries := range arriving {
 		switch {
 		case len(waiting[id]) > 0:
@@ -85,7 +96,7 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 		case l.shapes[id].record.GetUnjudged() != "":
 			delete(arriving, id) // another scheduler's, perhaps
 		default:
-			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= arrivingMax })
+			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= patience })
 		}
 	}
 	if silent {

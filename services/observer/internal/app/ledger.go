@@ -57,6 +57,10 @@ type Ledger struct {
 	rollouts   map[types.UID]rollout
 	// arrived counts the pods without a node that were seen for the first time.
 	arrived uint64
+	// verdicts counts what the scheduler said of pods: that it found a node, or none. heard is their count in the last contents,
+	// and heardAt when that last grew, zero until then.
+	verdicts, heard uint64
+	heardAt         time.Time
 	traces  map[scheduling.ShapeID]string
 
 	// guarded are pods whose protection ends by itself, with the end, and now is the time of the last contents.

@@ -171,6 +171,9 @@ func (l *Ledger) recount(entry *podEntry) error {
 		l.release(now.shape)
 		return nil
 	}
+	if entry.state == podArriving && (now.state == podBound || now.state == podPending) && l.shapes[entry.shape].record.GetUnjudged() == "" {
+		l.verdicts++
+	}
 	l.uncount(entry)
 	*entry = now
 	l.outdateDaemon(entry.pod)
