@@ -11,19 +11,11 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// isCertain reports whether pods of an item, which kube-scheduler has not looked at yet, need not wait for its word: it can only call
-// them unschedulable, as they fit on no node that is there. Nodes that were bought a moment ago do not count: their room is spoken for, and
-// the plan gives what is left of it to the pods before it buys. What the scheduler may make room for by a preemption is not certain.
-func (p *planner) isCertain(item *scheduling.Item) bool {
-	if item.Shape.Unjudged != "" || p.isExpendable(item) || len(p.existing) > 0 && item.Shape.Priority > p.leastPriority() {
-		return false
-	}
-	for _, node := range p.existing {
-		if !p.nominees[p.state.NodeName(node)] && p.state.Check(item, node).OK() {
-			return false
-		}
-	}
-	return true
+// needsVerdict reports whether pods of an item, which kube-scheduler has not looked at yet, must wait for its word before a machine is bought
+// for them: where the engine cannot judge them, or the scheduler may make room by a preemption. For others, what finds no room on the nodes that
+// are there can only be called unschedulable.
+func (p *planner) needsVerdict(item *scheduling.Item) bool {
+	return item.Shape.Unjudged != "" || p.isExpendable(item) || len(p.existing) > 0 && item.Shape.Priority > p.leastPriority()
 }
 
 // leastPriority is that of the pods on all nodes: whoever has a higher one may preempt.
@@ -43,85 +35,80 @@ func (p *planner) leastPriority() int32 {
 }
 
 const (
-	// settleFor is how long after a machine's first Ready kube-scheduler gets to place the pods that it was bought for: the Node opens within
-	// ten seconds of its registration.
-	settleFor = 15 * time.Second
-	// settleMax bounds the time for which pods are held back while machines open one after the other.
-	settleMax = 30 * time.Second
-	// settleQuiet is how long nothing must have been bound, with all those Nodes open, before kube-scheduler counts as done. It tries a pod
-	// that was unschedulable again within a second of a change while nothing else is queued (since 1.33, SchedulerPopFromBackoffQ).
+	// settleMax is how long after a machine's first Ready pods that are left over are held back for it at most.
+	settleMax = time.Minute
+	// settleQuiet is how long nothing must have been bound to machines that opened, with all their Nodes open, before kube-scheduler counts
+	// as done with them. It tries a pod that was unschedulable again within a second of a change while nothing else is queued (since 1.33,
+	// SchedulerPopFromBackoffQ).
 	settleQuiet = 3 * time.Second
+	// settleShare is how many times as many pods must wait for machines that opened as would be bought for, so that these wait too
+	// while a burst goes on.
+	settleShare = 2
 )
 
 // Settling is how far kube-scheduler has come with filling machines that opened. The zero value is that of none.
 type Settling struct {
-	// Since is when the first of them was seen to be filled.
-	Since time.Time
-	// Bound counts the pods on all nodes, and Changed is when that last changed or a Node was last closed.
+	// Bound counts the pods on their Nodes, and Changed is when that last changed or one of them was last closed.
 	Bound   int
 	Changed time.Time
 }
 
-// isSettling reports whether a machine opened a moment ago and pods that it was bought for still wait, and notes when that is over:
-// once kube-scheduler has bound nothing for a while, and after a fixed time at the latest.
-func (p *planner) isSettling(m Memory) bool {
-	over, closed := p.settledAt()
-	if !over.After(p.now) {
-		return false
-	}
-	s := m.Settling
-	if s.Since.IsZero() {
-		s.Since = p.now
-	}
-	if bound := p.countBound(); closed || bound != s.Bound || s.Changed.IsZero() {
-		s.Bound, s.Changed = bound, p.now
-	}
-	p.plan.Memory.Settling = s
-	for _, end := range []time.Time{s.Since.Add(settleMax), s.Changed.Add(settleQuiet)} {
-		if end.Before(over) {
-			over = end
+// settle finds the machines that opened and for which pods still wait, and returns how many pods do, zero once kube-scheduler has bound
+// nothing to them for a while: what waits then was left over.
+func (p *planner) settle(m Memory) (waiting int) {
+	pending := map[string]int{}
+	for id, pods := range p.snapshot.Pending {
+		if item := p.snapshot.Items[id]; item != nil {
+			pending[item.Placement] += pods.Count + pods.Arriving
 		}
 	}
-	p.due(over)
-	return over.After(p.now)
-}
-
-// settledAt is when the last of the machines that pods wait for counts as filled at the latest, and whether the Node of one is closed still.
-func (p *planner) settledAt() (over time.Time, closed bool) {
-	waiting := map[string]bool{}
-	for id, pending := range p.snapshot.Pending {
-		if item := p.snapshot.Items[id]; item != nil && pending.Count+pending.Arriving > 0 {
-			waiting[item.Placement] = true
-		}
-	}
-	for _, m := range p.snapshot.Machines {
-		if m.Status.ReadyAt == nil || isLeaving(m) {
+	var over time.Time
+	bound, closed := 0, false
+	for _, machine := range p.snapshot.Machines {
+		if machine.Status.ReadyAt == nil || isLeaving(machine) {
 			continue
 		}
-		at := m.Status.ReadyAt.Add(settleFor)
-		for placement := range PlannedPods(m) {
-			if !waiting[placement] || !at.After(p.now) {
-				continue
-			}
-			over = later(over, at)
-			node := p.snapshot.Nodes[nodeName(m)]
-			closed = closed || node != nil && slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
-				return t.Key == v1beta1.TaintOpening || t.Key == corev1.TaintNodeNotReady
-			})
+		end := machine.Status.ReadyAt.Add(settleMax)
+		node := p.snapshot.Nodes[nodeName(machine)]
+		count := claim(pending, PlannedPods(machine))
+		if node == nil || count == 0 || !end.After(p.now) {
+			continue
 		}
+		waiting, over = waiting+count, later(over, end)
+		for _, pods := range node.Pods {
+			bound += pods
+		}
+		closed = closed || slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
+			return t.Key == v1beta1.TaintOpening || t.Key == corev1.TaintNodeNotReady
+		})
 	}
-	return over, closed
+	if waiting == 0 {
+		return 0
+	}
+	s := m.Settling
+	if closed || bound != s.Bound || s.Changed.IsZero() {
+		s = Settling{Bound: bound, Changed: p.now}
+	}
+	p.plan.Memory.Settling = s
+	if end := s.Changed.Add(settleQuiet); end.Before(over) {
+		over = end
+	}
+	p.due(over)
+	if !over.After(p.now) {
+		return 0
+	}
+	return waiting
 }
 
-// countBound counts the pods on all nodes.
-func (p *planner) countBound() int {
-	bound := 0
-	for _, node := range p.snapshot.Nodes {
-		for _, count := range node.Pods {
-			bound += count
-		}
+// claim takes a machine's planned pods off those that wait, and counts them.
+func claim(pending, planned map[string]int) int {
+	count := 0
+	for placement, n := range planned {
+		n = min(n, pending[placement])
+		pending[placement] -= n
+		count += n
 	}
-	return bound
+	return count
 }
 
 func later(a, b time.Time) time.Time {

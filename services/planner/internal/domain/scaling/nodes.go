@@ -42,8 +42,11 @@ func (p *planner) makeState() {
 		if machine != nil {
 			p.boundPods(n, machine)
 		}
-		if !settled && p.isFresh(machine) {
+		switch {
+		case !settled && p.isFresh(machine):
 			p.become(n)
+		case len(p.nominated[n.Name]) > 0:
+			p.follow(n)
 		}
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index

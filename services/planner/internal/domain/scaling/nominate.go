@@ -19,6 +19,14 @@ type Nomination struct {
 // that stays half empty makes no difference.
 const nominateFrom = 50
 
+const (
+	// nominatedWork bounds the product of the pods that wait and of those nominated to Nodes that are there, and likewise to those to come:
+	// for each pod that kube-scheduler tries on all Nodes it copies the pods that are nominated to each.
+	nominatedWork = 1_000_000
+	// nominatedLeast are nominated however many wait.
+	nominatedLeast = 100
+)
+
 // nominate says which pods are to be nominated to machines that are becoming Nodes, and which nominations of ours no longer hold. One
 // that stands is kept for as long as the pod fits where it is nominated: the plan of a moment is no reason to move it.
 func (p *planner) nominate() {
@@ -38,12 +46,13 @@ func (p *planner) nominate() {
 		}
 		return false
 	})
-	written := p.nominateNew(want)
+	maps.DeleteFunc(want, func(node string, _ map[scheduling.ShapeID]int) bool { return !p.nominees[node] })
+	unfinished := p.nominateNew(want)
 	for _, m := range p.snapshot.Machines {
 		if m.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending || isLeaving(m) || isFailed(m) {
 			continue
 		}
-		if node := nodeName(m); node != "" && !unseen[node] && !written[node] && !p.awaitsNames(want[node]) {
+		if node := nodeName(m); node != "" && !unseen[node] && !unfinished[node] && !p.awaitsNames(want[node]) {
 			p.plan.Nominated = append(p.plan.Nominated, m)
 		}
 	}
@@ -97,10 +106,16 @@ func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[sche
 	}
 }
 
-// nominateNew gives pods that are nominated nowhere to the Nodes that still want some, and returns which got any. Nodes that open soonest come first, one after the
-// other, and on each the pods that are hardest to place elsewhere.
-func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (written map[string]bool) {
-	written = map[string]bool{}
+// nominateNew gives pods that are nominated nowhere to the Nodes that still want some, and returns which got any or have to wait for others. Nodes
+// that open soonest come first, one after the other, and on each the pods that are hardest to place elsewhere.
+func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (unfinished map[string]bool) {
+	unfinished = map[string]bool{}
+	most, standing := p.nominatedMax(), map[bool]int{} // by whether the Node is there
+	for node, pods := range p.nominated {
+		for _, count := range pods {
+			standing[p.snapshot.Nodes[node] != nil] += count
+		}
+	}
 	free := map[scheduling.ShapeID][]Pod{}
 	for id, pending := range p.snapshot.Pending {
 		for _, pod := range pending.Sample {
@@ -113,6 +128,11 @@ func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (writt
 		return cmp.Or(cmp.Compare(p.opensLate(a), p.opensLate(b)), cmp.Compare(a, b))
 	})
 	for _, node := range nodes {
+		there := p.snapshot.Nodes[node] != nil
+		if standing[there] >= most {
+			unfinished[node] = slices.Max(slices.Collect(maps.Values(want[node]))) > 0
+			continue
+		}
 		ids := slices.SortedFunc(maps.Keys(want[node]), func(a, b scheduling.ShapeID) int {
 			x, y := p.snapshot.Items[a], p.snapshot.Items[b]
 			return cmp.Or(scheduling.ByDecreasingSize(x, y), cmp.Compare(a, b))
@@ -121,12 +141,21 @@ func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (writt
 			n := min(want[node][id], len(free[id]))
 			for _, pod := range free[id][:n] {
 				p.plan.Nominations = append(p.plan.Nominations, Nomination{pod, node})
-				written[node] = true
+				unfinished[node] = true
 			}
-			free[id] = free[id][n:]
+			free[id], standing[there] = free[id][n:], standing[there]+n
 		}
 	}
-	return written
+	return unfinished
+}
+
+// nominatedMax is how many pods may be nominated at a time.
+func (p *planner) nominatedMax() int {
+	waiting := 1
+	for _, pending := range p.snapshot.Pending {
+		waiting += pending.Count + pending.Arriving
+	}
+	return max(nominatedWork/waiting, nominatedLeast)
 }
 
 // opensLate ranks Nodes by when they open: those that are Ready, those that are registered, then the others.
@@ -140,13 +169,13 @@ func (p *planner) opensLate(node string) int {
 	return 0
 }
 
-// placedOnBecoming counts the waiting pods, by shape, that the plan puts on each machine that becomes a Node and whose room is worth
-// keeping for them.
+// placedOnBecoming counts the waiting pods, by shape, that the plan puts on each machine that becomes a Node, or to which pods are nominated, and whose
+// room is worth keeping for them.
 func (p *planner) placedOnBecoming() map[string]map[scheduling.ShapeID]int {
 	placed, used := map[string]map[scheduling.ShapeID]int{}, map[string]scheduling.Resources{}
 	for _, placement := range p.packing.Placements {
 		node := p.state.NodeName(placement.Node)
-		if !p.nominees[node] {
+		if p.allocatable[node] == nil {
 			continue
 		}
 		if placed[node] == nil {
@@ -172,7 +201,14 @@ func (p *planner) placedOnBecoming() map[string]map[scheduling.ShapeID]int {
 
 // become notes that pods may be nominated to a machine's Node.
 func (p *planner) become(n *scheduling.Node) {
-	p.nominees[n.Name], p.allocatable[n.Name] = true, n.Allocatable
+	p.nominees[n.Name] = true
+	p.follow(n)
+}
+
+// follow has the plan put the pods that are nominated to a Node there. kube-scheduler keeps their room anyway, and tries all pods again
+// whenever a nomination changes.
+func (p *planner) follow(n *scheduling.Node) {
+	p.allocatable[n.Name] = n.Allocatable
 	n.Planned = p.withNominated(n)
 }
 

@@ -211,9 +211,10 @@ func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
 		pods     map[scheduling.ShapeID]int
 		priority int32
 		readyFor time.Duration
-		foreign  bool
+		arriving int
 		want     int
 	}{
+		"RoomForSome":         {why: "the others can only be called unschedulable", pods: map[scheduling.ShapeID]int{"full": 1}, readyFor: time.Hour, arriving: 4, want: 1},
 		"NoRoom":              {pods: map[scheduling.ShapeID]int{"full": 3}, readyFor: time.Hour, want: 1},
 		"RoomOnANode":         {why: "kube-scheduler must have its chance", pods: map[scheduling.ShapeID]int{"full": 1}, readyFor: time.Hour, want: 0},
 		"PreemptionMayHelp":   {why: "victims may make room", pods: map[scheduling.ShapeID]int{"full": 3}, priority: 10, readyFor: time.Hour, want: 0},
@@ -230,8 +231,8 @@ func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
 				m.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(map[string]int{w.Items[full].Placement: 3})}
 				w.pending(full, 3)
 			}
-			w.pending(web, 2)
-			w.Pending[web].Arriving, w.Pending[web].Count = 2, 0
+			w.pending(web, 0)
+			w.Pending[web].Arriving = max(tc.arriving, 2)
 			plan := planOf(w)
 			if got := bought(plan)["default/g/small"]; got != tc.want {
 				t.Errorf("%d machines are bought, want %d; %s", got, tc.want, tc.why)
@@ -272,7 +273,7 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 		{name: "nothing was bound for a while", ago: 5 * time.Second, boundAgo: 3 * time.Second, want: 1},
 		{name: "nothing can be bound to a closed Node", ago: 5 * time.Second, boundAgo: 4 * time.Second, taint: v1beta1.TaintOpening, want: 0, next: 3 * time.Second},
 		{name: "nor to one that counts as not ready", ago: 5 * time.Second, boundAgo: 4 * time.Second, taint: corev1.TaintNodeNotReady, want: 0, next: 3 * time.Second},
-		{name: "the machine opened long ago", ago: 20 * time.Second, boundAgo: time.Second, want: 1},
+		{name: "the machine opened long ago", ago: 70 * time.Second, boundAgo: time.Second, want: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(g)
@@ -286,7 +287,7 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 			w.Buy = scaling.BuySettled
 			var memory scaling.Memory
 			if tc.boundAgo > 0 {
-				memory.Settling = scaling.Settling{Since: noon.Add(-tc.ago), Bound: 3, Changed: noon.Add(-tc.boundAgo)}
+				memory.Settling = scaling.Settling{Bound: 3, Changed: noon.Add(-tc.boundAgo)}
 			}
 			plan := w.plan(memory)
 			if got := bought(plan)["default/g/small"]; got != tc.want {
@@ -302,13 +303,57 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 // TestMachinesThatKeepFillingDoNotHoldPodsBackForEver: pods that are bound one after the other prolong the wait up to a bound.
 func TestMachinesThatKeepFillingDoNotHoldPodsBackForEver(t *testing.T) {
 	g := group("g", offerings(smallID))
+	for readyFor, want := range map[time.Duration]int{50 * time.Second: 0, time.Minute: 1} {
+		w := newWorld(g)
+		web := w.shape("web", 1300, 256)
+		w.pending(web, 1)
+		w.opened(w.awaited(g, "n1", web, 3), g, readyFor, map[scheduling.ShapeID]int{web: 3})
+		w.Buy = scaling.BuySettled
+		plan := w.plan(scaling.Memory{Settling: scaling.Settling{Bound: 2, Changed: noon}})
+		if got := bought(plan)["default/g/small"]; got != want {
+			t.Errorf("%d machines are bought %s after the machine was Ready, want %d", got, readyFor, want)
+		}
+	}
+}
+
+// TestNominationsToNodesThatJoinedLongAgoStand: kube-scheduler tries all pods again whenever one changes, so no plan of a moment takes the room away.
+func TestNominationsToNodesThatJoinedLongAgoStand(t *testing.T) {
+	g := group("g", offerings(smallID))
 	w := newWorld(g)
-	web := w.shape("web", 1300, 256)
-	w.pending(web, 1)
-	w.opened(w.awaited(g, "n1", web, 3), g, 5*time.Second, map[scheduling.ShapeID]int{web: 3})
-	w.Buy = scaling.BuySettled
-	plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-30 * time.Second), Bound: 2, Changed: noon}})
-	if got := bought(plan)["default/g/small"]; got != 1 {
-		t.Errorf("%d machines are bought after thirty seconds, want 1", got)
+	web, larger := w.shape("web", 1200, 256), w.shape("larger", 1900, 256)
+	w.machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
+	w.pending(web, 3)
+	nominatedTo(w.Pending[web], "n1", 0, 1, 2)
+	w.pending(larger, 2)
+	plan := planOf(w)
+	if len(plan.Nominations) > 0 || bought(plan)["default/g/small"] != 1 {
+		t.Errorf("nominations %v and purchases %v; want those that stand kept, and a machine for the larger pods", plan.Nominations, bought(plan))
+	}
+}
+
+// TestRestOfABurstWaitsForMachinesThatFill: while many pods are about to be placed, what a plan buys for a few of those that come meanwhile
+// depends on which these are.
+func TestRestOfABurstWaitsForMachinesThatFill(t *testing.T) {
+	g := group("g", offerings(smallID))
+	for name, tc := range map[string]struct{ waiting, others, want int }{
+		"Few":                {waiting: 3, others: 1, want: 0},
+		"AsMany":             {waiting: 3, others: 3, want: 1},
+		"LoneOnes":           {waiting: 1, others: 1, want: 1},
+		"NobodyWaits":        {waiting: 0, others: 1, want: 1},
+		"FewThatFillMachine": {waiting: 8, others: 3, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(g)
+			web, other := w.shape("web", 400, 64), w.shape("other", 1300, 256, func(s *scheduling.Shape) { s.Labels = map[string]string{"app": "other"} })
+			if tc.waiting > 0 {
+				w.pending(web, tc.waiting)
+			}
+			w.opened(w.awaited(g, "n1", web, 9), g, 5*time.Second, map[scheduling.ShapeID]int{web: 9 - tc.waiting})
+			w.pending(other, tc.others)
+			plan := w.plan(scaling.Memory{Settling: scaling.Settling{Changed: noon}})
+			if got := bought(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are bought for %d pods while %d wait for one that opened, want %d", got, tc.others, tc.waiting, tc.want)
+			}
+		})
 	}
 }

@@ -20,7 +20,8 @@ import (
 func (p *planner) scaleUp(m Memory) {
 	demands := p.demands()
 	var options []*packing.Option
-	if p.snapshot.Buy == BuySettled && p.isSettling(m) {
+	settling := p.settle(m)
+	if p.snapshot.Buy == BuySettled && settling > 0 {
 		p.snapshot.Buy = BuyNothing
 	}
 	if p.snapshot.Buy != BuyNothing {
@@ -34,6 +35,9 @@ func (p *planner) scaleUp(m Memory) {
 		p.awaited[placed.Node] = true
 	}
 	purchases := p.packing.Purchases
+	if n := servedBy(purchases); p.snapshot.Buy == BuyAll && n > 0 && settleShare*n <= settling {
+		p.snapshot.Buy = BuySure
+	}
 	if p.snapshot.Buy == BuySure {
 		purchases = p.sure(problem)
 	}
@@ -60,6 +64,17 @@ func (p *planner) scaleUp(m Memory) {
 	for i := range p.plan.Launches {
 		p.describe(&p.plan.Launches[i])
 	}
+}
+
+// servedBy counts the pods that purchases are for.
+func servedBy(purchases []packing.Purchase) int {
+	count := 0
+	for _, purchase := range purchases {
+		for _, n := range purchase.Pods {
+			count += n
+		}
+	}
+	return count
 }
 
 // sure are the purchases that a plan for more pods of the same kinds would make as well.
@@ -102,7 +117,7 @@ func (p *planner) demands() []packing.Demand {
 		case item == nil || pending.Count+pending.Arriving <= 0:
 			// The feed names a shape that it does not hold; the next batch does.
 		case pending.Count == 0:
-			if p.isCertain(item) {
+			if !p.needsVerdict(item) {
 				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving})
 			}
 		case item.Shape.Unjudged != "":
