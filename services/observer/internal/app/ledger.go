@@ -61,7 +61,7 @@ type Ledger struct {
 	// and heardAt when that last grew, zero until then.
 	verdicts, heard uint64
 	heardAt         time.Time
-	traces  map[scheduling.ShapeID]string
+	traces          map[scheduling.ShapeID]string
 
 	// guarded are pods whose protection ends by itself, with the end, and now is the time of the last contents.
 	guarded map[*podEntry]time.Time

@@ -100,6 +100,11 @@ func (p *planner) settle(m Memory) (waiting int) {
 	return waiting
 }
 
+// isFilling reports whether pods are nominated to a machine that is on its way, or that opened a moment ago.
+func (p *planner) isFilling(m *v1beta1.VPSieNode) bool {
+	return m.Status.ReadyAt == nil || m.Status.ReadyAt.Add(settleMax).After(p.now)
+}
+
 // claim takes a machine's planned pods off those that wait, and counts them.
 func claim(pending, planned map[string]int) int {
 	count := 0

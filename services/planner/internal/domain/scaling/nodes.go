@@ -27,6 +27,7 @@ func (p *planner) makeState() {
 	p.state = scheduling.NewState(scheduling.Cluster{Items: p.snapshot.Items, Namespaces: p.snapshot.Namespaces})
 	p.nodeIndex, p.becoming = map[string]int{}, map[int]bool{}
 	p.nominees, p.allocatable, p.nominated = map[string]bool{}, map[string]scheduling.Resources{}, p.snapshot.countNominated()
+	p.assumed, p.served = map[string]map[scheduling.ShapeID]int{}, map[scheduling.ShapeID]int{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
@@ -45,8 +46,11 @@ func (p *planner) makeState() {
 		switch {
 		case !settled && p.isFresh(machine):
 			p.become(n)
-		case len(p.nominated[n.Name]) > 0:
+		case p.nominated[n.Name] != nil:
 			p.follow(n)
+		}
+		if machine != nil && p.isFilling(machine) {
+			p.assume(n)
 		}
 		index := p.state.AddNode(n)
 		p.nodeIndex[name] = index
@@ -149,6 +153,7 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 	p.boundPods(n, m)
 	if nodeName(m) != "" {
 		p.become(n)
+		p.assume(n)
 	}
 	return n
 }

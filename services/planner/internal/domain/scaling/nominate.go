@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -89,6 +91,10 @@ func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[sche
 	for _, pod := range p.snapshot.Pending[id].Sample {
 		node := pod.NominatedNode
 		if node == "" || p.policy.Nominate && unseen[node] {
+			continue
+		}
+		if p.assumed[node][id] > 0 {
+			p.assumed[node][id]--
 			continue
 		}
 		if want[node][id] > 0 {
@@ -185,8 +191,12 @@ func (p *planner) placedOnBecoming() map[string]map[scheduling.ShapeID]int {
 		used[node].Add(placement.Item.Shape.Requests, int64(placement.Count))
 	}
 	for node := range placed {
-		if there := p.snapshot.Nodes[node]; there != nil {
-			for id, count := range there.Pods {
+		there := []map[scheduling.ShapeID]int{p.assumed[node]}
+		if n := p.snapshot.Nodes[node]; n != nil {
+			there = append(there, n.Pods)
+		}
+		for _, pods := range there {
+			for id, count := range pods {
 				if item := p.snapshot.Items[id]; item != nil {
 					used[node].Add(item.Shape.Requests, int64(count))
 				}
@@ -218,38 +228,77 @@ func (p *planner) withNominated(n *scheduling.Node) map[string]int {
 	if len(nominated) == 0 {
 		return n.Planned
 	}
-	there := map[string]int{}
-	for id, count := range n.Pods {
-		if item := p.snapshot.Items[id]; item != nil {
-			there[item.Placement] += count
+	total := map[string]int{}
+	for _, pods := range []map[scheduling.ShapeID]int{n.Pods, nominated} {
+		for id, count := range pods {
+			if item := p.snapshot.Items[id]; item != nil {
+				total[item.Placement] += count
+			}
 		}
 	}
 	planned := maps.Clone(n.Planned)
 	if planned == nil {
 		planned = map[string]int{}
 	}
-	for placement, count := range nominated {
-		planned[placement] = max(planned[placement], there[placement]+count)
+	for placement, count := range total {
+		planned[placement] = max(planned[placement], count)
 	}
 	return planned
 }
 
-// countNominated counts the pods that are nominated to each Node by the planner, by Item.Placement.
-func (s *Snapshot) countNominated() map[string]map[string]int {
-	out := map[string]map[string]int{}
-	for id, pending := range s.Pending {
-		item := s.Items[id]
-		if item == nil {
+// assume counts the pods that are nominated to a Node as bound to it for as long as its resources suffice, and takes them off the demand:
+// kube-scheduler does the same. Rules that depend on other pods were judged when they were nominated. Until all are
+// bound, the count of the moment may speak against one, as where pods are spread and one zone's are bound first.
+//
+// It ends with settleMax, since a pod may turn out not to fit there after all.
+func (p *planner) assume(n *scheduling.Node) {
+	nominated := p.nominated[n.Name]
+	if len(nominated) == 0 || !p.policy.Nominate {
+		return
+	}
+	free := n.Allocatable.Clone()
+	free.Add(n.Reserved, -1)
+	pods := maps.Clone(n.Pods)
+	if pods == nil {
+		pods = map[scheduling.ShapeID]int{}
+	}
+	for id, count := range pods {
+		if item := p.snapshot.Items[id]; item != nil {
+			free.Add(item.Shape.Requests, -int64(count))
+		}
+	}
+	assumed := map[scheduling.ShapeID]int{}
+	for _, id := range slices.Sorted(maps.Keys(nominated)) {
+		item := p.snapshot.Items[id]
+		if item == nil || item.Shape.Unjudged != "" || p.isExpendable(item) {
 			continue
 		}
+		for range nominated[id] {
+			free.Add(item.Shape.Requests, -1)
+			if slices.ContainsFunc(slices.Collect(maps.Keys(item.Shape.Requests)), func(r corev1.ResourceName) bool { return free[r] < 0 }) {
+				free.Add(item.Shape.Requests, 1)
+				break
+			}
+			assumed[id]++
+			pods[id]++
+			p.served[id]++
+		}
+	}
+	n.Pods, p.assumed[n.Name] = pods, assumed
+}
+
+// countNominated counts the pods that are nominated to each Node by the planner.
+func (s *Snapshot) countNominated() map[string]map[scheduling.ShapeID]int {
+	out := map[string]map[scheduling.ShapeID]int{}
+	for id, pending := range s.Pending {
 		for _, pod := range pending.Sample {
 			if pod.NominatedNode == "" {
 				continue
 			}
 			if out[pod.NominatedNode] == nil {
-				out[pod.NominatedNode] = map[string]int{}
+				out[pod.NominatedNode] = map[scheduling.ShapeID]int{}
 			}
-			out[pod.NominatedNode][item.Placement]++
+			out[pod.NominatedNode][id]++
 		}
 	}
 	return out

@@ -331,6 +331,38 @@ func TestNominationsToNodesThatJoinedLongAgoStand(t *testing.T) {
 	}
 }
 
+// TestNominationsStandWhileOtherPodsAreBoundFirst: pods that are spread over zones are bound in any order, and the count of the moment
+// speaks against some.
+func TestNominationsStandWhileOtherPodsAreBoundFirst(t *testing.T) {
+	zone := func(name string) func(*v1beta1.NodeGroup) {
+		return func(g *v1beta1.NodeGroup) {
+			g.Spec.Offerings, g.Spec.Cluster.Datacenter = []int64{smallID}, name
+		}
+	}
+	a, b := group("a", zone("a")), group("b", zone("b"))
+	w := newWorld(a, b)
+	web := w.shape("web", 800, 256, func(s *scheduling.Shape) {
+		s.Labels = map[string]string{"app": "web"}
+		s.Spread = []corev1.TopologySpreadConstraint{{
+			TopologyKey: corev1.LabelTopologyZone, MaxSkew: 1, WhenUnsatisfiable: corev1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: s.Labels},
+		}}
+	})
+	w.opened(w.awaited(a, "n1", web, 4), a, time.Second, map[scheduling.ShapeID]int{web: 2})
+	w.opened(w.awaited(b, "n2", web, 4), b, time.Second, map[scheduling.ShapeID]int{w.shape("other", 3000, 256): 1})
+	w.pending(web, 3)
+	nominatedTo(w.Pending[web], "n1", 0, 1)
+	plan := planOf(w)
+	for _, n := range plan.Nominations {
+		if n.Pod.NominatedNode != "" {
+			t.Errorf("the nomination of %s to %s is changed to %q", n.Pod.Name, n.Pod.NominatedNode, n.Node)
+		}
+	}
+	if got := nominations(plan); got["web-2"] != "n2" || len(bought(plan)) > 0 {
+		t.Errorf("nominations %v and purchases %v, want the third pod nominated to n2", got, bought(plan))
+	}
+}
+
 // TestRestOfABurstWaitsForMachinesThatFill: while many pods are about to be placed, what a plan buys for a few of those that come meanwhile
 // depends on which these are.
 func TestRestOfABurstWaitsForMachinesThatFill(t *testing.T) {

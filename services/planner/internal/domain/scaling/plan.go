@@ -222,10 +222,13 @@ type planner struct {
 	nodeIndex map[string]int
 	packing   packing.Plan
 	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
-	// the planner has nominated to each Node, by Item.Placement.
+	// the planner has nominated to each Node, and assumed those of them that the simulation counts as bound there; served counts
+	// the latter by shape.
 	nominees    map[string]bool
 	allocatable map[string]scheduling.Resources
-	nominated   map[string]map[string]int
+	nominated   map[string]map[scheduling.ShapeID]int
+	assumed     map[string]map[scheduling.ShapeID]int
+	served      map[scheduling.ShapeID]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]packing.Limit

@@ -55,6 +55,11 @@ func (p *planner) scaleUp(m Memory) {
 			Arriving: p.snapshot.Pending[id].Count == 0,
 		}
 	}
+	for id, count := range p.served {
+		fate := p.plan.Shapes[id]
+		fate.Pods, fate.OnExisting, fate.Arriving = fate.Pods+count, fate.OnExisting+count, p.snapshot.Pending[id].Count == 0
+		p.plan.Shapes[id] = fate
+	}
 	if p.snapshot.Buy < BuySure { // the pods may need more than the minimum
 		p.fillMinimum()
 	}
@@ -118,7 +123,7 @@ func (p *planner) demands() []packing.Demand {
 			// The feed names a shape that it does not hold; the next batch does.
 		case pending.Count == 0:
 			if !p.needsVerdict(item) {
-				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving})
+				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving - p.served[id]})
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
@@ -127,10 +132,10 @@ func (p *planner) demands() []packing.Demand {
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
 		default:
-			demands = append(demands, packing.Demand{Item: item, Count: pending.Count})
+			demands = append(demands, packing.Demand{Item: item, Count: pending.Count - p.served[id]})
 		}
 	}
-	return demands
+	return slices.DeleteFunc(demands, func(d packing.Demand) bool { return d.Count <= 0 })
 }
 
 func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []packing.Demand {
