@@ -244,9 +244,10 @@ type NodeGroupStatus struct {
 	DesiredNodes int32 `json:"desiredNodes"`
 	// PendingPods is the number of waiting pods that this group was considered for.
 	PendingPods int32 `json:"pendingPods"`
-	// MonthlyCost is the price of the group's machines in US dollars a month.
+	// MonthlyCost is the price of the group's machines in US dollars a month, such as 233.60. It is a text, since a
+	// quantity would be shown in thousandths: 233600m.
 	// +optional
-	MonthlyCost *resource.Quantity `json:"monthlyCost,omitempty"`
+	MonthlyCost string `json:"monthlyCost,omitempty"`
 	// LastScaleUpTime is when machines were last asked for.
 	// +optional
 	LastScaleUpTime *metav1.Time `json:"lastScaleUpTime,omitempty"`

@@ -29,6 +29,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -208,6 +209,15 @@ func (f *fixture) machines() []v1beta1.VPSieNode {
 		f.t.Fatal(err)
 	}
 	return list.Items
+}
+
+func (f *fixture) group() *v1beta1.NodeGroup {
+	f.t.Helper()
+	g := &v1beta1.NodeGroup{}
+	if err := f.kube.Get(f.t.Context(), client.ObjectKey{Namespace: "default", Name: "g"}, g); err != nil {
+		f.t.Fatal(err)
+	}
+	return g
 }
 
 func (f *fixture) told(kind busv1.DecisionKind) []*busv1.DecisionRecord {
@@ -399,13 +409,25 @@ func TestStatusTellsWhatHappened(t *testing.T) {
 		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 }))
 		f.run()
 		f.wait(10 * time.Second)
-		var g v1beta1.NodeGroup
-		if err := f.kube.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "g"}, &g); err != nil {
-			t.Fatal(err)
-		}
-		st := g.Status
+		st := f.group().Status
 		if st.DesiredNodes != 2 || st.LaunchingNodes != 2 || st.LastScaleUpTime == nil || len(st.RecentDecisions) != 1 || st.RecentDecisions[0].Reason != string(reason.ScaleUpMinNodes) {
 			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+func TestStatusShowsTheCostInDollars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", MonthlyPrice: money.Micros(233_600_000).Quantity()},
+		}
+		f := newFixture(t, group(), machine)
+		f.run()
+		f.wait(10 * time.Second)
+		if got := f.group().Status.MonthlyCost; got != "233.60" {
+			t.Errorf("kubectl shows a monthly cost of %q, want 233.60", got)
 		}
 	})
 }
