@@ -72,8 +72,8 @@ func (p *planner) works(m *v1beta1.VPSieNode) bool {
 	if m.Status.ReadyAt == nil {
 		return false
 	}
-	age := p.now.Sub(m.Status.ReadyAt.Time)
-	return age >= 0 && age < freshFor
+	// The provisioner rounds the time up to a whole second, and its clock may be ahead.
+	return p.now.Sub(m.Status.ReadyAt.Time).Abs() < freshFor
 }
 
 // isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
