@@ -184,7 +184,7 @@ func (p *planner) keep(r removal, simulator *evacuation.Simulator, budgets, leav
 	}
 	if name, c := r.group.name(), p.counts[r.group.name()]; c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes) {
 		// Machines on their way may never come, so they do not count. The node stays in the simulation: pods may move to it.
-		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
+		return Refusal{reason.NoScaleDownMinSize, "the group would fall below its minimum of " + number(int(r.group.Spec.MinNodes), "node", "nodes")}
 	}
 	return p.move(r.node, index, simulator, budgets)
 }
@@ -242,9 +242,9 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 func (p *planner) move(node *Node, index int, simulator *evacuation.Simulator, budgets map[string]int) Refusal {
 	stuck, ok := simulator.Remove(index, p.moves)
 	if !ok {
-		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
+		message := fmt.Sprintf("%d of its pods (%s) can go to no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {
-			message += fmt.Sprintf("; %d other nodes that can go were taken to be gone", p.gone)
+			message += "; " + number(p.gone, "other node that can go was", "other nodes that can go were") + " taken to be gone"
 		}
 		return Refusal{reason.NoScaleDownPodNoPlace, message}
 	}
@@ -288,7 +288,7 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 		p.due(since.Add(wait))
 		return Refusal{reason.NoScaleDownUnneededFor, fmt.Sprintf("the node can go, and does once that has been so for %s", wait)}
 	case leaving[name] >= most:
-		return Refusal{reason.NoScaleDownStepLimit, fmt.Sprintf("%d nodes of the group are leaving already (scaleDown.maxNodesPerStep)", leaving[name])}
+		return Refusal{reason.NoScaleDownStepLimit, number(leaving[name], "node of the group is", "nodes of the group are") + " leaving already (scaleDown.maxNodesPerStep)"}
 	}
 	return Refusal{}
 }
@@ -307,8 +307,8 @@ func (p *planner) retire(r removal, since time.Time) {
 		out.Reason = reason.ScaleDownEmpty
 		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; saves %s a month", verb, r.node.Name, idle, out.MonthlyPrice)
 	} else {
-		out.Message = fmt.Sprintf("%s %s: its %d pods request %d%% of it and have fitted elsewhere for %s; saves %s a month",
-			verb, r.node.Name, r.pods, r.utilization, idle, out.MonthlyPrice)
+		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it and would have fitted elsewhere for %s; saves %s a month",
+			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, out.MonthlyPrice)
 	}
 	p.plan.Retirements = append(p.plan.Retirements, out)
 }

@@ -266,6 +266,6 @@ func (p *planner) nodesHealthy(g *Group) Condition {
 		return Condition{v1beta1.ConditionNodesHealthy, False, reason.NoRepairFailingTogether.Condition(),
 			why + "; nothing is replaced until that is over; look at what the machines have in common"}
 	}
-	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf(
-		"%d machines have no Ready Node; each is replaced once that has been so for %s", p.failing[g.name()], broken{group: g}.wait())}
+	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s replaced once that has been so for %s",
+		number(p.failing[g.name()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), broken{group: g}.wait())}
 }

@@ -79,7 +79,7 @@ func (p *planner) ready(g *Group) Condition {
 }
 
 func (p *planner) valid(g *Group) Condition {
-	message := fmt.Sprintf("%d sizes may be bought", len(p.wanted(g)))
+	message := number(len(p.wanted(g)), "size", "sizes") + " may be bought"
 	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
 		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
 	}

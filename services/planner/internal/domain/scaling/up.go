@@ -316,7 +316,7 @@ func (p *planner) refuseFitting(g *Group) Refusal {
 	case g.Spec.Mode == v1beta1.ModeRecommend:
 		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
 	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
-		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its %d nodes (maxNodes), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its nodes (maxNodes is %d), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
 	case p.failsToJoin(g) != "":
 		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
 	case p.isAtStep(g):
@@ -348,9 +348,9 @@ func (p *planner) describe(l *Launch) {
 	for _, n := range l.Pods {
 		pods += n
 	}
-	why := fmt.Sprintf("%d pods that fit nowhere", pods)
+	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
 	if l.Reason == reason.ScaleUpMinNodes {
-		why = fmt.Sprintf("the minimum of %d nodes", p.find(l.Group).Spec.MinNodes)
+		why = "the minimum of " + number(int(p.find(l.Group).Spec.MinNodes), "node", "nodes")
 	}
 	verb := "buy"
 	if l.Recommended {
