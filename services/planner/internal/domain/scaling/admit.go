@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -98,10 +99,32 @@ func invalid(g *Group) string {
 			return fmt.Sprintf("template.resources %s=%s is no whole number of devices", name, quantity.String())
 		}
 	}
+	if problem := negative(g); problem != "" {
+		return problem
+	}
 	down := g.Spec.ScaleDown
 	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.UnreadyFor != nil && down.UnreadyFor.Duration < 0 ||
 		down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
 		return "scaleDown.unneededFor and scaleDown.unreadyFor must not be negative and scaleDown.drainTimeout must be positive"
+	}
+	return ""
+}
+
+// negative says which amount of a group's specification is below zero.
+func negative(g *Group) string {
+	type amount struct {
+		field string
+		value *resource.Quantity
+	}
+	amounts := []amount{{"limits.cpu", g.Spec.Limits.CPU}, {"limits.memory", g.Spec.Limits.Memory}, {"limits.monthlyCost", g.Spec.Limits.MonthlyCost}}
+	if s := g.Spec.OfferingSelector; s != nil {
+		amounts = append(amounts, amount{"offeringSelector.minCPU", s.MinCPU}, amount{"offeringSelector.maxCPU", s.MaxCPU},
+			amount{"offeringSelector.minMemory", s.MinMemory}, amount{"offeringSelector.maxMemory", s.MaxMemory}, amount{"offeringSelector.maxMonthlyPrice", s.MaxMonthlyPrice})
+	}
+	for _, a := range amounts {
+		if a.value != nil && a.value.Sign() < 0 {
+			return fmt.Sprintf("%s is %s and must not be negative", a.field, a.value)
+		}
 	}
 	return ""
 }

@@ -335,6 +335,15 @@ func TestScaleUp(t *testing.T) {
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
 		},
+		"NegativeLimit": {
+			why: "it would forbid every purchase without a word",
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("-5")) }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
+		},
 		"MinimumAboveMaximum": {
 			why: "the schema refuses it, but an object from before the rule must not buy either",
 			build: func() *world {
