@@ -223,7 +223,7 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 			return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
 		}
 		if shape.Unjudged != "" {
-			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node has a constraint that is not evaluated (" + string(shape.Unjudged) + "), so where it could go is unknown"}
+			return Refusal{reason.NoScaleDownPodUnjudged, "where a pod on the node could go is not known: " + whyUnjudged(shape)}
 		}
 		if len(shape.Budgets) > 1 {
 			return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",

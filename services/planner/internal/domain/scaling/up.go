@@ -107,7 +107,7 @@ func (p *planner) demands() []packing.Demand {
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				item.Shape.Unjudged, "the pod has a constraint that is not evaluated (" + string(item.Shape.Unjudged) + "), so no machine is bought on a guess; add a node by raising minNodes, or drop the constraint"}}
+				item.Shape.Unjudged, whyUnjudged(item.Shape) + "; no machine is bought, since whether it could take the pod is not known"}}
 		case p.isExpendable(item):
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
@@ -116,6 +116,11 @@ func (p *planner) demands() []packing.Demand {
 		}
 	}
 	return demands
+}
+
+// whyUnjudged says why the engine cannot judge pods of a shape; an observer of an earlier version gives the code alone.
+func whyUnjudged(s *scheduling.Shape) string {
+	return cmp.Or(s.UnjudgedBecause, "the pod has a constraint that is not evaluated ("+string(s.Unjudged)+")")
 }
 
 func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []packing.Demand {

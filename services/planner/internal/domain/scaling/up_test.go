@@ -448,6 +448,18 @@ func TestScaleUp(t *testing.T) {
 	}
 }
 
+// TestUnjudgedPodIsToldWhatIsMissing keeps what the observer found out about a pod on its way to the pod.
+func TestUnjudgedPodIsToldWhatIsMissing(t *testing.T) {
+	w := newWorld(group("a"))
+	w.pending(w.shape("web", 100, 64, func(s *scheduling.Shape) {
+		s.Unjudged, s.UnjudgedBecause = reason.NoScaleUpVolume, "PersistentVolumeClaim data does not exist; create it"
+	}), 1)
+	got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+	if got.Code != reason.NoScaleUpVolume || !strings.Contains(got.Message, "PersistentVolumeClaim data does not exist; create it") {
+		t.Errorf("the pod is told %+v", got)
+	}
+}
+
 // TestTroubleIsExplained checks that each state in which a user has to do something says what, why,
 // what happens next and what to do.
 func TestTroubleIsExplained(t *testing.T) {
