@@ -141,13 +141,19 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				return c.SubResource(sub).Patch(ctx, o, p, opts...)
 			},
 		}).Build()
+	f.planner = f.newPlanner()
+	return f
+}
+
+// newPlanner makes a planner, of which the fixture has one; another one knows nothing of what that did.
+func (f *fixture) newPlanner() *app.Planner {
+	f.t.Helper()
 	metrics, err := app.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
-	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
-	return f
+	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
 }
 
 func (f *fixture) write() {
@@ -157,10 +163,12 @@ func (f *fixture) write() {
 }
 
 // run runs the planner until the test ends.
-func (f *fixture) run() {
+func (f *fixture) run() { f.start(f.planner) }
+
+func (f *fixture) start(planner *app.Planner) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- f.planner.Run(ctx) }()
+	go func() { done <- planner.Run(ctx) }()
 	f.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -312,6 +320,53 @@ func TestOwnWritesCountBeforeTheCacheShowsThem(t *testing.T) {
 		f.wait(10 * time.Minute)
 		if got := len(f.machines()); got != 10 {
 			t.Errorf("%d intents while the cache lags, want 10", got)
+		}
+	})
+}
+
+// TestSecondPlanOnABatchBuysOthers raises a limit twice while the feed stays as it is.
+func TestSecondPlanOnABatchBuysOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }))
+		f.run()
+		f.pending(3, 0, 3000)
+		f.wait(15 * time.Second)
+		if got := len(f.machines()); got != 1 {
+			t.Fatalf("%d intents with maxNodes 1", got)
+		}
+		for most := 2; most <= 3; most++ {
+			g := f.group()
+			g.Spec.MaxNodes = int32(most)
+			if err := f.kube.Update(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			f.planner.Changed()
+			f.wait(15 * time.Second)
+			if machines, ups := len(f.machines()), len(f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP)); machines != most || ups != most {
+				t.Errorf("%d intents of %d decisions with maxNodes %d, want one of each more", machines, ups, most)
+			}
+		}
+	})
+}
+
+// TestWhatAnotherPlannerBoughtIsNotToldAgain runs a second planner that believes itself elected and whose cache shows no machines.
+func TestWhatAnotherPlannerBoughtIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.lag = true
+		f.run()
+		f.pending(3, 0, 3000)
+		f.wait(5 * time.Second)
+		f.start(f.newPlanner())
+		f.wait(5 * time.Second)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 {
+			t.Errorf("records %v, want one: the second planner bought nothing", got)
+		}
+		if got := f.eventsAbout("p0 TriggeredScaleUp"); len(got) != 1 {
+			t.Errorf("events of a pod: %v, want one", got)
+		}
+		if got := len(f.machines()); got != 3 {
+			t.Errorf("%d intents, want 3", got)
 		}
 	})
 }
