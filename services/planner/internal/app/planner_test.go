@@ -503,6 +503,27 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 	})
 }
 
+func TestAdviceIsGivenAgainWhenItIsNeededAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
+		f.run()
+		advice := func() int {
+			return len(slices.DeleteFunc(f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP), func(r *busv1.DecisionRecord) bool {
+				return !strings.HasPrefix(r.GetMessage(), "would buy 1 × small")
+			}))
+		}
+		for want := 1; want <= 2; want++ {
+			f.pending(1, 0, 3000)
+			f.wait(time.Minute)
+			if got := advice(); got != want {
+				t.Errorf("advice was given %d times, want %d", got, want)
+			}
+			f.pending(0, 0, 3000)
+			f.wait(time.Minute)
+		}
+	})
+}
+
 func TestPauseDecidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pause := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "vpsie-autoscaler", Name: brake.ConfigMapName}}
