@@ -6,8 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -216,7 +214,7 @@ func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, po
 
 // retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
 func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
-	ids, machines := map[string]string{}, map[string][]string{}
+	var decisions []*busv1.RetireDecision
 	for _, r := range plan.Retirements {
 		id := p.newID()
 		if r.Recommended {
@@ -224,17 +222,17 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 			continue
 		}
 		if p.retireOne(ctx, s, plan, r, id) {
-			ids[r.Group] = id
-			machines[r.Group] = append(machines[r.Group], r.Machine)
+			group := findGroup(s, r.Group)
+			decisions = append(decisions, &busv1.RetireDecision{
+				DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
+			})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(machines)) {
-		group := findGroup(s, name)
-		decision := &busv1.RetireDecision{
-			DecisionId: ids[name], Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: machines[name],
-		}
-		if err := p.announcer.Publish(ctx, bus.TopicRetire, group.Namespace, group.Name, ids[name], decision); err != nil {
-			p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, ids[name], telemetry.KeyError, err)
+	for _, d := range decisions {
+		if err := p.announcer.Publish(ctx, bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
+			// The bus is away, so the others would only wait as long.
+			p.log.WarnContext(ctx, "decisions are not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
+			return
 		}
 	}
 }

@@ -598,6 +598,37 @@ func TestBrokenMachineIsReplaced(t *testing.T) {
 	})
 }
 
+// TestEachRetirementIsAnnouncedAsItself retires two machines of a group at once, which are two decisions.
+func TestEachRetirementIsAnnouncedAsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var objects []client.Object
+		nodes := map[string]*feed.Node{}
+		for _, name := range []string{"a", "b"} {
+			objects = append(objects, &v1beta1.VPSieNode{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+				Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+				Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m" + name, Hostname: name, NodeName: name},
+			})
+			nodes[name] = &feed.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
+		}
+		f := newFixture(t, append(objects, group())...)
+		f.state.Nodes = nodes
+		f.run()
+		f.wait(2 * time.Minute)
+		announced := map[string]string{}
+		for _, m := range f.announced {
+			if d, ok := m.(*busv1.RetireDecision); ok && len(d.GetVpsieNodes()) == 1 {
+				announced[d.GetVpsieNodes()[0]] = d.GetDecisionId()
+			}
+		}
+		for _, m := range f.machines() {
+			if m.Spec.Retirement == nil || announced[m.Name] != m.Spec.Retirement.DecisionID {
+				t.Errorf("machine %s: retirement %+v is announced as %q", m.Name, m.Spec.Retirement, announced[m.Name])
+			}
+		}
+	})
+}
+
 // TestStandstillIsNotTime freezes the planner's view while nothing needs a node.
 func TestStandstillIsNotTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
