@@ -42,15 +42,18 @@ type fixture struct {
 	planner *app.Planner
 	kube    client.Client
 
-	mu          sync.Mutex
-	state       *feed.State
-	stale       error
-	catalogue   scaling.Catalogue
-	away        error
-	announced   []proto.Message
-	records     []*busv1.DecisionRecord
-	events      []string
-	nominations []scaling.Nomination
+	mu        sync.Mutex
+	state     *feed.State
+	stale     error
+	catalogue scaling.Catalogue
+	away      error
+	// unknownCluster is the identifier of a cluster about which nobody answers.
+	unknownCluster string
+	log            []string
+	announced      []proto.Message
+	records        []*busv1.DecisionRecord
+	events         []string
+	nominations    []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
@@ -64,10 +67,21 @@ func (f *fixture) State(time.Time) (*feed.State, error) {
 	return f.state, f.stale
 }
 
-func (f *fixture) Describe(context.Context, string, string) (scaling.Catalogue, error) {
+func (f *fixture) Describe(_ context.Context, cluster, _ string) (scaling.Catalogue, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if cluster == f.unknownCluster {
+		return scaling.Catalogue{}, errors.New("describe cluster " + cluster + ": connection refused")
+	}
 	return f.catalogue, f.away
+}
+
+// Write keeps a line of the planner's log.
+func (f *fixture) Write(line []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, string(line))
+	return len(line), nil
 }
 
 func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m proto.Message) error {
@@ -153,7 +167,7 @@ func (f *fixture) newPlanner() *app.Planner {
 		f.t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
-	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
+	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
 }
 
 func (f *fixture) write() {
@@ -455,6 +469,22 @@ func TestProvisionerThatIsAwayIsTrustedForAWhile(t *testing.T) {
 		f.wait(time.Minute)
 		if got := len(f.machines()); got != 1 {
 			t.Errorf("%d intents on prices of long ago, want still 1", got)
+		}
+	})
+}
+
+func TestEachClusterIsComplainedOfOnItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := group(func(g *v1beta1.NodeGroup) { g.Name, g.Spec.Cluster.Identifier = "h", "d" })
+		f := newFixture(t, group(), other)
+		f.unknownCluster = "d"
+		f.run()
+		f.wait(time.Minute)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		told := slices.DeleteFunc(slices.Clone(f.log), func(line string) bool { return !strings.Contains(line, "does not say what can be bought") })
+		if len(told) != 1 || !strings.Contains(told[0], "cluster=d") {
+			t.Errorf("the log says %v, want one line about cluster d", told)
 		}
 	})
 }

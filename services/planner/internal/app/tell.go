@@ -21,10 +21,11 @@ const (
 
 // Prefixes of what was said, by kind of subject.
 const (
-	saidPod    = "pod/"
-	saidShape  = "shape/"
-	saidKept   = "kept/"
-	saidAdvice = "recommend/"
+	saidPod       = "pod/"
+	saidShape     = "shape/"
+	saidKept      = "kept/"
+	saidAdvice    = "recommend/"
+	saidCatalogue = "catalogue/"
 )
 
 // blindTold is how long what can be bought may be unknown before pods are told of it: for a new
