@@ -250,7 +250,8 @@ type NodeGroupStatus struct {
 	LeavingNodes int32 `json:"leavingNodes"`
 	// DesiredNodes is the number of machines the last decision wants.
 	DesiredNodes int32 `json:"desiredNodes"`
-	// PendingPods is the number of waiting pods that this group was considered for.
+	// PendingPods is the number of waiting pods that nodes of this group are about to serve, or that it was considered for
+	// and nothing serves.
 	PendingPods int32 `json:"pendingPods"`
 	// MonthlyCost is the price of the group's machines in US dollars a month, such as 233.60. It is a text, since a
 	// quantity would be shown in thousandths: 233600m.

@@ -11,11 +11,12 @@ import (
 
 // report writes what each group's status says.
 func (p *planner) report() {
+	pending := p.pendingPods()
 	for _, g := range p.groups {
 		c := p.counts[g.name()]
 		r := Report{
 			Nodes: c.machines, ReadyNodes: c.ready, LaunchingNodes: c.launching, LeavingNodes: c.leaving,
-			MonthlyCost: c.cost, DesiredNodes: c.staying(), PendingPods: p.considered(g),
+			MonthlyCost: c.cost, DesiredNodes: c.staying(), PendingPods: pending[g.name()],
 		}
 		for _, l := range p.plan.Launches {
 			if l.Group == g.name() && !l.Recommended {
@@ -43,13 +44,35 @@ func truth(is bool) Truth {
 	return False
 }
 
-// considered counts the waiting pods that a node of the group could be for: those that only its
-// labels and taints exclude are not.
-func (p *planner) considered(g *Group) int {
-	pods := 0
+// pendingPods counts, by group, the waiting pods that are the group's concern: those that its nodes, its machines on their way or
+// its purchases will serve, and those left that it was considered for. Pods that only its labels and taints exclude are not.
+func (p *planner) pendingPods() map[string]int {
+	pods, groups := map[string]int{}, map[string]string{}
+	for _, m := range p.snapshot.Machines {
+		groups[m.Name] = groupOf(m) // the name of a machine whose Node's is not known yet
+	}
+	for _, m := range p.snapshot.Machines {
+		if name := nodeName(m); name != "" {
+			groups[name] = groupOf(m)
+		}
+	}
+	for _, placed := range p.packing.Placements {
+		if group, managed := groups[p.state.NodeName(placed.Node)]; managed {
+			pods[group] += placed.Count
+		}
+	}
+	for i := range p.plan.Launches {
+		if l := &p.plan.Launches[i]; !l.Recommended {
+			for _, n := range l.Pods {
+				pods[l.Group] += n
+			}
+		}
+	}
 	for _, fate := range p.plan.Shapes {
-		if !isMismatch(fate.ByGroup[g.name()].Code) {
-			pods += fate.Pods
+		for group, refusal := range fate.ByGroup {
+			if !isMismatch(refusal.Code) {
+				pods[group] += fate.Left
+			}
 		}
 	}
 	return pods

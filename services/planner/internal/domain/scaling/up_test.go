@@ -529,6 +529,30 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 	}
 }
 
+// TestPodsPendForTheGroupThatServesThem has one pod for a node that is there, others for a machine on its way and for one that is bought, and
+// one that nothing serves.
+func TestPodsPendForTheGroupThatServesThem(t *testing.T) {
+	labelled := func(name string) *v1beta1.NodeGroup {
+		return group(name, offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"for": name} })
+	}
+	there, coming, bought, idle := labelled("there"), labelled("coming"), labelled("bought"), labelled("idle")
+	w := newWorld(there, coming, bought, idle)
+	w.machine(there, "n", v1beta1.PhaseReady, nil)
+	w.machine(coming, "m", v1beta1.PhaseLaunching, nil)
+	for i, name := range []string{"there", "coming", "bought"} {
+		w.pending(w.shape(name, 1000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": name} }), i+1)
+	}
+	w.pending(w.shape("huge", 64_000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": "bought"} }), 5)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	got := map[string]int{}
+	for name, report := range plan.Groups {
+		got[name] = report.PendingPods
+	}
+	if diff := cmp.Diff(map[string]int{"default/there": 1, "default/coming": 2, "default/bought": 3 + 5, "default/idle": 0}, got); diff != "" {
+		t.Errorf("pending pods (-want +got):\n%s", diff)
+	}
+}
+
 // FuzzPropose checks the laws of a plan on random clusters: limits hold, the order of the input does
 // not matter, and once a plan is carried out the next one buys nothing.
 func FuzzPropose(f *testing.F) {
