@@ -208,31 +208,49 @@ func drainFailed(m *v1beta1.VPSieNode) (bool, time.Time) {
 	return false, time.Time{}
 }
 
-// protected says which pod keeps the node.
+// lastingRefusals are the refusals by which pods keep a node, those first that nobody lifts by waiting.
+var lastingRefusals = []reason.Code{
+	reason.NoScaleDownPodProtected, reason.NoScaleDownPodBare, reason.NoScaleDownPodLocalStorage, reason.NoScaleDownPodKubeSystem,
+	reason.NoScaleDownPodUnjudged, reason.NoScaleDownPodBudget,
+}
+
+// protected says which pod keeps the node: of several the one that does so for longest.
 func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
-	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
-		item := p.snapshot.Items[id]
-		if item == nil {
-			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
-		}
-		shape := item.Shape
-		if !p.moves(item) {
+	var worst Refusal
+	for id := range node.Pods {
+		refusal := p.protectedPod(p.snapshot.Items[id], budgets)
+		if refusal.Code == "" {
 			continue
 		}
-		if shape.Protection != "" {
-			return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
+		if order := cmp.Or(cmp.Compare(lasts(refusal), lasts(worst)), cmp.Compare(refusal.Message, worst.Message)); worst.Code == "" || order < 0 {
+			worst = refusal
 		}
-		if shape.Unjudged != "" {
-			return Refusal{reason.NoScaleDownPodUnjudged, "where a pod on the node could go is not known: " + whyUnjudged(shape)}
-		}
-		if len(shape.Budgets) > 1 {
-			return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
-				strings.Join(shape.Budgets, ", "))}
-		}
-		for _, budget := range shape.Budgets {
-			if budgets[budget] <= 0 {
-				return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
-			}
+	}
+	return worst
+}
+
+func lasts(r Refusal) int { return slices.Index(lastingRefusals, r.Code) }
+
+// protectedPod says why a pod keeps its node.
+func (p *planner) protectedPod(item *scheduling.Item, budgets map[string]int) Refusal {
+	if item == nil {
+		return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
+	}
+	shape := item.Shape
+	switch {
+	case !p.moves(item):
+		return Refusal{}
+	case shape.Protection != "":
+		return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
+	case shape.Unjudged != "":
+		return Refusal{reason.NoScaleDownPodUnjudged, "where a pod on the node could go is not known: " + whyUnjudged(shape)}
+	case len(shape.Budgets) > 1:
+		return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
+			strings.Join(shape.Budgets, ", "))}
+	}
+	for _, budget := range shape.Budgets {
+		if budgets[budget] <= 0 {
+			return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
 		}
 	}
 	return Refusal{}

@@ -1,12 +1,14 @@
 package scaling
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // report writes what each group's status says.
@@ -136,10 +138,8 @@ func apiHealthy(g *Group) Condition {
 
 // capacity says whether the group leaves pods waiting that it was considered for.
 func (p *planner) capacity(g *Group) Condition {
-	waiting := 0
-	var worst Refusal
-	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
-		fate := p.plan.Shapes[id]
+	waiting, pods := 0, map[Refusal]int{}
+	for _, fate := range p.plan.Shapes {
 		if fate.Left == 0 || fate.Arriving || fate.Launch != "" {
 			continue
 		}
@@ -149,14 +149,17 @@ func (p *planner) capacity(g *Group) Condition {
 			continue
 		}
 		waiting += fate.Left
-		if worst.Code == "" {
-			worst = refusal
-		}
+		pods[refusal] += fate.Left
 	}
 	if waiting == 0 {
 		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "no pods wait that the group cannot serve"}
 	}
-	return Condition{v1beta1.ConditionCapacityAvailable, False, worst.Code.Condition(), "pods wait that the group does not serve: " + worst.Message}
+	// Of several refusals that one is told which is nearest to success, or of which most pods are told.
+	told := slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Code), scheduling.Remoteness(b.Code)), cmp.Compare(pods[b], pods[a]),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+	})
+	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "pods wait that the group does not serve: " + told.Message}
 }
 
 func (p *planner) active(g *Group, r Report) Condition {

@@ -529,6 +529,30 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 	}
 }
 
+// TestRefusalDoesNotHangOnNamesOfShapes gives the same pods other ids, which are hashes.
+func TestRefusalDoesNotHangOnNamesOfShapes(t *testing.T) {
+	var reasons, kept []string
+	for _, ids := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
+		g := group("g", offerings(smallID))
+		w := newWorld(g)
+		w.pending(w.shape(ids[0], 64_000, 64), 5)
+		w.pending(w.shape(ids[1], 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 9)
+		w.machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{
+			w.shape("on-"+ids[0], 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/none"} }):             1,
+			w.shape("on-"+ids[2], 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodLocalStorage }): 1,
+		})
+		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+		reasons = append(reasons, condition(plan, "default/g", v1beta1.ConditionCapacityAvailable).Reason)
+		kept = append(kept, string(plan.Kept["n"].Code))
+	}
+	if want := reason.NoScaleUpResources.Condition(); reasons[0] != want || reasons[1] != want {
+		t.Errorf("capacity is missing because of %v, want what is nearest to success, %s", reasons, want)
+	}
+	if want := string(reason.NoScaleDownPodLocalStorage); kept[0] != want || kept[1] != want {
+		t.Errorf("the node is kept because of %v, want what lasts longest, %s", kept, want)
+	}
+}
+
 // TestPodsPendForTheGroupThatServesThem has one pod for a node that is there, others for a machine on its way and for one that is bought, and
 // one that nothing serves.
 func TestPodsPendForTheGroupThatServesThem(t *testing.T) {
