@@ -253,8 +253,8 @@ type NodeGroupStatus struct {
 	// PendingPods is the number of waiting pods that nodes of this group are about to serve, or that it was considered for
 	// and nothing serves.
 	PendingPods int32 `json:"pendingPods"`
-	// MonthlyCost is the price of the group's machines in US dollars a month, such as 233.60. It is a text, since a
-	// quantity would be shown in thousandths: 233600m.
+	// MonthlyCost is the price of the group's machines in US dollars a month, such as 233.60; empty while the price of one
+	// is not known. It is a text, since a quantity would be shown in thousandths: 233600m.
 	// +optional
 	MonthlyCost string `json:"monthlyCost,omitempty"`
 	// LastScaleUpTime is when machines were last asked for.

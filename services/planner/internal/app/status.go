@@ -56,7 +56,9 @@ func (p *Planner) apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	st.ObservedGeneration = group.Generation
 	st.Nodes, st.ReadyNodes, st.LaunchingNodes, st.LeavingNodes = int32(r.Nodes), int32(r.ReadyNodes), int32(r.LaunchingNodes), int32(r.LeavingNodes)
 	st.DesiredNodes, st.PendingPods = int32(r.DesiredNodes), int32(min(r.PendingPods, 1<<30))
-	st.MonthlyCost = r.MonthlyCost.Dollars()
+	if st.MonthlyCost = ""; r.CostKnown {
+		st.MonthlyCost = r.MonthlyCost.Dollars()
+	}
 	for _, c := range r.Conditions {
 		status := map[scaling.Truth]metav1.ConditionStatus{
 			scaling.True: metav1.ConditionTrue, scaling.False: metav1.ConditionFalse, scaling.Unknown: metav1.ConditionUnknown,

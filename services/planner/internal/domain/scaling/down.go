@@ -33,6 +33,9 @@ type removal struct {
 	utilization int64
 	pods        int
 	since       time.Time
+	// price is a month's, if priced.
+	price  money.Micros
+	priced bool
 }
 
 // scaleDown finds the nodes that can go: what they run fits elsewhere, nothing protects them, and
@@ -116,6 +119,7 @@ func (p *planner) removals(m Memory) []removal {
 			continue
 		}
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
+		r.price, r.priced = group.priceOf(machine)
 		used := scheduling.Resources{}
 		for id, n := range node.Pods {
 			if item := p.snapshot.Items[id]; item != nil && p.moves(item) {
@@ -131,7 +135,7 @@ func (p *planner) removals(m Memory) []removal {
 			cmp.Compare(min(a.pods, 1), min(b.pods, 1)),
 			bySince(a.since, b.since),
 			cmp.Compare(a.utilization, b.utilization),
-			cmp.Compare(money.FromQuantity(b.machine.Status.MonthlyPrice), money.FromQuantity(a.machine.Status.MonthlyPrice)),
+			cmp.Compare(b.price, a.price),
 			cmp.Compare(a.node.Name, b.node.Name),
 		)
 	})
@@ -314,19 +318,23 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 func (p *planner) retire(r removal, since time.Time) {
 	out := Retirement{
 		Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
-		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(r.machine.Status.MonthlyPrice),
+		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: r.price,
 	}
 	verb := "retire"
 	if out.Recommended {
 		verb = "would retire"
 	}
+	saves := "what it saves is not known"
+	if r.priced {
+		saves = "saves " + r.price.String() + " a month"
+	}
 	idle := p.now.Sub(since).Round(time.Second)
 	if r.pods == 0 {
 		out.Reason = reason.ScaleDownEmpty
-		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; saves %s a month", verb, r.node.Name, idle, out.MonthlyPrice)
+		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; %s", verb, r.node.Name, idle, saves)
 	} else {
-		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it and would have fitted elsewhere for %s; saves %s a month",
-			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, out.MonthlyPrice)
+		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it and would have fitted elsewhere for %s; %s",
+			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, saves)
 	}
 	p.plan.Retirements = append(p.plan.Retirements, out)
 }

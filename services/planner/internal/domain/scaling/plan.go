@@ -82,10 +82,11 @@ type Retirement struct {
 	// Recommended says that the group's mode keeps the machine from being retired.
 	Recommended bool
 	// Repair says that the machine goes because it does not work, not because nothing needs it.
-	Repair       bool
-	Node         string
-	Reason       reason.Code
-	Message      string
+	Repair  bool
+	Node    string
+	Reason  reason.Code
+	Message string
+	// MonthlyPrice is what goes with the machine, zero where that is not known.
 	MonthlyPrice money.Micros
 	// Pods is how many pods have to move.
 	Pods int
@@ -118,8 +119,10 @@ type Fate struct {
 // Report is what a group's status says of a plan.
 type Report struct {
 	Nodes, ReadyNodes, LaunchingNodes, LeavingNodes, DesiredNodes, PendingPods int
-	MonthlyCost                                                                money.Micros
-	Conditions                                                                 []Condition
+	// MonthlyCost is what the machines cost whose price is known; CostKnown says that it is of all.
+	MonthlyCost money.Micros
+	CostKnown   bool
+	Conditions  []Condition
 }
 
 // Truth is the status of a condition.
@@ -259,7 +262,7 @@ func (p *planner) look(m Memory) {
 	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
 	p.learn(m.Learned)
 	for _, g := range p.groups {
-		p.counts[g.name()] = p.snapshot.count(g.name())
+		p.counts[g.name()] = p.snapshot.count(g)
 	}
 	p.made = map[optionKey]*packing.Option{}
 	p.survey(m)

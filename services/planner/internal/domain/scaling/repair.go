@@ -12,7 +12,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 )
 
@@ -216,8 +215,9 @@ func drainMessage(m *v1beta1.VPSieNode) string {
 func (p *planner) replace(b broken) {
 	out := Retirement{
 		Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
-		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(b.machine.Status.MonthlyPrice),
+		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
 	}
+	out.MonthlyPrice, _ = b.group.priceOf(b.machine)
 	verb, what := "replace", "has not been Ready"
 	if out.Recommended {
 		verb = "would replace"

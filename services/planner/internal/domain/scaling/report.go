@@ -18,7 +18,7 @@ func (p *planner) report() {
 		c := p.counts[g.name()]
 		r := Report{
 			Nodes: c.machines, ReadyNodes: c.ready, LaunchingNodes: c.launching, LeavingNodes: c.leaving,
-			MonthlyCost: c.cost, DesiredNodes: c.staying(), PendingPods: pending[g.name()],
+			MonthlyCost: c.cost, CostKnown: c.unpriced == 0, DesiredNodes: c.staying(), PendingPods: pending[g.name()],
 		}
 		for _, l := range p.plan.Launches {
 			if l.Group == g.name() && !l.Recommended {
