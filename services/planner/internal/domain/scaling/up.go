@@ -254,27 +254,52 @@ func (p *planner) explain(id scheduling.ShapeID) {
 	if fate.Left > 0 && fate.Refusal.Code == "" {
 		item := p.snapshot.Items[id]
 		fate.ByGroup = map[string]Refusal{}
-		var verdicts []scheduling.Verdict
-		var texts []string
 		for _, g := range p.groups {
 			refusal, weighed := p.refuse(g, item)
 			fate.Candidates = append(fate.Candidates, weighed...)
 			fate.ByGroup[g.name()] = refusal
-			verdicts = append(verdicts, scheduling.Verdict{Code: refusal.Code, Message: refusal.Message})
-			texts = append(texts, fmt.Sprintf("%s: %s", g.name(), refusal.Message))
 		}
-		switch len(p.groups) {
-		case 0:
-			fate.Refusal = Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
-		default:
-			fate.Refusal = Refusal{scheduling.Nearest(verdicts).Code, strings.Join(texts, "; ")}
-		}
+		fate.Refusal = p.summarise(fate.ByGroup)
 	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})
 	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
 	p.plan.Shapes[id] = fate
+}
+
+// groupsShown bounds the groups that the message to a pod names.
+const groupsShown = 3
+
+// summarise makes one refusal of all groups' for a pod: it names the groups that could serve it, or else those that are nearest to
+// doing so, and counts the others.
+func (p *planner) summarise(byGroup map[string]Refusal) Refusal {
+	if len(p.groups) == 0 {
+		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
+	}
+	groups := slices.Clone(p.groups)
+	remoteness := func(g *Group) int { return scheduling.Remoteness(byGroup[g.name()].Code) }
+	slices.SortStableFunc(groups, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(b.Spec.Weight, a.Spec.Weight))
+	})
+	could := 0
+	for _, g := range groups {
+		if remoteness(g) < 0 { // the machine would do, and something else forbids it
+			could++
+		}
+	}
+	shown := min(cmp.Or(could, len(groups)), groupsShown)
+	var texts []string
+	for _, g := range groups[:shown] {
+		texts = append(texts, g.name()+": "+byGroup[g.name()].Message)
+	}
+	if more := could - shown; more > 0 {
+		texts = append(texts, number(more, "other group that could serve the pod does not buy either", "other groups that could serve the pod do not buy either"))
+	}
+	if misfits := len(groups) - max(could, shown); misfits > 0 {
+		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
+	}
+	return Refusal{byGroup[groups[0].name()].Code, strings.Join(texts, "; ")}
 }
 
 // candidatesMax bounds the sizes that a refusal names.

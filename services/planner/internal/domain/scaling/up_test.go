@@ -529,6 +529,61 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 	}
 }
 
+func TestPodIsToldOfTheNearestGroups(t *testing.T) {
+	full := func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 0 }
+	tainted := func(g *v1beta1.NodeGroup) {
+		g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Effect: corev1.TaintEffectNoSchedule}}
+	}
+	small := offerings(smallID)
+	heavy := func(g *v1beta1.NodeGroup) { g.Spec.Weight = 9 }
+	for name, tc := range map[string]struct {
+		groups   []*v1beta1.NodeGroup
+		code     reason.Code
+		begins   string
+		says     []string
+		not      []string
+		milliCPU int64
+	}{
+		"OneCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("b", tainted), group("z", full)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/z: ", says: []string{"maxNodes", "; 2 other groups do not fit the pod"}, not: []string{"default/a", "default/b"},
+		},
+		"OneOtherDoesNotFit": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("z", full)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/z: ", says: []string{"; 1 other group does not fit the pod"},
+		},
+		"ManyCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", full), group("b", full), group("c", full), group("d", full), group("e", full, heavy), group("f", tainted)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/e: ", says: []string{"default/a: ", "default/b: ", "2 other groups that could serve the pod do not buy either", "1 other group does not fit"},
+			not: []string{"default/c", "default/d", "default/f"},
+		},
+		"NoneCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("b", tainted), group("c", tainted), group("d", tainted), group("z", small)}, milliCPU: 8000,
+			code: reason.NoScaleUpResources, begins: "default/z: ", says: []string{"too small", "default/a: ", "default/b: ", "2 other groups do not fit the pod"}, not: []string{"default/c"},
+		},
+		"Alone": {groups: []*v1beta1.NodeGroup{group("a", tainted)}, milliCPU: 100, code: reason.NoScaleUpTaint, begins: "default/a: ", not: []string{"other group"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(tc.groups...)
+			w.pending(w.shape("web", tc.milliCPU, 64), 1)
+			got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+			if got.Code != tc.code || !strings.HasPrefix(got.Message, tc.begins) {
+				t.Errorf("refusal %s: %s; want %s, beginning with %s", got.Code, got.Message, tc.code, tc.begins)
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(got.Message, part) {
+					t.Errorf("message lacks %q: %s", part, got.Message)
+				}
+			}
+			for _, part := range tc.not {
+				if strings.Contains(got.Message, part) {
+					t.Errorf("message has %q: %s", part, got.Message)
+				}
+			}
+		})
+	}
+}
+
 // TestRefusalDoesNotHangOnNamesOfShapes gives the same pods other ids, which are hashes.
 func TestRefusalDoesNotHangOnNamesOfShapes(t *testing.T) {
 	var reasons, kept []string
