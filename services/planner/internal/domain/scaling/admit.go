@@ -19,9 +19,46 @@ import (
 // offeringsShown bounds the sizes that a message lists.
 const offeringsShown = 8
 
-// admit says why nothing may be bought for a group now; the zero Refusal means that it may. It also
-// notes which sizes the group can buy.
-func (p *planner) admit(g *Group) Refusal {
+// admission is what may be bought for a group now.
+type admission struct {
+	// refusal says why nothing may be, the zero Refusal that something may.
+	refusal Refusal
+	// offerings are the sizes that the group can buy, paused those whose purchases pause after VPSie refused them.
+	offerings, paused []*Offering
+}
+
+// admit finds out what may be bought for a group.
+func (p *planner) admit(g *Group) admission {
+	if refusal := p.shut(g); refusal.Code != "" {
+		return admission{refusal: refusal}
+	}
+	wanted := p.wanted(g)
+	if len(wanted) == 0 {
+		return admission{refusal: p.nothingWanted(g)}
+	}
+	var a admission
+	for _, o := range wanted {
+		if o.BackoffUntil.After(p.now) {
+			a.paused = append(a.paused, o)
+		} else {
+			a.offerings = append(a.offerings, o)
+		}
+	}
+	switch {
+	case g.Spec.Mode == v1beta1.ModePaused:
+		a.refusal = Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
+	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
+		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
+	case len(a.offerings) == 0:
+		soonest := slices.MinFunc(a.paused, func(x, y *Offering) int { return x.BackoffUntil.Compare(y.BackoffUntil) })
+		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s",
+			soonest.BackoffMessage, minute(soonest.BackoffUntil), remedy(soonest.BackoffReason))}
+	}
+	return a
+}
+
+// shut says why nothing may be bought for a group whatever its sizes are.
+func (p *planner) shut(g *Group) Refusal {
 	c := &g.Catalogue
 	switch {
 	case g.Spec.MinNodes > g.Spec.MaxNodes:
@@ -45,30 +82,6 @@ func (p *planner) admit(g *Group) Refusal {
 			"what VPSie sells for the group is not known yet, so nothing is bought on a guess; it is asked again at once; look at the provisioner's log if this lasts"}
 	case p.snapshot.Paused != "":
 		return Refusal{reason.HoldPaused, p.snapshot.Paused}
-	}
-	wanted := p.wanted(g)
-	if len(wanted) == 0 {
-		return p.nothingWanted(g)
-	}
-	var backoff *Offering
-	for _, o := range wanted {
-		if o.BackoffUntil.After(p.now) {
-			p.due(o.BackoffUntil)
-			if backoff == nil || o.BackoffUntil.Before(backoff.BackoffUntil) {
-				backoff = o
-			}
-			continue
-		}
-		p.offerings[g.name()] = append(p.offerings[g.name()], o)
-	}
-	switch {
-	case g.Spec.Mode == v1beta1.ModePaused:
-		return Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
-	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
-		return Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
-	case len(p.offerings[g.name()]) == 0:
-		return Refusal{backoff.BackoffReason, fmt.Sprintf(
-			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s", backoff.BackoffMessage, minute(backoff.BackoffUntil), remedy(backoff.BackoffReason))}
 	}
 	return Refusal{}
 }

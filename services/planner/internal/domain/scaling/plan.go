@@ -268,8 +268,13 @@ func (p *planner) look(m Memory) {
 	p.survey(m)
 	p.makeState()
 	for _, g := range p.groups {
-		if refusal := p.admit(g); refusal.Code != "" {
-			p.closed[g.name()] = refusal
+		admitted := p.admit(g)
+		p.offerings[g.name()] = admitted.offerings
+		for _, o := range admitted.paused {
+			p.due(o.BackoffUntil)
+		}
+		if admitted.refusal.Code != "" {
+			p.closed[g.name()] = admitted.refusal
 		}
 	}
 	p.limits = p.limitsOf()
