@@ -39,9 +39,9 @@ func (b broken) wait() time.Duration {
 	return unreadyForDefault
 }
 
-// survey finds out which machines have no Ready Node and whether they fail together.
-func (p *planner) survey(m Memory) {
-	p.failing = map[string]int{}
+// survey finds the machines that should have a Ready Node, and counts those without by group.
+func (p *planner) survey() (fleet []outage.Machine, failing map[string]int) {
+	failing = map[string]int{}
 	judged := map[string]bool{}
 	for _, machine := range p.snapshot.Machines {
 		if !outage.Counts(machine, outage.IsHeld(machine)) {
@@ -49,18 +49,18 @@ func (p *planner) survey(m Memory) {
 			continue
 		}
 		judged[nodeName(machine)] = true
-		failing := !p.works(machine)
-		p.fleet = append(p.fleet, outage.Machine{Group: groupOf(machine), Failing: failing})
-		if failing {
-			p.failing[groupOf(machine)]++
+		fails := !p.works(machine)
+		fleet = append(fleet, outage.Machine{Group: groupOf(machine), Failing: fails})
+		if fails {
+			failing[groupOf(machine)]++
 		}
 	}
 	for name, node := range p.snapshot.Nodes {
 		if !judged[name] {
-			p.fleet = append(p.fleet, outage.Machine{Failing: !node.Ready})
+			fleet = append(fleet, outage.Machine{Failing: !node.Ready})
 		}
 	}
-	p.plan.Memory.Outage = m.Outage.Look(p.fleet, p.now)
+	return fleet, failing
 }
 
 // works reports whether the machine has a Ready Node, or has one that the feed may not show yet.
