@@ -53,18 +53,23 @@ type ClusterReference struct {
 type OfferingSelector struct {
 	// MinCPU is the fewest vCPUs a machine may have.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MinCPU *resource.Quantity `json:"minCPU,omitempty"`
 	// MaxCPU is the most vCPUs a machine may have.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MaxCPU *resource.Quantity `json:"maxCPU,omitempty"`
 	// MinMemory is the least memory a machine may have.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MinMemory *resource.Quantity `json:"minMemory,omitempty"`
 	// MaxMemory is the most memory a machine may have.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MaxMemory *resource.Quantity `json:"maxMemory,omitempty"`
 	// MaxMonthlyPrice is the highest price of one machine in US dollars a month.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MaxMonthlyPrice *resource.Quantity `json:"maxMonthlyPrice,omitempty"`
 }
 
@@ -118,12 +123,15 @@ type ScaleUpPolicy struct {
 type GroupLimits struct {
 	// CPU bounds the processors of the group's machines.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	CPU *resource.Quantity `json:"cpu,omitempty"`
 	// Memory bounds the memory of the group's machines.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	Memory *resource.Quantity `json:"memory,omitempty"`
 	// MonthlyCost bounds the price of the group's machines in US dollars a month.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!string(self).startsWith('-')",message="must not be negative"
 	MonthlyCost *resource.Quantity `json:"monthlyCost,omitempty"`
 }
 
@@ -242,11 +250,13 @@ type NodeGroupStatus struct {
 	LeavingNodes int32 `json:"leavingNodes"`
 	// DesiredNodes is the number of machines the last decision wants.
 	DesiredNodes int32 `json:"desiredNodes"`
-	// PendingPods is the number of waiting pods that this group was considered for.
+	// PendingPods is the number of waiting pods that nodes of this group are about to serve, or that it was considered for
+	// and nothing serves.
 	PendingPods int32 `json:"pendingPods"`
-	// MonthlyCost is the price of the group's machines in US dollars a month.
+	// MonthlyCost is the price of the group's machines in US dollars a month, such as 233.60; empty while the price of one
+	// is not known. It is a text, since a quantity would be shown in thousandths: 233600m.
 	// +optional
-	MonthlyCost *resource.Quantity `json:"monthlyCost,omitempty"`
+	MonthlyCost string `json:"monthlyCost,omitempty"`
 	// LastScaleUpTime is when machines were last asked for.
 	// +optional
 	LastScaleUpTime *metav1.Time `json:"lastScaleUpTime,omitempty"`

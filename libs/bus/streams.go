@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,11 +171,14 @@ func Provisioned(ctx context.Context, js jetstream.JetStream) (bool, error) {
 	if len(want) > 0 {
 		return false, nil
 	}
-	consumers := map[string]int{}
+	missing := map[string]map[string]bool{}
 	for _, d := range durables() {
-		consumers[d.Stream()]++
+		if missing[d.Stream()] == nil {
+			missing[d.Stream()] = map[string]bool{}
+		}
+		missing[d.Stream()][d.Name()] = true
 	}
-	for name, count := range consumers {
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		stream, err := js.Stream(ctx, name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return false, nil
@@ -181,7 +186,15 @@ func Provisioned(ctx context.Context, js jetstream.JetStream) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("look up stream %s: %w", name, err)
 		}
-		if stream.CachedInfo().State.Consumers < count {
+		// A number would not do: a consumer that is left of an earlier version would stand in for one that is missing.
+		consumers := stream.ConsumerNames(ctx)
+		for consumer := range consumers.Name() {
+			delete(missing[name], consumer)
+		}
+		if err := consumers.Err(); err != nil {
+			return false, fmt.Errorf("list consumers of stream %s: %w", name, err)
+		}
+		if len(missing[name]) > 0 {
 			return false, nil
 		}
 	}

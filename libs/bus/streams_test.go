@@ -46,6 +46,22 @@ func TestProvision(t *testing.T) {
 	}
 }
 
+func TestLeftoverConsumerHidesNoMissingOne(t *testing.T) {
+	js := natstest.StartServer(t).Connect()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	provision(t, js)
+	if _, err := js.CreateConsumer(ctx, bus.StreamDecisions, jetstream.ConsumerConfig{Durable: "of-an-earlier-version"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteConsumer(ctx, bus.StreamDecisions, "provisioner-retire-15"); err != nil {
+		t.Fatal(err)
+	}
+	if complete, err := bus.Provisioned(ctx, js); err != nil || complete {
+		t.Errorf("provisioned is %v, %v; want false, since a consumer is missing", complete, err)
+	}
+}
+
 func TestProvisionedLimits(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
 	provision(t, js)

@@ -42,8 +42,8 @@ func elaborate() *scheduling.Shape {
 		Priority:   -7,
 		OwnerKind:  "ReplicaSet",
 		Protection: reason.NoScaleDownPodLocalStorage,
-		Unjudged:   reason.NoScaleUpVolume,
-		Budgets:    []string{"default/web", "default/web-2"},
+		Unjudged:   reason.NoScaleUpVolume, UnjudgedBecause: "PersistentVolumeClaim data does not exist",
+		Budgets: []string{"default/web", "default/web-2"},
 	}
 }
 
@@ -142,6 +142,7 @@ func TestShapeAddress(t *testing.T) {
 		"owner":              func(s *scheduling.Shape) { s.OwnerKind = "" },
 		"protection":         func(s *scheduling.Shape) { s.Protection = "" },
 		"unjudged":           func(s *scheduling.Shape) { s.Unjudged = "" },
+		"unjudged because":   func(s *scheduling.Shape) { s.UnjudgedBecause = "" },
 		"disruption budgets": func(s *scheduling.Shape) { s.Budgets = s.Budgets[:1] },
 	} {
 		s := elaborate()

@@ -27,6 +27,7 @@ func EncodeShape(s *scheduling.Shape) (scheduling.ShapeID, *feedv1.Shape, error)
 		OwnerKind:       s.OwnerKind,
 		Protection:      string(s.Protection),
 		Unjudged:        string(s.Unjudged),
+		UnjudgedBecause: s.UnjudgedBecause,
 		Budgets:         s.Budgets,
 	}
 	for _, t := range s.Tolerations {
@@ -112,6 +113,7 @@ func decodeShape(r *feedv1.Shape) (*scheduling.Shape, error) {
 		OwnerKind:       r.GetOwnerKind(),
 		Protection:      reason.Code(r.GetProtection()),
 		Unjudged:        reason.Code(r.GetUnjudged()),
+		UnjudgedBecause: r.GetUnjudgedBecause(),
 		Budgets:         r.GetBudgets(),
 	}
 	for _, t := range r.GetTolerations() {

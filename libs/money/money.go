@@ -30,15 +30,23 @@ func (m Micros) PerHour() Micros { return m / HoursPerMonth }
 
 // String renders the amount as dollars with two decimals, more only where they are needed.
 func (m Micros) String() string {
+	if m < 0 {
+		return "-$" + (-m).Dollars()
+	}
+	return "$" + m.Dollars()
+}
+
+// Dollars is String without the currency, for where that stands already.
+func (m Micros) Dollars() string {
 	sign := ""
 	if m < 0 {
 		sign, m = "-", -m
 	}
 	whole, rest := int64(m)/microsPerDollar, int64(m)%microsPerDollar
 	if rest%10_000 == 0 {
-		return fmt.Sprintf("%s$%d.%02d", sign, whole, rest/10_000)
+		return fmt.Sprintf("%s%d.%02d", sign, whole, rest/10_000)
 	}
-	return fmt.Sprintf("%s$%d.%04d", sign, whole, rest/100)
+	return fmt.Sprintf("%s%d.%04d", sign, whole, rest/100)
 }
 
 // Quantity is the amount as a Kubernetes quantity in dollars.

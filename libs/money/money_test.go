@@ -2,6 +2,7 @@ package money_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -40,6 +41,9 @@ func TestString(t *testing.T) {
 	} {
 		if got := amount.String(); got != want {
 			t.Errorf("%d millionths = %s, want %s", amount, got, want)
+		}
+		if got, want := amount.Dollars(), strings.Replace(want, "$", "", 1); got != want {
+			t.Errorf("%d millionths = %s dollars, want %s", amount, got, want)
 		}
 	}
 	if got := money.Micros(58_400_000).PerHour().String(); got != "$0.08" {

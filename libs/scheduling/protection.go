@@ -20,6 +20,8 @@ const (
 	annotationDoNotDisrupt      = "karpenter.sh/do-not-disrupt"
 	annotationSharedNoDisrupt   = "node-autoscaling.kubernetes.io/do-not-disrupt"
 	labelForeignNodePool        = "karpenter.sh/nodepool"
+	annotationScaleDown         = "autoscaler.vpsie.com/scale-down"
+	labelScaleDownDisabled      = "autoscaler.vpsie.com/scale-down-disabled"
 	valueFalse                  = "false"
 )
 
@@ -113,7 +115,7 @@ func NodeProtection(node *corev1.Node) reason.Code {
 	disrupts := func(key string) bool { return a[key] == "" || a[key] == valueFalse }
 	if a[v1beta1.AnnotationProtected] == valueTrue || a[annotationScaleDownDisabled] == valueTrue ||
 		!disrupts(annotationDoNotDisrupt) || !disrupts(annotationSharedNoDisrupt) ||
-		a["autoscaler.vpsie.com/scale-down"] == "disabled" || node.Labels["autoscaler.vpsie.com/scale-down-disabled"] == valueTrue ||
+		a[annotationScaleDown] == "disabled" || node.Labels[labelScaleDownDisabled] == valueTrue ||
 		node.Labels[labelForeignNodePool] != "" {
 		return reason.NoScaleDownNodeProtected
 	}

@@ -90,8 +90,9 @@ type Shape struct {
 	Protection reason.Code
 	// Terminating pods still take their room, but topology spread does not count them.
 	Terminating bool
-	// Unjudged says why the engine cannot judge such a pod, empty where it can.
-	Unjudged reason.Code
+	// Unjudged says why the engine cannot judge such a pod, empty where it can, and UnjudgedBecause tells people what is in the way.
+	Unjudged        reason.Code
+	UnjudgedBecause string
 	// Budgets are the PodDisruptionBudgets, as namespace/name in order, that cover such a pod.
 	Budgets []string
 }
@@ -136,9 +137,9 @@ type PodContext struct {
 	Budgets []string
 	// KeepLabel says whether a selector somewhere may refer to a label; nil means all.
 	KeepLabel func(key string) bool
-	// Volumes are what VolumesOf found, and VolumesProblem why it could not tell.
+	// Volumes are what VolumesOf found, and VolumesProblem why it could not tell; the zero Verdict when it could.
 	Volumes        []Volume
-	VolumesProblem reason.Code
+	VolumesProblem Verdict
 	// Now is when the shape is made; a protection that ends with a time is over from then on. The zero time is
 	// before every end.
 	Now time.Time
@@ -171,8 +172,9 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 		OwnerKind:       ownerKind(pod),
 		Budgets:         c.Budgets,
 		Terminating:     pod.DeletionTimestamp != nil,
-		Unjudged:        unjudged(pod, c.VolumesProblem),
 	}
+	problem := unjudged(pod, c.VolumesProblem)
+	shape.Unjudged, shape.UnjudgedBecause = problem.Code, problem.Message
 	for key, value := range pod.Labels {
 		if c.KeepLabel == nil || c.KeepLabel(key) {
 			if shape.Labels == nil {
@@ -227,15 +229,15 @@ func WithoutNodeName(affinity *corev1.Affinity) *corev1.Affinity {
 
 // unjudged names the first constraint of the pod that the engine does not evaluate. Such pods
 // are refused with that reason, never guessed at.
-func unjudged(pod *corev1.Pod, volumes reason.Code) reason.Code {
+func unjudged(pod *corev1.Pod, volumes Verdict) Verdict {
 	spec := &pod.Spec
 	switch {
 	case ownerKind(pod) == ownerDaemonSet:
-		return ""
+		return Verdict{}
 	case spec.SchedulerName != "" && spec.SchedulerName != corev1.DefaultSchedulerName:
-		return reason.NoScaleUpForeignScheduler
+		return Verdict{reason.NoScaleUpForeignScheduler, "the pod is for scheduler " + spec.SchedulerName + ", whose rules are not known"}
 	case len(spec.ResourceClaims) > 0:
-		return reason.NoScaleUpResourceClaim
+		return Verdict{reason.NoScaleUpResourceClaim, "the pod asks for devices by ResourceClaim, which is not evaluated"}
 	}
 	return volumes
 }

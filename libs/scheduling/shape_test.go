@@ -130,18 +130,29 @@ func TestBudgetOpensSystemPodsToEviction(t *testing.T) {
 func TestWhatCannotBeJudgedIsSaid(t *testing.T) {
 	tests := map[string]struct {
 		change  func(*corev1.Pod)
-		volumes reason.Code
+		volumes scheduling.Verdict
 		want    reason.Code
+		because string
 	}{
-		"Plain":            {func(*corev1.Pod) {}, "", ""},
-		"ForeignScheduler": {func(p *corev1.Pod) { p.Spec.SchedulerName = "other" }, "", reason.NoScaleUpForeignScheduler},
-		"ResourceClaim":    {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} }, "", reason.NoScaleUpResourceClaim},
-		"VolumeUnknown":    {func(*corev1.Pod) {}, reason.NoScaleUpVolume, reason.NoScaleUpVolume},
+		"Plain":            {change: func(*corev1.Pod) {}},
+		"ForeignScheduler": {change: func(p *corev1.Pod) { p.Spec.SchedulerName = "other" }, want: reason.NoScaleUpForeignScheduler, because: "scheduler other"},
+		"ResourceClaim": {
+			change: func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}} },
+			want:   reason.NoScaleUpResourceClaim, because: "ResourceClaim",
+		},
+		"VolumeUnknown": {
+			change: func(*corev1.Pod) {}, volumes: scheduling.Verdict{Code: reason.NoScaleUpVolume, Message: "claim x is missing"},
+			want: reason.NoScaleUpVolume, because: "claim x is missing",
+		},
+		"DaemonSetsPodsAreThereAnyway": {
+			change: func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "DaemonSet" }, volumes: scheduling.Verdict{Code: reason.NoScaleUpVolume, Message: "claim x is missing"},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := scheduling.ShapeOf(pod(tc.change), scheduling.PodContext{VolumesProblem: tc.volumes}).Unjudged; got != tc.want {
-				t.Errorf("unjudged %q, want %q", got, tc.want)
+			got := scheduling.ShapeOf(pod(tc.change), scheduling.PodContext{VolumesProblem: tc.volumes})
+			if got.Unjudged != tc.want || (got.UnjudgedBecause == "") != (tc.because == "") || !strings.Contains(got.UnjudgedBecause, tc.because) {
+				t.Errorf("unjudged %q because %q, want %q because %q", got.Unjudged, got.UnjudgedBecause, tc.want, tc.because)
 			}
 		})
 	}

@@ -22,11 +22,11 @@ type Storage interface {
 
 const noProvisioner = "kubernetes.io/no-provisioner"
 
-// VolumesOf returns what the pod's claims say about the node, one entry a claim. A code says why that cannot be
+// VolumesOf returns what the pod's claims say about the node, one entry a claim. A refusal says why that cannot be
 // told in full: a claim is missing or lost, or waits for a volume that nobody is going to make on the pod's account.
-func VolumesOf(pod *corev1.Pod, storage Storage) ([]Volume, reason.Code) {
+func VolumesOf(pod *corev1.Pod, storage Storage) ([]Volume, Verdict) {
 	var volumes []Volume
-	var problem reason.Code
+	var problem Verdict
 	seen := map[string]bool{}
 	for i := range pod.Spec.Volumes {
 		name := ClaimOf(pod, &pod.Spec.Volumes[i])
@@ -35,20 +35,38 @@ func VolumesOf(pod *corev1.Pod, storage Storage) ([]Volume, reason.Code) {
 		}
 		seen[name] = true
 		ephemeral := pod.Spec.Volumes[i].Ephemeral != nil
-		claim := storage.Claim(pod.Namespace, name)
-		if claim == nil || claim.DeletionTimestamp != nil || claim.Status.Phase == corev1.ClaimLost || ephemeral && !metav1.IsControlledBy(claim, pod) {
-			problem = reason.NoScaleUpVolume
+		claim, why := storage.Claim(pod.Namespace, name), ""
+		switch {
+		case claim == nil:
+			why = "does not exist; create it"
+		case claim.DeletionTimestamp != nil:
+			why = "is being deleted"
+		case claim.Status.Phase == corev1.ClaimLost:
+			why = "has lost its volume"
+		case ephemeral && !metav1.IsControlledBy(claim, pod):
+			why = "belongs to another pod; delete it"
 		}
-		if claim == nil {
-			continue
+		if claim != nil {
+			volume, unknown := volumeOf(claim, storage, ephemeral)
+			if why == "" {
+				why = unknown
+			}
+			volumes = append(volumes, shared(volume, claim, storage.IsShared(claim.Namespace, claim.Name)))
 		}
-		volume, p := volumeOf(claim, storage, ephemeral)
-		if p != "" {
-			problem = p
+		if why != "" && problem.OK() {
+			problem = Verdict{reason.NoScaleUpVolume, describeClaim(pod, &pod.Spec.Volumes[i], name) + " " + why}
 		}
-		volumes = append(volumes, shared(volume, claim, storage.IsShared(claim.Namespace, claim.Name)))
 	}
 	return volumes, problem
+}
+
+// describeClaim names a claim that pods share. One that is named after its pod is called by the volume, so that the pods of
+// a set say the same and have one shape.
+func describeClaim(pod *corev1.Pod, v *corev1.Volume, claim string) string {
+	if strings.HasSuffix(claim, "-"+pod.Name) || strings.HasPrefix(claim, pod.Name+"-") {
+		return "the PersistentVolumeClaim of the pod's volume " + v.Name
+	}
+	return "PersistentVolumeClaim " + claim
 }
 
 // shared completes a volume by what matters only when several pods use it.
@@ -81,8 +99,9 @@ const (
 	annotationSelectedNode  = "volume.kubernetes.io/selected-node"
 )
 
-// volumeOf reads a claim; with a problem it still says what a pod that runs already attaches.
-func volumeOf(claim *corev1.PersistentVolumeClaim, storage Storage, ephemeral bool) (Volume, reason.Code) {
+// volumeOf reads a claim, and says what about it is not known, empty when all is; even then it tells what a pod that runs
+// already attaches.
+func volumeOf(claim *corev1.PersistentVolumeClaim, storage Storage, ephemeral bool) (Volume, string) {
 	class := storage.Class(className(claim))
 	if claim.Spec.VolumeName != "" {
 		pv := storage.Volume(claim.Spec.VolumeName)
@@ -90,19 +109,22 @@ func volumeOf(claim *corev1.PersistentVolumeClaim, storage Storage, ephemeral bo
 		case pv != nil && bound:
 			return boundVolume(pv, ephemeral), ""
 		case pv != nil:
-			return boundVolume(pv, ephemeral), reason.NoScaleUpVolume
+			return boundVolume(pv, ephemeral), "is not bound to its volume yet"
 		case class != nil:
-			return Volume{Driver: class.Provisioner}, reason.NoScaleUpVolume
+			return Volume{Driver: class.Provisioner}, "names a PersistentVolume that does not exist"
 		}
-		return Volume{}, reason.NoScaleUpVolume
+		return Volume{}, "names a PersistentVolume that does not exist"
 	}
 	if class == nil {
-		return Volume{}, reason.NoScaleUpVolume
+		if name := className(claim); name != "" {
+			return Volume{}, "has no volume, and its StorageClass " + name + " does not exist; create the class or a volume"
+		}
+		return Volume{}, "has neither a volume nor a StorageClass; create a volume for it"
 	}
 	v := Volume{Driver: class.Provisioner}
 	if class.VolumeBindingMode == nil || *class.VolumeBindingMode != storagev1.VolumeBindingWaitForFirstConsumer || class.Provisioner == noProvisioner {
 		// An unbound claim that nobody provisions for a node keeps the pod waiting wherever it is put.
-		return v, reason.NoScaleUpVolume
+		return v, "waits for a volume that StorageClass " + class.Name + " does not make for the pod's node"
 	}
 	v.Waits = true
 	v.Topology = allowed(class.AllowedTopologies, claim.Annotations[annotationSelectedNode])

@@ -154,8 +154,9 @@ func readFile(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("parse configuration file: %w", err)
 	}
 	out := map[string]string{}
-	for key, value := range values {
-		switch value := value.(type) {
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		switch value := values[key].(type) {
 		case nil:
 		case string:
 			out[key] = value
@@ -164,10 +165,10 @@ func readFile(name string) (map[string]string, error) {
 		case float64:
 			out[key] = strconv.FormatFloat(value, 'f', -1, 64)
 		default:
-			return nil, fmt.Errorf("configuration file: %s is neither a text nor a number", key)
+			problems = append(problems, fmt.Errorf("configuration file: %s is neither a text nor a number", key))
 		}
 	}
-	return out, nil
+	return out, errors.Join(problems...)
 }
 
 func writeHelp(out io.Writer, name Name, flags []*flag) {

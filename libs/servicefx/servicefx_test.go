@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,19 @@ func TestBadConfigurationIsRefusedWithEveryProblem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestProblemsOfAFileAreToldInOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("d: [1]\nb: [1]\na: [1]\nc: [1]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		_, err := load(t, "--config="+file)
+		if err == nil || !regexp.MustCompile(`(?s): a is .*: b is .*: c is .*: d is `).MatchString(err.Error()) {
+			t.Fatalf("the problems of a, b, c and d are told as: %v", err)
+		}
 	}
 }
 

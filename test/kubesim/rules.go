@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -26,6 +27,7 @@ var (
 	sameAsBefore = regexp.MustCompile(`^self\.(\w+) == oldSelf\.(\w+)$`)
 	atMost       = regexp.MustCompile(`^self\.(\w+) <= self\.(\w+)$`)
 	keysMatch    = regexp.MustCompile(`^self\.all\((\w+), \w+\.matches\('(.+)'\) && !\w+\.contains\('(.+)'\)\)$`)
+	notNegative  = regexp.MustCompile(`^!string\(self\)\.startsWith\('-'\)$`)
 	notBoth      = regexp.MustCompile(`^!\(has\(self\.(\w+)\) && has\(self\.(\w+)\)\)$`)
 )
 
@@ -47,6 +49,13 @@ func (r *rule) compile(t reflect.Type) {
 			return !slices.ContainsFunc(self.MapKeys(), func(key reflect.Value) bool {
 				return !pattern.MatchString(key.String()) || strings.Contains(key.String(), m[3])
 			})
+		}
+		return
+	}
+	if notNegative.MatchString(r.Rule) && t == reflect.TypeFor[apiresource.Quantity]() {
+		r.holds = func(self, _ reflect.Value) bool {
+			q, is := self.Interface().(apiresource.Quantity)
+			return is && q.Sign() >= 0
 		}
 		return
 	}
@@ -89,7 +98,8 @@ func (s *structure) judge(v, old reflect.Value, path *field.Path) field.ErrorLis
 		problems = append(problems, field.Invalid(path, "object", r.Message))
 	}
 	for _, m := range s.members {
-		if kind := v.Field(m.index).Kind(); (kind != reflect.Struct || len(m.structure.members) == 0) && (kind != reflect.Map || len(m.structure.Rules) == 0) {
+		value := reflect.Indirect(v.Field(m.index))
+		if !value.IsValid() || len(m.structure.Rules) == 0 && (value.Kind() != reflect.Struct || len(m.structure.members) == 0) {
 			continue
 		}
 		at, before := path.Child(m.name), reflect.Value{}
@@ -97,9 +107,9 @@ func (s *structure) judge(v, old reflect.Value, path *field.Path) field.ErrorLis
 			at = field.NewPath(m.name)
 		}
 		if old.IsValid() {
-			before = old.Field(m.index)
+			before = reflect.Indirect(old.Field(m.index))
 		}
-		problems = append(problems, m.structure.judge(v.Field(m.index), before, at)...)
+		problems = append(problems, m.structure.judge(value, before, at)...)
 	}
 	return problems
 }

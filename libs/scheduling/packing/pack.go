@@ -44,16 +44,13 @@ type Problem struct {
 	Limits map[string]Limit
 	// SoftShare is how much more, in percent, a plan may cost for granting what pods only prefer.
 	SoftShare int
-	// Effort bounds the search for a cheaper plan, in steps of some 20 ns; zero means EffortDefault. It is
-	// no time, so that the same input always gives the same plan.
-	Effort int
 }
 
-// EffortDefault is the search that a plan is worth: about a tenth of a second. One of more than podsMany pods is worth half
-// as much again, effortMany.
+// effortDefault is the search that a plan is worth, in steps of some 20 ns: about a tenth of a second. One of more than podsMany
+// pods is worth half as much again, effortMany. It is no time, so that the same input always gives the same plan.
 const (
-	EffortDefault = 4_000_000
-	effortMany    = EffortDefault + EffortDefault/2
+	effortDefault = 4_000_000
+	effortMany    = effortDefault + effortDefault/2
 	podsMany      = 2_000
 )
 
@@ -151,9 +148,9 @@ type packer struct {
 	launching []int
 	demands   []*demand
 	limits    map[string]Limit
-	// left is what the whole plan may still spend on its search.
-	left   int
-	result Plan
+	// effort bounds the search for a cheaper plan, and left is what the whole plan may still spend on its search.
+	effort, left int
+	result       Plan
 }
 
 // newPacker starts on a problem.
@@ -166,12 +163,10 @@ func newPacker(p Problem) *packer {
 			k.demands = append(k.demands, &demand{item: d.Item, is: p.State.Subject(d.Item), count: d.Count, wishes: wishesOf(d.Item.Shape)})
 		}
 	}
-	if k.Effort == 0 {
-		if k.Effort = EffortDefault; k.waiting() > podsMany {
-			k.Effort = effortMany
-		}
+	if k.effort = effortDefault; k.waiting() > podsMany {
+		k.effort = effortMany
 	}
-	k.left = k.Effort * effortShares
+	k.left = k.effort * effortShares
 	slices.SortStableFunc(k.demands, func(a, b *demand) int { return scheduling.ByDecreasingSize(a.item, b.item) })
 	return k
 }

@@ -26,7 +26,7 @@ var surcharges = []float64{0.01, 0.05, 0.5, 100}
 // neither does, what the limits allow is returned, the highest priorities first, and false.
 func (d *drafting) solveWithin(b *classBook) ([]cover.Pattern, bool) {
 	d.cut(b.cover)
-	cheapest := d.solve(b.cover, d.Effort)
+	cheapest := d.solve(b.cover, d.effort)
 	kept, all := d.keepWithin(b, cheapest, d.limits)
 	if all {
 		return cheapest, true
@@ -137,7 +137,7 @@ func (d *drafting) solveInStages(b *classBook, kept []cover.Pattern) ([]cover.Pa
 		if len(c.Classes) == 0 {
 			return solution, complete
 		}
-		solved, _ := c.Solve(d.Effort / stageShare)
+		solved, _ := c.Solve(d.effort / stageShare)
 		more, _ := d.keepWithin(b, c.named(solved), limits)
 		if len(more) == 0 {
 			return solution, false
@@ -221,7 +221,7 @@ func (d *drafting) solveWithFewer(b *classBook) ([]cover.Pattern, bool) {
 				c.Options[i].Cost += share * float64(dearest)
 			}
 		}
-		patterns = d.solve(&c, d.Effort/surchargeShare)
+		patterns = d.solve(&c, d.effort/surchargeShare)
 		if _, all := d.keepWithin(b, patterns, d.limits); all {
 			return patterns, true
 		}

@@ -113,6 +113,12 @@ func groupChecked(k *kit) {
 		"two ways to choose": {func(s *v1beta1.NodeGroupSpec) {
 			s.Offerings, s.OfferingSelector = []int64{1}, &v1beta1.OfferingSelector{}
 		}, []string{"FieldValueInvalid spec"}},
+		"a negative limit": {func(s *v1beta1.NodeGroupSpec) {
+			s.Limits.MonthlyCost = new(resource.MustParse("-5"))
+		}, []string{"FieldValueInvalid spec.limits.monthlyCost"}},
+		"a negative bound": {func(s *v1beta1.NodeGroupSpec) {
+			s.OfferingSelector = &v1beta1.OfferingSelector{MaxCPU: new(resource.MustParse("-500m"))}
+		}, []string{"FieldValueInvalid spec.offeringSelector.maxCPU"}},
 		"a device without a domain": {func(s *v1beta1.NodeGroupSpec) { s.Template.Resources = one("cpu") }, []string{"FieldValueInvalid spec.template.resources"}},
 		"a resource of Kubernetes":  {func(s *v1beta1.NodeGroupSpec) { s.Template.Resources = one("kubernetes.io/x") }, []string{"FieldValueInvalid spec.template.resources"}},
 	} {

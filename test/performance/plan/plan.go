@@ -71,7 +71,7 @@ func Of(b *workload.Batch, problem *packing.Problem, packed packing.Plan) *Plan 
 		}
 	}
 	for _, d := range b.Refused() {
-		leave(d.Item, scheduling.Verdict{Code: d.Item.Shape.Unjudged, Message: "the pod has a constraint that is not evaluated, so no machine is bought on a guess"})
+		leave(d.Item, scheduling.Verdict{Code: d.Item.Shape.Unjudged, Message: d.Item.Shape.UnjudgedBecause + ", so no machine is bought on a guess"})
 	}
 	return p
 }

@@ -104,13 +104,13 @@ func (b *Batch) addPods(pods []*corev1.Pod) error {
 }
 
 // volumesProblem refuses pods with claims: what a claim says about nodes is nowhere in a workload.
-func volumesProblem(pod *corev1.Pod) reason.Code {
+func volumesProblem(pod *corev1.Pod) scheduling.Verdict {
 	for i := range pod.Spec.Volumes {
 		if scheduling.ClaimOf(pod, &pod.Spec.Volumes[i]) != "" {
-			return reason.NoScaleUpVolume
+			return scheduling.Verdict{Code: reason.NoScaleUpVolume, Message: "what a claim says about nodes is not in the workload"}
 		}
 	}
-	return ""
+	return scheduling.Verdict{}
 }
 
 // selectedLabels are the keys that a selector of some pod refers to. Other labels, such as those that number the

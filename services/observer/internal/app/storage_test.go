@@ -64,8 +64,11 @@ func see(t *testing.T, s *feedv1.Shape) seen {
 	if s == nil {
 		t.Fatal("there is no such shape")
 	}
-	out := seen{Unjudged: s.GetUnjudged()}
-	if out.Unjudged != "" {
+	out := seen{Unjudged: s.GetUnjudgedBecause()}
+	if s.GetUnjudged() != "" {
+		if s.GetUnjudged() != string(reason.NoScaleUpVolume) || out.Unjudged == "" {
+			t.Errorf("unjudged %q because %q, want a volume and a sentence", s.GetUnjudged(), out.Unjudged)
+		}
 		return out // what volumes such a pod attaches all the same is not this test's concern
 	}
 	for _, v := range s.GetVolumes() {
@@ -82,21 +85,23 @@ func see(t *testing.T, s *feedv1.Shape) seen {
 
 // TestVolumesFollowTheirClaims walks one pod of 100m and, later, another of 200m through the life of a claim.
 func TestVolumesFollowTheirClaims(t *testing.T) {
-	unknown := seen{Unjudged: string(reason.NoScaleUpVolume)}
+	unknown := func(what string) seen { return seen{Unjudged: "PersistentVolumeClaim data " + what} }
+	const noVolume = "names a PersistentVolume that does not exist"
+	const noClass = "has no volume, and its StorageClass fast does not exist; create the class or a volume"
 	steps := []struct {
 		what  string
 		do    func(l *app.Ledger) error
 		first seen
 		other *seen
 	}{
-		{what: "the claim is not there yet", do: func(l *app.Ledger) error { return l.SetPod(pod("a", claims("data"))) }, first: unknown},
-		{what: "its class is not there yet", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown},
+		{what: "the claim is not there yet", do: func(l *app.Ledger) error { return l.SetPod(pod("a", claims("data"))) }, first: unknown("does not exist; create it")},
+		{what: "its class is not there yet", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown(noClass)},
 		{
 			what: "the volume is made where the pod goes", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingWaitForFirstConsumer)) },
 			first: seen{Volumes: []seenVolume{{Driver: driver}}},
 		},
-		{what: "the volume is made before the pod", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingImmediate)) }, first: unknown},
-		{what: "the volume is not there yet", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "pv")) }, first: unknown},
+		{what: "the volume is made before the pod", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingImmediate)) }, first: unknown("waits for a volume that StorageClass fast does not make for the pod's node")},
+		{what: "the volume is not there yet", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "pv")) }, first: unknown(noVolume)},
 		{
 			what: "the volume is in a zone", do: func(l *app.Ledger) error { return l.SetVolume(volume("pv", "a")) },
 			first: seen{Volumes: []seenVolume{{Driver: driver, Zone: "a"}}},
@@ -121,18 +126,18 @@ func TestVolumesFollowTheirClaims(t *testing.T) {
 			},
 			first: seen{Volumes: []seenVolume{{Driver: driver, Zone: "b"}}},
 		},
-		{what: "the volume is gone", do: func(l *app.Ledger) error { return l.DeleteVolume("pv") }, first: unknown},
+		{what: "the volume is gone", do: func(l *app.Ledger) error { return l.DeleteVolume("pv") }, first: unknown(noVolume)},
 		{
 			what: "the volume is back", do: func(l *app.Ledger) error { return l.SetVolume(volume("pv", "c")) },
 			first: seen{Volumes: []seenVolume{{Driver: driver, Zone: "c"}}},
 		},
-		{what: "the claim is gone", do: func(l *app.Ledger) error { return l.DeleteClaim("default", "data") }, first: unknown},
-		{what: "the claim is new", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown},
+		{what: "the claim is gone", do: func(l *app.Ledger) error { return l.DeleteClaim("default", "data") }, first: unknown("does not exist; create it")},
+		{what: "the claim is new", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown("waits for a volume that StorageClass fast does not make for the pod's node")},
 		{
 			what: "and its class waits again", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingWaitForFirstConsumer)) },
 			first: seen{Volumes: []seenVolume{{Driver: driver}}},
 		},
-		{what: "its class is gone", do: func(l *app.Ledger) error { return l.DeleteClass("fast") }, first: unknown},
+		{what: "its class is gone", do: func(l *app.Ledger) error { return l.DeleteClass("fast") }, first: unknown(noClass)},
 	}
 	l := ledgerOf(t)
 	for _, step := range steps {
@@ -180,5 +185,18 @@ func TestTemplateMayChangeItsClaims(t *testing.T) {
 	must(t, l.SetClaim(claim("data", "pv")))
 	if diff := cmp.Diff(seen{Volumes: []seenVolume{{Driver: driver, Zone: "a"}}}, see(t, shapes(t, l)[100])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPodsOfASetSayTheSameOfTheirClaims keeps a StatefulSet whose claims are missing from making a shape of each pod.
+func TestPodsOfASetSayTheSameOfTheirClaims(t *testing.T) {
+	data := func(claim string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { claims(claim)(p); p.Spec.Volumes[0].Name = "data" }
+	}
+	l := ledgerOf(t, pod("web-0", data("data-web-0")), pod("web-1", data("data-web-1")))
+	all := shapes(t, l)
+	want := "the PersistentVolumeClaim of the pod's volume data does not exist; create it"
+	if len(all) != 1 || all[100].GetUnjudgedBecause() != want {
+		t.Errorf("shapes %v, want one that says that %s", all, want)
 	}
 }

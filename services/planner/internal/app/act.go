@@ -6,8 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -75,27 +73,24 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	id := p.newID()
 	ctx, span := p.begin(ctx, "decide scale up", s, l.Pods, id, plan.Basis)
 	defer span.End()
+	free := intentNames(group, s, len(l.Machines))
 	machines := make([]*v1beta1.VPSieNode, len(l.Machines))
 	var writers errgroup.Group
 	writers.SetLimit(writersMax)
 	for i, m := range l.Machines {
 		writers.Go(func() error {
-			machine := p.intent(ctx, group, id, intentName(group, s, i), m, string(l.Reason))
-			err := p.store.Create(ctx, machine)
-			if err != nil && !apierrors.IsAlreadyExists(err) && wasRefused(err) {
-				p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyNodeGroup, l.Group, telemetry.KeyError, err)
-				return nil
-			}
-			// After an unclear answer it counts as written until the cache had the time to show it.
-			machines[i] = machine
+			machines[i] = p.writeIntent(ctx, p.intent(ctx, group, id, free[i], m, string(l.Reason)))
 			return nil
 		})
 	}
 	_ = writers.Wait() // each writer has handled its own error
 	var names []string
 	for _, machine := range machines {
-		if machine != nil {
-			p.overlay.add(machine, p.clock.Now())
+		if machine == nil {
+			continue
+		}
+		p.overlay.add(machine, p.clock.Now())
+		if machine.Spec.DecisionID == id {
 			names = append(names, machine.Name)
 		}
 	}
@@ -113,6 +108,30 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	p.tellLaunch(s, l, group)
 }
 
+// writeIntent writes an intent and returns what is there then: the intent, that of another planner that decided on the same
+// batch, or nil.
+func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) *v1beta1.VPSieNode {
+	err := p.store.Create(ctx, intent)
+	if apierrors.IsAlreadyExists(err) {
+		there := &v1beta1.VPSieNode{}
+		if err = p.live.Get(ctx, client.ObjectKeyFromObject(intent), there); err == nil {
+			return there
+		}
+		// Something is there and cannot be read: until then it counts as what this decision wanted, and not as its own.
+		if !apierrors.IsNotFound(err) {
+			there = intent.DeepCopy()
+			there.Spec.DecisionID = ""
+			return there
+		}
+	}
+	if err != nil && wasRefused(err) {
+		p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyVPSieNode, intent.Namespace+"/"+intent.Name, telemetry.KeyError, err)
+		return nil
+	}
+	// After an unclear answer it counts as written until the cache had the time to show it.
+	return intent
+}
+
 // wasRefused tells an answer that says no from one that was lost.
 func wasRefused(err error) bool {
 	var status apierrors.APIStatus
@@ -122,13 +141,24 @@ func wasRefused(err error) bool {
 // basisBytes are enough of a hash to tell one batch of the feed from all others of a group.
 const basisBytes = 10
 
-// intentName names a machine after its group, the batch of the feed that asked for it, and how much was bought at once: the end
-// of a burst may be planned on the batch on which its first machines were.
-func intentName(group *v1beta1.NodeGroup, s scaling.Snapshot, number int) string {
+// intentNames names machines after their group, the batch of the feed that asked for them, and how much was bought at once: the
+// end of a burst may be planned on the batch on which its first machines were. Names that an earlier plan on the same batch gave
+// are passed over, so that this one's machines are others.
+func intentNames(group *v1beta1.NodeGroup, s scaling.Snapshot, count int) []string {
 	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
 	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s/%d", s.Epoch, s.Revision, group.UID, s.Buy))
 	text := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
-	return fmt.Sprintf("%s-%s-%d", prefix, text, number)
+	taken := map[string]bool{}
+	for _, m := range s.Machines {
+		taken[m.Namespace+"/"+m.Name] = true
+	}
+	names := make([]string, 0, count)
+	for number := 0; len(names) < count; number++ {
+		if name := fmt.Sprintf("%s-%s-%d", prefix, text, number); !taken[group.Namespace+"/"+name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // intent is the VPSieNode of one machine.
@@ -184,7 +214,7 @@ func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, po
 
 // retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
 func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
-	ids, machines := map[string]string{}, map[string][]string{}
+	var decisions []*busv1.RetireDecision
 	for _, r := range plan.Retirements {
 		id := p.newID()
 		if r.Recommended {
@@ -192,17 +222,17 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 			continue
 		}
 		if p.retireOne(ctx, s, plan, r, id) {
-			ids[r.Group] = id
-			machines[r.Group] = append(machines[r.Group], r.Machine)
+			group := findGroup(s, r.Group)
+			decisions = append(decisions, &busv1.RetireDecision{
+				DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
+			})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(machines)) {
-		group := findGroup(s, name)
-		decision := &busv1.RetireDecision{
-			DecisionId: ids[name], Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: machines[name],
-		}
-		if err := p.announcer.Publish(ctx, bus.TopicRetire, group.Namespace, group.Name, ids[name], decision); err != nil {
-			p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, ids[name], telemetry.KeyError, err)
+	for _, d := range decisions {
+		if err := p.announcer.Publish(ctx, bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
+			// The bus is away, so the others would only wait as long.
+			p.log.WarnContext(ctx, "decisions are not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
+			return
 		}
 	}
 }

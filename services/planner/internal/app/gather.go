@@ -90,13 +90,14 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scalin
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	catalogue, err := p.catalogues.Describe(ctx, t.cluster, t.datacenter)
+	subject := saidCatalogue + t.cluster + "/" + t.datacenter
 	if err == nil {
-		p.said.change("catalogue", "")
+		p.said.change(subject, "")
 		p.known[t] = catalogueEntry{catalogue, now}
 		return catalogue, true
 	}
-	if p.said.change("catalogue", err.Error()) {
-		p.log.WarnContext(ctx, "provisioner does not say what can be bought", telemetry.KeyError, err)
+	if p.said.change(subject, err.Error()) {
+		p.log.WarnContext(ctx, "provisioner does not say what can be bought", telemetry.KeyCluster, t.cluster, telemetry.KeyError, err)
 	}
 	entry := p.known[t]
 	if entry.at.IsZero() || now.Sub(entry.at) > catalogueAge {

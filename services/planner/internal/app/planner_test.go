@@ -29,6 +29,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -42,15 +43,18 @@ type fixture struct {
 	statuses *app.StatusWriter
 	kube     client.Client
 
-	mu          sync.Mutex
-	state       *feed.State
-	stale       error
-	catalogue   scaling.Catalogue
-	away        error
-	announced   []proto.Message
-	records     []*busv1.DecisionRecord
-	events      []string
-	nominations []scaling.Nomination
+	mu        sync.Mutex
+	state     *feed.State
+	stale     error
+	catalogue scaling.Catalogue
+	away      error
+	// unknownCluster is the identifier of a cluster about which nobody answers.
+	unknownCluster string
+	log            []string
+	announced      []proto.Message
+	records        []*busv1.DecisionRecord
+	events         []string
+	nominations    []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
@@ -64,10 +68,21 @@ func (f *fixture) State(time.Time) (*feed.State, error) {
 	return f.state, f.stale
 }
 
-func (f *fixture) Describe(context.Context, string, string) (scaling.Catalogue, error) {
+func (f *fixture) Describe(_ context.Context, cluster, _ string) (scaling.Catalogue, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if cluster == f.unknownCluster {
+		return scaling.Catalogue{}, errors.New("describe cluster " + cluster + ": connection refused")
+	}
 	return f.catalogue, f.away
+}
+
+// Write keeps a line of the planner's log.
+func (f *fixture) Write(line []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, string(line))
+	return len(line), nil
 }
 
 func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m proto.Message) error {
@@ -141,14 +156,20 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				return c.SubResource(sub).Patch(ctx, o, p, opts...)
 			},
 		}).Build()
+	f.planner = f.newPlanner()
+	return f
+}
+
+// newPlanner makes a planner, of which the fixture has one; another one knows nothing of what that did.
+func (f *fixture) newPlanner() *app.Planner {
+	f.t.Helper()
 	metrics, err := app.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
 	f.statuses = app.NewStatusWriter(f.kube, f, slog.New(slog.DiscardHandler))
-	f.planner = app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, clock.RealClock{}, config, slog.New(slog.DiscardHandler))
-	return f
+	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
 }
 
 func (f *fixture) write() {
@@ -158,12 +179,15 @@ func (f *fixture) write() {
 }
 
 // run runs the planner until the test ends.
-func (f *fixture) run() {
+func (f *fixture) run() { f.start(f.planner) }
+
+func (f *fixture) start(planner *app.Planner) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan error, 1)
 	var statuses sync.WaitGroup
-	statuses.Go(func() { _ = f.statuses.Run(ctx) })
-	go func() { done <- f.planner.Run(ctx) }()
+	writer := f.statuses
+	statuses.Go(func() { _ = writer.Run(ctx) })
+	go func() { done <- planner.Run(ctx) }()
 	f.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -213,6 +237,15 @@ func (f *fixture) machines() []v1beta1.VPSieNode {
 		f.t.Fatal(err)
 	}
 	return list.Items
+}
+
+func (f *fixture) group() *v1beta1.NodeGroup {
+	f.t.Helper()
+	g := &v1beta1.NodeGroup{}
+	if err := f.kube.Get(f.t.Context(), client.ObjectKey{Namespace: "default", Name: "g"}, g); err != nil {
+		f.t.Fatal(err)
+	}
+	return g
 }
 
 func (f *fixture) told(kind busv1.DecisionKind) []*busv1.DecisionRecord {
@@ -311,6 +344,53 @@ func TestOwnWritesCountBeforeTheCacheShowsThem(t *testing.T) {
 	})
 }
 
+// TestSecondPlanOnABatchBuysOthers raises a limit twice while the feed stays as it is.
+func TestSecondPlanOnABatchBuysOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }))
+		f.run()
+		f.pending(3, 0, 3000)
+		f.wait(15 * time.Second)
+		if got := len(f.machines()); got != 1 {
+			t.Fatalf("%d intents with maxNodes 1", got)
+		}
+		for most := 2; most <= 3; most++ {
+			g := f.group()
+			g.Spec.MaxNodes = int32(most)
+			if err := f.kube.Update(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			f.planner.Changed()
+			f.wait(15 * time.Second)
+			if machines, ups := len(f.machines()), len(f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP)); machines != most || ups != most {
+				t.Errorf("%d intents of %d decisions with maxNodes %d, want one of each more", machines, ups, most)
+			}
+		}
+	})
+}
+
+// TestWhatAnotherPlannerBoughtIsNotToldAgain runs a second planner that believes itself elected and whose cache shows no machines.
+func TestWhatAnotherPlannerBoughtIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.lag = true
+		f.run()
+		f.pending(3, 0, 3000)
+		f.wait(5 * time.Second)
+		f.start(f.newPlanner())
+		f.wait(5 * time.Second)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 {
+			t.Errorf("records %v, want one: the second planner bought nothing", got)
+		}
+		if got := f.eventsAbout("p0 TriggeredScaleUp"); len(got) != 1 {
+			t.Errorf("events of a pod: %v, want one", got)
+		}
+		if got := len(f.machines()); got != 3 {
+			t.Errorf("%d intents, want 3", got)
+		}
+	})
+}
+
 func TestStaleFeedDecidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
@@ -399,18 +479,46 @@ func TestProvisionerThatIsAwayIsTrustedForAWhile(t *testing.T) {
 	})
 }
 
+func TestEachClusterIsComplainedOfOnItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := group(func(g *v1beta1.NodeGroup) { g.Name, g.Spec.Cluster.Identifier = "h", "d" })
+		f := newFixture(t, group(), other)
+		f.unknownCluster = "d"
+		f.run()
+		f.wait(time.Minute)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		told := slices.DeleteFunc(slices.Clone(f.log), func(line string) bool { return !strings.Contains(line, "does not say what can be bought") })
+		if len(told) != 1 || !strings.Contains(told[0], "cluster=d") {
+			t.Errorf("the log says %v, want one line about cluster d", told)
+		}
+	})
+}
+
 func TestStatusTellsWhatHappened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 }))
 		f.run()
 		f.wait(10 * time.Second)
-		var g v1beta1.NodeGroup
-		if err := f.kube.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "g"}, &g); err != nil {
-			t.Fatal(err)
-		}
-		st := g.Status
+		st := f.group().Status
 		if st.DesiredNodes != 2 || st.LaunchingNodes != 2 || st.LastScaleUpTime == nil || len(st.RecentDecisions) != 1 || st.RecentDecisions[0].Reason != string(reason.ScaleUpMinNodes) {
 			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+func TestStatusShowsTheCostInDollars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", MonthlyPrice: money.Micros(233_600_000).Quantity()},
+		}
+		f := newFixture(t, group(), machine)
+		f.run()
+		f.wait(10 * time.Second)
+		if got := f.group().Status.MonthlyCost; got != "233.60" {
+			t.Errorf("kubectl shows a monthly cost of %q, want 233.60", got)
 		}
 	})
 }
@@ -427,6 +535,27 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
 		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would buy 1 × small") {
 			t.Errorf("records %v, want what it would buy and why it does not", told)
+		}
+	})
+}
+
+func TestAdviceIsGivenAgainWhenItIsNeededAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
+		f.run()
+		advice := func() int {
+			return len(slices.DeleteFunc(f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP), func(r *busv1.DecisionRecord) bool {
+				return !strings.HasPrefix(r.GetMessage(), "would buy 1 × small")
+			}))
+		}
+		for want := 1; want <= 2; want++ {
+			f.pending(1, 0, 3000)
+			f.wait(time.Minute)
+			if got := advice(); got != want {
+				t.Errorf("advice was given %d times, want %d", got, want)
+			}
+			f.pending(0, 0, 3000)
+			f.wait(time.Minute)
 		}
 	})
 }
@@ -501,6 +630,37 @@ func TestBrokenMachineIsReplaced(t *testing.T) {
 		}
 		if got := f.told(busv1.DecisionKind_DECISION_KIND_REPAIR); len(got) != 1 {
 			t.Errorf("records %v, want one of a repair", got)
+		}
+	})
+}
+
+// TestEachRetirementIsAnnouncedAsItself retires two machines of a group at once, which are two decisions.
+func TestEachRetirementIsAnnouncedAsItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var objects []client.Object
+		nodes := map[string]*feed.Node{}
+		for _, name := range []string{"a", "b"} {
+			objects = append(objects, &v1beta1.VPSieNode{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+				Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+				Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m" + name, Hostname: name, NodeName: name},
+			})
+			nodes[name] = &feed.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
+		}
+		f := newFixture(t, append(objects, group())...)
+		f.state.Nodes = nodes
+		f.run()
+		f.wait(2 * time.Minute)
+		announced := map[string]string{}
+		for _, m := range f.announced {
+			if d, ok := m.(*busv1.RetireDecision); ok && len(d.GetVpsieNodes()) == 1 {
+				announced[d.GetVpsieNodes()[0]] = d.GetDecisionId()
+			}
+		}
+		for _, m := range f.machines() {
+			if m.Spec.Retirement == nil || announced[m.Name] != m.Spec.Retirement.DecisionID {
+				t.Errorf("machine %s: retirement %+v is announced as %q", m.Name, m.Spec.Retirement, announced[m.Name])
+			}
 		}
 	})
 }

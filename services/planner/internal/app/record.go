@@ -109,7 +109,7 @@ func (p *Planner) recordLaunch(ctx context.Context, plan scaling.Plan, l *scalin
 
 // recommend records what a group would buy that only recommends.
 func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.Launch) {
-	if !p.said.change("recommend/"+l.Group, l.Message) {
+	if !p.said.change(saidAdvice+l.Group, l.Message) {
 		return
 	}
 	r := launchRecord(plan, l)

@@ -166,8 +166,8 @@ func apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	st.ObservedGeneration = group.Generation
 	st.Nodes, st.ReadyNodes, st.LaunchingNodes, st.LeavingNodes = int32(r.Nodes), int32(r.ReadyNodes), int32(r.LaunchingNodes), int32(r.LeavingNodes)
 	st.DesiredNodes, st.PendingPods = int32(r.DesiredNodes), int32(min(r.PendingPods, 1<<30))
-	if st.MonthlyCost == nil || st.MonthlyCost.Cmp(*r.MonthlyCost.Quantity()) != 0 {
-		st.MonthlyCost = r.MonthlyCost.Quantity()
+	if st.MonthlyCost = ""; r.CostKnown {
+		st.MonthlyCost = r.MonthlyCost.Dollars()
 	}
 	for _, c := range r.Conditions {
 		status := map[scaling.Truth]metav1.ConditionStatus{

@@ -21,9 +21,11 @@ const (
 
 // Prefixes of what was said, by kind of subject.
 const (
-	saidPod   = "pod/"
-	saidShape = "shape/"
-	saidKept  = "kept/"
+	saidPod       = "pod/"
+	saidShape     = "shape/"
+	saidKept      = "kept/"
+	saidAdvice    = "recommend/"
+	saidCatalogue = "catalogue/"
 )
 
 // blindTold is how long what can be bought may be unknown before pods are told of it: for a new
@@ -85,9 +87,15 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	for _, r := range plan.Retirements {
 		inUse[saidKept+r.Node] = r.Recommended
 	}
+	for i := range plan.Launches {
+		if plan.Launches[i].Recommended {
+			inUse[saidAdvice+plan.Launches[i].Group] = true
+		}
+	}
 	p.said.keep(saidPod, inUse)
 	p.said.keep(saidShape, inUse)
 	p.said.keep(saidKept, inUse)
+	p.said.keep(saidAdvice, inUse)
 }
 
 func reference(pod scaling.Pod) *corev1.Pod {

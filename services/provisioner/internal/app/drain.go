@@ -160,7 +160,7 @@ func (r *Nodes) planObjection(ctx context.Context, n *v1beta1.VPSieNode, node *c
 		return "", "", err
 	}
 	if staying < int(group.Spec.MinNodes) {
-		return reason.NoScaleDownMinSize, fmt.Sprintf("only %d other nodes would stay and minNodes is %d", staying, group.Spec.MinNodes), nil
+		return reason.NoScaleDownMinSize, fmt.Sprintf("the other nodes that would stay (%d) are fewer than minNodes (%d)", staying, group.Spec.MinNodes), nil
 	}
 	return "", "", nil
 }

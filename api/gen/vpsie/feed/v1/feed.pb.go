@@ -330,9 +330,11 @@ type Shape struct {
 	// Whether spread is the cluster's defaults.
 	SpreadByDefault bool `protobuf:"varint,17,opt,name=spread_by_default,json=spreadByDefault,proto3" json:"spread_by_default,omitempty"`
 	// Whether the pods are being deleted.
-	Terminating   bool `protobuf:"varint,18,opt,name=terminating,proto3" json:"terminating,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Terminating bool `protobuf:"varint,18,opt,name=terminating,proto3" json:"terminating,omitempty"`
+	// What unjudged means for such a pod, as a sentence: which claim is missing, for one.
+	UnjudgedBecause string `protobuf:"bytes,19,opt,name=unjudged_because,json=unjudgedBecause,proto3" json:"unjudged_because,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Shape) Reset() {
@@ -475,6 +477,13 @@ func (x *Shape) GetTerminating() bool {
 		return x.Terminating
 	}
 	return false
+}
+
+func (x *Shape) GetUnjudgedBecause() string {
+	if x != nil {
+		return x.UnjudgedBecause
+	}
+	return ""
 }
 
 // Node is a Kubernetes Node and what runs on it.
@@ -983,7 +992,7 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"\texclusive\x18\x03 \x01(\bR\texclusive\x12\x1f\n" +
 	"\btopology\x18\x04 \x01(\fH\x00R\btopology\x88\x01\x01\x12\x14\n" +
 	"\x05waits\x18\x05 \x01(\bR\x05waitsB\v\n" +
-	"\t_topology\"\xea\x06\n" +
+	"\t_topology\"\x95\a\n" +
 	"\x05Shape\x12>\n" +
 	"\brequests\x18\x01 \x03(\v2\".vpsie.feed.v1.Shape.RequestsEntryR\brequests\x12K\n" +
 	"\rnode_selector\x18\x02 \x03(\v2&.vpsie.feed.v1.Shape.NodeSelectorEntryR\fnodeSelector\x12;\n" +
@@ -1005,7 +1014,8 @@ const file_vpsie_feed_v1_feed_proto_rawDesc = "" +
 	"host_ports\x18\x0f \x03(\v2\x17.vpsie.feed.v1.HostPortR\thostPorts\x12/\n" +
 	"\avolumes\x18\x10 \x03(\v2\x15.vpsie.feed.v1.VolumeR\avolumes\x12*\n" +
 	"\x11spread_by_default\x18\x11 \x01(\bR\x0fspreadByDefault\x12 \n" +
-	"\vterminating\x18\x12 \x01(\bR\vterminating\x1a;\n" +
+	"\vterminating\x18\x12 \x01(\bR\vterminating\x12)\n" +
+	"\x10unjudged_because\x18\x13 \x01(\tR\x0funjudgedBecause\x1a;\n" +
 	"\rRequestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a?\n" +

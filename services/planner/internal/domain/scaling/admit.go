@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -18,9 +19,46 @@ import (
 // offeringsShown bounds the sizes that a message lists.
 const offeringsShown = 8
 
-// admit says why nothing may be bought for a group now; the zero Refusal means that it may. It also
-// notes which sizes the group can buy.
-func (p *planner) admit(g *Group) Refusal {
+// admission is what may be bought for a group now.
+type admission struct {
+	// refusal says why nothing may be, the zero Refusal that something may.
+	refusal Refusal
+	// offerings are the sizes that the group can buy, paused those whose purchases pause after VPSie refused them.
+	offerings, paused []*Offering
+}
+
+// admit finds out what may be bought for a group.
+func (p *planner) admit(g *Group) admission {
+	if refusal := p.shut(g); refusal.Code != "" {
+		return admission{refusal: refusal}
+	}
+	wanted := p.wanted(g)
+	if len(wanted) == 0 {
+		return admission{refusal: p.nothingWanted(g)}
+	}
+	var a admission
+	for _, o := range wanted {
+		if o.BackoffUntil.After(p.now) {
+			a.paused = append(a.paused, o)
+		} else {
+			a.offerings = append(a.offerings, o)
+		}
+	}
+	switch {
+	case g.Spec.Mode == v1beta1.ModePaused:
+		a.refusal = Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
+	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
+		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
+	case len(a.offerings) == 0:
+		soonest := slices.MinFunc(a.paused, func(x, y *Offering) int { return x.BackoffUntil.Compare(y.BackoffUntil) })
+		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s",
+			soonest.BackoffMessage, minute(soonest.BackoffUntil), remedy(soonest.BackoffReason))}
+	}
+	return a
+}
+
+// shut says why nothing may be bought for a group whatever its sizes are.
+func (p *planner) shut(g *Group) Refusal {
 	c := &g.Catalogue
 	switch {
 	case g.Spec.MinNodes > g.Spec.MaxNodes:
@@ -44,30 +82,6 @@ func (p *planner) admit(g *Group) Refusal {
 			"what VPSie sells for the group is not known yet, so nothing is bought on a guess; it is asked again at once; look at the provisioner's log if this lasts"}
 	case p.snapshot.Paused != "":
 		return Refusal{reason.HoldPaused, p.snapshot.Paused}
-	}
-	wanted := p.wanted(g)
-	if len(wanted) == 0 {
-		return p.nothingWanted(g)
-	}
-	var backoff *Offering
-	for _, o := range wanted {
-		if o.BackoffUntil.After(p.now) {
-			p.due(o.BackoffUntil)
-			if backoff == nil || o.BackoffUntil.Before(backoff.BackoffUntil) {
-				backoff = o
-			}
-			continue
-		}
-		p.offerings[g.name()] = append(p.offerings[g.name()], o)
-	}
-	switch {
-	case g.Spec.Mode == v1beta1.ModePaused:
-		return Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
-	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
-		return Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
-	case len(p.offerings[g.name()]) == 0:
-		return Refusal{backoff.BackoffReason, fmt.Sprintf(
-			"every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s", backoff.BackoffMessage, minute(backoff.BackoffUntil), remedy(backoff.BackoffReason))}
 	}
 	return Refusal{}
 }
@@ -98,10 +112,32 @@ func invalid(g *Group) string {
 			return fmt.Sprintf("template.resources %s=%s is no whole number of devices", name, quantity.String())
 		}
 	}
+	if problem := negative(g); problem != "" {
+		return problem
+	}
 	down := g.Spec.ScaleDown
 	if down.UnneededFor != nil && down.UnneededFor.Duration < 0 || down.UnreadyFor != nil && down.UnreadyFor.Duration < 0 ||
 		down.DrainTimeout != nil && down.DrainTimeout.Duration <= 0 {
 		return "scaleDown.unneededFor and scaleDown.unreadyFor must not be negative and scaleDown.drainTimeout must be positive"
+	}
+	return ""
+}
+
+// negative says which amount of a group's specification is below zero.
+func negative(g *Group) string {
+	type amount struct {
+		field string
+		value *resource.Quantity
+	}
+	amounts := []amount{{"limits.cpu", g.Spec.Limits.CPU}, {"limits.memory", g.Spec.Limits.Memory}, {"limits.monthlyCost", g.Spec.Limits.MonthlyCost}}
+	if s := g.Spec.OfferingSelector; s != nil {
+		amounts = append(amounts, amount{"offeringSelector.minCPU", s.MinCPU}, amount{"offeringSelector.maxCPU", s.MaxCPU},
+			amount{"offeringSelector.minMemory", s.MinMemory}, amount{"offeringSelector.maxMemory", s.MaxMemory}, amount{"offeringSelector.maxMonthlyPrice", s.MaxMonthlyPrice})
+	}
+	for _, a := range amounts {
+		if a.value != nil && a.value.Sign() < 0 {
+			return fmt.Sprintf("%s is %s and must not be negative", a.field, a.value)
+		}
 	}
 	return ""
 }

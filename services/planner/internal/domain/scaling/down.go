@@ -33,6 +33,9 @@ type removal struct {
 	utilization int64
 	pods        int
 	since       time.Time
+	// price is a month's, if priced.
+	price  money.Micros
+	priced bool
 }
 
 // scaleDown finds the nodes that can go: what they run fits elsewhere, nothing protects them, and
@@ -116,6 +119,7 @@ func (p *planner) removals(m Memory) []removal {
 			continue
 		}
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
+		r.price, r.priced = group.priceOf(machine)
 		used := scheduling.Resources{}
 		for id, n := range node.Pods {
 			if item := p.snapshot.Items[id]; item != nil && p.moves(item) {
@@ -131,7 +135,7 @@ func (p *planner) removals(m Memory) []removal {
 			cmp.Compare(min(a.pods, 1), min(b.pods, 1)),
 			bySince(a.since, b.since),
 			cmp.Compare(a.utilization, b.utilization),
-			cmp.Compare(money.FromQuantity(b.machine.Status.MonthlyPrice), money.FromQuantity(a.machine.Status.MonthlyPrice)),
+			cmp.Compare(b.price, a.price),
 			cmp.Compare(a.node.Name, b.node.Name),
 		)
 	})
@@ -184,7 +188,7 @@ func (p *planner) keep(r removal, simulator *evacuation.Simulator, budgets, leav
 	}
 	if name, c := r.group.name(), p.counts[r.group.name()]; c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes) {
 		// Machines on their way may never come, so they do not count. The node stays in the simulation: pods may move to it.
-		return Refusal{reason.NoScaleDownMinSize, fmt.Sprintf("the group would fall below its minimum of %d nodes", r.group.Spec.MinNodes)}
+		return Refusal{reason.NoScaleDownMinSize, "the group would fall below its minimum of " + number(int(r.group.Spec.MinNodes), "node", "nodes")}
 	}
 	return p.move(r.node, index, simulator, budgets)
 }
@@ -208,31 +212,49 @@ func drainFailed(m *v1beta1.VPSieNode) (bool, time.Time) {
 	return false, time.Time{}
 }
 
-// protected says which pod keeps the node.
+// lastingRefusals are the refusals by which pods keep a node, those first that nobody lifts by waiting.
+var lastingRefusals = []reason.Code{
+	reason.NoScaleDownPodProtected, reason.NoScaleDownPodBare, reason.NoScaleDownPodLocalStorage, reason.NoScaleDownPodKubeSystem,
+	reason.NoScaleDownPodUnjudged, reason.NoScaleDownPodBudget,
+}
+
+// protected says which pod keeps the node: of several the one that does so for longest.
 func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
-	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
-		item := p.snapshot.Items[id]
-		if item == nil {
-			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
-		}
-		shape := item.Shape
-		if !p.moves(item) {
+	var worst Refusal
+	for id := range node.Pods {
+		refusal := p.protectedPod(p.snapshot.Items[id], budgets)
+		if refusal.Code == "" {
 			continue
 		}
-		if shape.Protection != "" {
-			return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
+		if order := cmp.Or(cmp.Compare(lasts(refusal), lasts(worst)), cmp.Compare(refusal.Message, worst.Message)); worst.Code == "" || order < 0 {
+			worst = refusal
 		}
-		if shape.Unjudged != "" {
-			return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node has a constraint that is not evaluated (" + string(shape.Unjudged) + "), so where it could go is unknown"}
-		}
-		if len(shape.Budgets) > 1 {
-			return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
-				strings.Join(shape.Budgets, ", "))}
-		}
-		for _, budget := range shape.Budgets {
-			if budgets[budget] <= 0 {
-				return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
-			}
+	}
+	return worst
+}
+
+func lasts(r Refusal) int { return slices.Index(lastingRefusals, r.Code) }
+
+// protectedPod says why a pod keeps its node.
+func (p *planner) protectedPod(item *scheduling.Item, budgets map[string]int) Refusal {
+	if item == nil {
+		return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
+	}
+	shape := item.Shape
+	switch {
+	case !p.moves(item):
+		return Refusal{}
+	case shape.Protection != "":
+		return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
+	case shape.Unjudged != "":
+		return Refusal{reason.NoScaleDownPodUnjudged, "where a pod on the node could go is not known: " + whyUnjudged(shape)}
+	case len(shape.Budgets) > 1:
+		return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
+			strings.Join(shape.Budgets, ", "))}
+	}
+	for _, budget := range shape.Budgets {
+		if budgets[budget] <= 0 {
+			return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
 		}
 	}
 	return Refusal{}
@@ -242,9 +264,9 @@ func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
 func (p *planner) move(node *Node, index int, simulator *evacuation.Simulator, budgets map[string]int) Refusal {
 	stuck, ok := simulator.Remove(index, p.moves)
 	if !ok {
-		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
+		message := fmt.Sprintf("%d of its pods (%s) can go to no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {
-			message += fmt.Sprintf("; %d other nodes that can go were taken to be gone", p.gone)
+			message += "; " + number(p.gone, "other node that can go was", "other nodes that can go were") + " taken to be gone"
 		}
 		return Refusal{reason.NoScaleDownPodNoPlace, message}
 	}
@@ -288,7 +310,7 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 		p.due(since.Add(wait))
 		return Refusal{reason.NoScaleDownUnneededFor, fmt.Sprintf("the node can go, and does once that has been so for %s", wait)}
 	case leaving[name] >= most:
-		return Refusal{reason.NoScaleDownStepLimit, fmt.Sprintf("%d nodes of the group are leaving already (scaleDown.maxNodesPerStep)", leaving[name])}
+		return Refusal{reason.NoScaleDownStepLimit, number(leaving[name], "node of the group is", "nodes of the group are") + " leaving already (scaleDown.maxNodesPerStep)"}
 	}
 	return Refusal{}
 }
@@ -296,19 +318,23 @@ func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refus
 func (p *planner) retire(r removal, since time.Time) {
 	out := Retirement{
 		Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
-		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(r.machine.Status.MonthlyPrice),
+		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: r.price,
 	}
 	verb := "retire"
 	if out.Recommended {
 		verb = "would retire"
 	}
+	saves := "what it saves is not known"
+	if r.priced {
+		saves = "saves " + r.price.String() + " a month"
+	}
 	idle := p.now.Sub(since).Round(time.Second)
 	if r.pods == 0 {
 		out.Reason = reason.ScaleDownEmpty
-		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; saves %s a month", verb, r.node.Name, idle, out.MonthlyPrice)
+		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; %s", verb, r.node.Name, idle, saves)
 	} else {
-		out.Message = fmt.Sprintf("%s %s: its %d pods request %d%% of it and have fitted elsewhere for %s; saves %s a month",
-			verb, r.node.Name, r.pods, r.utilization, idle, out.MonthlyPrice)
+		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it and would have fitted elsewhere for %s; %s",
+			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, saves)
 	}
 	p.plan.Retirements = append(p.plan.Retirements, out)
 }

@@ -1,6 +1,7 @@
 package scaling_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -209,5 +211,33 @@ func TestUnneededTimeIsRemembered(t *testing.T) {
 	delete(w.Pending, "web")
 	if got := retired(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
 		t.Errorf("retired %v though the node was needed in between", got)
+	}
+}
+
+// TestUnknownPriceIsNotZero has a machine whose price was not written down, of a size that is sold and of one that is not.
+func TestUnknownPriceIsNotZero(t *testing.T) {
+	for name, tc := range map[string]struct {
+		offering int64
+		cost     money.Micros
+		known    bool
+		says     string
+	}{
+		"SizeIsSold":    {smallID, 40_000_000, true, "saves $40.00 a month"},
+		"SizeIsNotSold": {77, 0, false, "what it saves is not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := group("g")
+			w := newWorld(g)
+			m := w.machine(g, "n", v1beta1.PhaseReady, nil)
+			m.Spec.Offering, m.Status.MonthlyPrice = tc.offering, nil
+			memory := scaling.Memory{Unneeded: map[string]time.Time{"n": noon.Add(-time.Hour)}}
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
+			if r := plan.Groups["default/g"]; r.MonthlyCost != tc.cost || r.CostKnown != tc.known {
+				t.Errorf("the group costs %s, known %v; want %s, known %v", r.MonthlyCost, r.CostKnown, tc.cost, tc.known)
+			}
+			if len(plan.Retirements) != 1 || !strings.Contains(plan.Retirements[0].Message, tc.says) {
+				t.Errorf("retirements %+v, want one that says: %s", plan.Retirements, tc.says)
+			}
+		})
 	}
 }

@@ -40,7 +40,7 @@ type specimen struct {
 // learn finds out what nodes of each kind become, from those of the same group and size, else from those of the same group or of
 // the same size. It is remembered when the nodes are gone: otherwise a pod that fits the estimate and not the node would have
 // machines bought and retired in turns.
-func (p *planner) learn(was map[Kind]Learned) {
+func (p *planner) learn(was map[Kind]Learned) map[Kind]Learned {
 	specimens := p.specimens()
 	learned := map[Kind]Learned{}
 	for kind, past := range was {
@@ -52,13 +52,14 @@ func (p *planner) learn(was map[Kind]Learned) {
 		learned[kind] = p.learnFrom(kind, nodes, was[kind])
 	}
 	forgetOwn(learned, specimens)
-	p.plan.Memory.Learned = learned
-	for _, g := range p.groups {
-		for i := range g.Catalogue.Offerings {
-			expect(&g.Catalogue.Offerings[i].Offering, g, learned)
-		}
+	return learned
+}
+
+// expect tells each size of the group's catalogue what a node of it becomes.
+func (g *Group) expect(learned map[Kind]Learned) {
+	for i := range g.Catalogue.Offerings {
+		expect(&g.Catalogue.Offerings[i].Offering, g, learned)
 	}
-	p.daemons = p.daemonsAsTheyRun()
 }
 
 // expect tells a size what a node of it becomes in a group.

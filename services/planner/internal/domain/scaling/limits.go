@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
@@ -62,17 +63,26 @@ func (p *planner) usage(g *Group) usage {
 		for i := range g.Catalogue.Offerings {
 			if o := &g.Catalogue.Offerings[i]; o.ID == m.Spec.Offering {
 				u.milliCPU, u.memory, found = u.milliCPU+o.MilliCPU, u.memory+o.MemoryBytes, true
-				if m.Status.MonthlyPrice == nil {
-					u.cost += o.MonthlyPrice
-				}
 			}
 		}
-		if m.Status.MonthlyPrice != nil {
-			u.cost += money.FromQuantity(m.Status.MonthlyPrice)
-		}
-		u.known = u.known && found
+		price, _ := g.priceOf(m) // known where the size is
+		u.cost, u.known = u.cost+price, u.known && found
 	}
 	return u
+}
+
+// priceOf is what a machine costs a month: what it cost when it was bought, else what its size costs now; false where neither
+// is known.
+func (g *Group) priceOf(m *v1beta1.VPSieNode) (money.Micros, bool) {
+	if m.Status.MonthlyPrice != nil {
+		return money.FromQuantity(m.Status.MonthlyPrice), true
+	}
+	for i := range g.Catalogue.Offerings {
+		if o := &g.Catalogue.Offerings[i]; o.ID == m.Spec.Offering {
+			return o.MonthlyPrice, true
+		}
+	}
+	return 0, false
 }
 
 // isAtStep reports whether the plan buys as many machines for the group as one decision may.

@@ -82,10 +82,11 @@ type Retirement struct {
 	// Recommended says that the group's mode keeps the machine from being retired.
 	Recommended bool
 	// Repair says that the machine goes because it does not work, not because nothing needs it.
-	Repair       bool
-	Node         string
-	Reason       reason.Code
-	Message      string
+	Repair  bool
+	Node    string
+	Reason  reason.Code
+	Message string
+	// MonthlyPrice is what goes with the machine, zero where that is not known.
 	MonthlyPrice money.Micros
 	// Pods is how many pods have to move.
 	Pods int
@@ -118,8 +119,10 @@ type Fate struct {
 // Report is what a group's status says of a plan.
 type Report struct {
 	Nodes, ReadyNodes, LaunchingNodes, LeavingNodes, DesiredNodes, PendingPods int
-	MonthlyCost                                                                money.Micros
-	Conditions                                                                 []Condition
+	// MonthlyCost is what the machines cost whose price is known; CostKnown says that it is of all.
+	MonthlyCost money.Micros
+	CostKnown   bool
+	Conditions  []Condition
 }
 
 // Truth is the status of a condition.
@@ -180,11 +183,7 @@ var DefaultPolicy = Policy{SoftShare: packing.SoftShareDefault, PriorityCutoff: 
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
-	p := planner{snapshot: &s, policy: policy, now: now, plan: Plan{
-		Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
-		Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
-	}}
-	p.look(m)
+	p := newPlanner(s, policy, m, now)
 	p.scaleUp(m)
 	p.nominate()
 	p.plan.Buy = p.snapshot.Buy
@@ -248,31 +247,45 @@ type planner struct {
 	blind map[string]bool
 }
 
-// look starts the simulation and finds out what each group may do.
-func (p *planner) look(m Memory) {
+// newPlanner starts the work on a plan: it finds out what nodes become, which machines fail and what each group may do, and starts
+// the simulation.
+func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 	// What is learned about sizes must not reach the caller's snapshot.
-	p.snapshot.Groups = slices.Clone(p.snapshot.Groups)
-	for i := range p.snapshot.Groups {
-		p.snapshot.Groups[i].Catalogue.Offerings = slices.Clone(p.snapshot.Groups[i].Catalogue.Offerings)
+	s.Groups = slices.Clone(s.Groups)
+	for i := range s.Groups {
+		s.Groups[i].Catalogue.Offerings = slices.Clone(s.Groups[i].Catalogue.Offerings)
 	}
-	p.groups, p.byName = p.snapshot.groups(), map[string]*Group{}
+	p := &planner{
+		snapshot: &s, policy: policy, now: now, groups: s.groups(), byName: map[string]*Group{},
+		closed: map[string]Refusal{}, counts: map[string]counts{}, offerings: map[string][]*Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{},
+		plan: Plan{
+			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
+			Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
+		},
+	}
 	for _, g := range p.groups {
-		p.byName[g.name()] = g
+		p.byName[g.name()], p.counts[g.name()] = g, s.count(g)
 	}
-	p.closed, p.counts, p.offerings, p.blind = map[string]Refusal{}, map[string]counts{}, map[string][]*Offering{}, map[string]bool{}
-	p.learn(m.Learned)
+	p.plan.Memory.Learned = p.learn(m.Learned)
 	for _, g := range p.groups {
-		p.counts[g.name()] = p.snapshot.count(g.name())
+		g.expect(p.plan.Memory.Learned)
 	}
-	p.made = map[optionKey]*packing.Option{}
-	p.survey(m)
+	p.daemons = p.daemonsAsTheyRun()
+	p.fleet, p.failing = p.survey()
+	p.plan.Memory.Outage = m.Outage.Look(p.fleet, now)
 	p.makeState()
 	for _, g := range p.groups {
-		if refusal := p.admit(g); refusal.Code != "" {
-			p.closed[g.name()] = refusal
+		admitted := p.admit(g)
+		p.offerings[g.name()] = admitted.offerings
+		for _, o := range admitted.paused {
+			p.due(o.BackoffUntil)
+		}
+		if admitted.refusal.Code != "" {
+			p.closed[g.name()] = admitted.refusal
 		}
 	}
 	p.limits = p.limitsOf()
+	return p
 }
 
 // isExpendable reports whether pods of an item neither cause purchases nor keep a node.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 )
 
@@ -40,9 +39,9 @@ func (b broken) wait() time.Duration {
 	return unreadyForDefault
 }
 
-// survey finds out which machines have no Ready Node and whether they fail together.
-func (p *planner) survey(m Memory) {
-	p.failing = map[string]int{}
+// survey finds the machines that should have a Ready Node, and counts those without by group.
+func (p *planner) survey() (fleet []outage.Machine, failing map[string]int) {
+	failing = map[string]int{}
 	judged := map[string]bool{}
 	for _, machine := range p.snapshot.Machines {
 		if !outage.Counts(machine, outage.IsHeld(machine)) {
@@ -50,18 +49,18 @@ func (p *planner) survey(m Memory) {
 			continue
 		}
 		judged[nodeName(machine)] = true
-		failing := !p.works(machine)
-		p.fleet = append(p.fleet, outage.Machine{Group: groupOf(machine), Failing: failing})
-		if failing {
-			p.failing[groupOf(machine)]++
+		fails := !p.works(machine)
+		fleet = append(fleet, outage.Machine{Group: groupOf(machine), Failing: fails})
+		if fails {
+			failing[groupOf(machine)]++
 		}
 	}
 	for name, node := range p.snapshot.Nodes {
 		if !judged[name] {
-			p.fleet = append(p.fleet, outage.Machine{Failing: !node.Ready})
+			fleet = append(fleet, outage.Machine{Failing: !node.Ready})
 		}
 	}
-	p.plan.Memory.Outage = m.Outage.Look(p.fleet, p.now)
+	return fleet, failing
 }
 
 // works reports whether the machine has a Ready Node, or has one that the feed may not show yet.
@@ -72,8 +71,8 @@ func (p *planner) works(m *v1beta1.VPSieNode) bool {
 	if m.Status.ReadyAt == nil {
 		return false
 	}
-	age := p.now.Sub(m.Status.ReadyAt.Time)
-	return age >= 0 && age < freshFor
+	// The provisioner rounds the time up to a whole second, and its clock may be ahead.
+	return p.now.Sub(m.Status.ReadyAt.Time).Abs() < freshFor
 }
 
 // isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
@@ -216,8 +215,9 @@ func drainMessage(m *v1beta1.VPSieNode) string {
 func (p *planner) replace(b broken) {
 	out := Retirement{
 		Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
-		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: money.FromQuantity(b.machine.Status.MonthlyPrice),
+		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
 	}
+	out.MonthlyPrice, _ = b.group.priceOf(b.machine)
 	verb, what := "replace", "has not been Ready"
 	if out.Recommended {
 		verb = "would replace"
@@ -266,6 +266,6 @@ func (p *planner) nodesHealthy(g *Group) Condition {
 		return Condition{v1beta1.ConditionNodesHealthy, False, reason.NoRepairFailingTogether.Condition(),
 			why + "; nothing is replaced until that is over; look at what the machines have in common"}
 	}
-	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf(
-		"%d machines have no Ready Node; each is replaced once that has been so for %s", p.failing[g.name()], broken{group: g}.wait())}
+	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s replaced once that has been so for %s",
+		number(p.failing[g.name()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), broken{group: g}.wait())}
 }

@@ -38,6 +38,38 @@ func watched(groups []string, machines ...string) scaling.Memory {
 	return m
 }
 
+// TestHealthyScaleUpIsNoTrouble looks at a machine from its purchase until its Node is Ready, as the feed and the provisioner tell of it.
+func TestHealthyScaleUpIsNoTrouble(t *testing.T) {
+	registered := func(w *world, m *v1beta1.VPSieNode) {
+		m.Status.Identifier, m.Status.Hostname, m.Status.NodeName = "id", "n", "n"
+		w.Nodes["n"] = &scaling.Node{Name: "n", Allocatable: scheduling.Resources{}}
+	}
+	for name, change := range map[string]func(w *world, m *v1beta1.VPSieNode){
+		"Launching":  func(*world, *v1beta1.VPSieNode) {},
+		"Listed":     func(_ *world, m *v1beta1.VPSieNode) { m.Status.Phase, m.Status.Identifier = v1beta1.PhaseJoining, "id" },
+		"Registered": func(w *world, m *v1beta1.VPSieNode) { registered(w, m); m.Status.Phase = v1beta1.PhaseJoining },
+		"ReadyBeforeTheFeedShowsIt": func(w *world, m *v1beta1.VPSieNode) {
+			registered(w, m)
+			m.Status.Phase, m.Status.ReadyAt = v1beta1.PhaseReady, new(metav1.NewTime(noon.Add(time.Second-1)))
+		},
+		"Ready": func(w *world, m *v1beta1.VPSieNode) {
+			registered(w, m)
+			m.Status.Phase, m.Status.ReadyAt = v1beta1.PhaseReady, new(metav1.NewTime(noon.Add(time.Second-1)))
+			w.Nodes["n"].Ready = true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := group("g")
+			w := newWorld(g)
+			change(w, w.machine(g, "m", v1beta1.PhaseLaunching, nil))
+			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+			if c := condition(plan, "default/g", v1beta1.ConditionNodesHealthy); c.Status != scaling.True {
+				t.Errorf("NodesHealthy is %+v, want it True", c)
+			}
+		})
+	}
+}
+
 func TestRepair(t *testing.T) {
 	long := watched([]string{"g", "h"}, "g0", "g1", "h0")
 	fixed := func(change func(w *world, g *v1beta1.NodeGroup)) func(*world, *v1beta1.NodeGroup, *v1beta1.NodeGroup) {
@@ -74,6 +106,18 @@ func TestRepair(t *testing.T) {
 				delete(w.Nodes, "g0")
 				w.Machines[0].Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
 			}), memory: long,
+		},
+		"FirstReadyAtTheEndOfThisSecond": {
+			why: "the provisioner rounds up, and the feed still shows the Node not Ready",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				w.Machines[0].Status.ReadyAt = new(metav1.NewTime(noon.Add(900 * time.Millisecond)))
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownNodeNotReady},
+		},
+		"FirstReadyLongAfterNow": {
+			why: "a clock that is wrong must not keep a broken machine for as long as it is wrong",
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				w.Machines[0].Status.ReadyAt = new(metav1.NewTime(noon.Add(time.Hour)))
+			}), memory: long, want: []string{"g0"},
 		},
 		"OneAtATimeInAGroup": {
 			build:  func(w *world, g, h *v1beta1.NodeGroup) { w.broken(g, 10, 2); w.broken(h, 5, 1) },

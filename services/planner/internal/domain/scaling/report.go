@@ -1,21 +1,24 @@
 package scaling
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // report writes what each group's status says.
 func (p *planner) report() {
+	pending := p.pendingPods()
 	for _, g := range p.groups {
 		c := p.counts[g.name()]
 		r := Report{
 			Nodes: c.machines, ReadyNodes: c.ready, LaunchingNodes: c.launching, LeavingNodes: c.leaving,
-			MonthlyCost: c.cost, DesiredNodes: c.staying(), PendingPods: p.considered(g),
+			MonthlyCost: c.cost, CostKnown: c.unpriced == 0, DesiredNodes: c.staying(), PendingPods: pending[g.name()],
 		}
 		for _, l := range p.plan.Launches {
 			if l.Group == g.name() && !l.Recommended {
@@ -43,13 +46,35 @@ func truth(is bool) Truth {
 	return False
 }
 
-// considered counts the waiting pods that a node of the group could be for: those that only its
-// labels and taints exclude are not.
-func (p *planner) considered(g *Group) int {
-	pods := 0
+// pendingPods counts, by group, the waiting pods that are the group's concern: those that its nodes, its machines on their way or
+// its purchases will serve, and those left that it was considered for. Pods that only its labels and taints exclude are not.
+func (p *planner) pendingPods() map[string]int {
+	pods, groups := map[string]int{}, map[string]string{}
+	for _, m := range p.snapshot.Machines {
+		groups[m.Name] = groupOf(m) // the name of a machine whose Node's is not known yet
+	}
+	for _, m := range p.snapshot.Machines {
+		if name := nodeName(m); name != "" {
+			groups[name] = groupOf(m)
+		}
+	}
+	for _, placed := range p.packing.Placements {
+		if group, managed := groups[p.state.NodeName(placed.Node)]; managed {
+			pods[group] += placed.Count
+		}
+	}
+	for i := range p.plan.Launches {
+		if l := &p.plan.Launches[i]; !l.Recommended {
+			for _, n := range l.Pods {
+				pods[l.Group] += n
+			}
+		}
+	}
 	for _, fate := range p.plan.Shapes {
-		if !isMismatch(fate.ByGroup[g.name()].Code) {
-			pods += fate.Pods
+		for group, refusal := range fate.ByGroup {
+			if !isMismatch(refusal.Code) {
+				pods[group] += fate.Left
+			}
 		}
 	}
 	return pods
@@ -79,7 +104,7 @@ func (p *planner) ready(g *Group) Condition {
 }
 
 func (p *planner) valid(g *Group) Condition {
-	message := fmt.Sprintf("%d sizes may be bought", len(p.wanted(g)))
+	message := number(len(p.wanted(g)), "size", "sizes") + " may be bought"
 	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
 		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
 	}
@@ -113,10 +138,8 @@ func apiHealthy(g *Group) Condition {
 
 // capacity says whether the group leaves pods waiting that it was considered for.
 func (p *planner) capacity(g *Group) Condition {
-	waiting := 0
-	var worst Refusal
-	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
-		fate := p.plan.Shapes[id]
+	waiting, pods := 0, map[Refusal]int{}
+	for _, fate := range p.plan.Shapes {
 		if fate.Left == 0 || fate.Arriving || fate.Launch != "" {
 			continue
 		}
@@ -126,14 +149,17 @@ func (p *planner) capacity(g *Group) Condition {
 			continue
 		}
 		waiting += fate.Left
-		if worst.Code == "" {
-			worst = refusal
-		}
+		pods[refusal] += fate.Left
 	}
 	if waiting == 0 {
 		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "no pods wait that the group cannot serve"}
 	}
-	return Condition{v1beta1.ConditionCapacityAvailable, False, worst.Code.Condition(), "pods wait that the group does not serve: " + worst.Message}
+	// Of several refusals that one is told which is nearest to success, or of which most pods are told.
+	told := slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Code), scheduling.Remoteness(b.Code)), cmp.Compare(pods[b], pods[a]),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+	})
+	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "pods wait that the group does not serve: " + told.Message}
 }
 
 func (p *planner) active(g *Group, r Report) Condition {

@@ -157,21 +157,26 @@ func nodeName(m *v1beta1.VPSieNode) string {
 type counts struct {
 	// machines exist or may come to exist, those that leave included.
 	machines, launching, leaving, ready int
-	cost                                money.Micros
+	// cost is the price of the machines that VPSie has, unpriced how many of them cost nobody knows what.
+	cost     money.Micros
+	unpriced int
 }
 
 // staying are the machines that nobody asked to leave.
 func (c counts) staying() int { return c.machines - c.leaving }
 
-func (s *Snapshot) count(group string) counts {
+func (s *Snapshot) count(g *Group) counts {
 	var c counts
 	for _, m := range s.Machines {
-		if groupOf(m) != group || isFailed(m) || sabotage.InFlightCounting() && m.Status.Phase != v1beta1.PhaseReady && !isLeaving(m) {
+		if groupOf(m) != g.name() || isFailed(m) || sabotage.InFlightCounting() && m.Status.Phase != v1beta1.PhaseReady && !isLeaving(m) {
 			continue
 		}
 		c.machines++
 		if m.Status.Identifier != "" {
-			c.cost += money.FromQuantity(m.Status.MonthlyPrice)
+			price, known := g.priceOf(m)
+			if c.cost += price; !known {
+				c.unpriced++
+			}
 		}
 		node := s.Nodes[nodeName(m)]
 		switch {

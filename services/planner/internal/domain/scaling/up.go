@@ -127,7 +127,7 @@ func (p *planner) demands() []packing.Demand {
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				item.Shape.Unjudged, "the pod has a constraint that is not evaluated (" + string(item.Shape.Unjudged) + "), so no machine is bought on a guess; add a node by raising minNodes, or drop the constraint"}}
+				item.Shape.Unjudged, whyUnjudged(item.Shape) + "; no machine is bought, since whether it could take the pod is not known"}}
 		case p.isExpendable(item):
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
 				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
@@ -136,6 +136,11 @@ func (p *planner) demands() []packing.Demand {
 		}
 	}
 	return slices.DeleteFunc(demands, func(d packing.Demand) bool { return d.Count <= 0 })
+}
+
+// whyUnjudged says why the engine cannot judge pods of a shape; an observer of an earlier version gives the code alone.
+func whyUnjudged(s *scheduling.Shape) string {
+	return cmp.Or(s.UnjudgedBecause, "the pod has a constraint that is not evaluated ("+string(s.Unjudged)+")")
 }
 
 func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []packing.Demand {
@@ -269,27 +274,52 @@ func (p *planner) explain(id scheduling.ShapeID) {
 	if fate.Left > 0 && fate.Refusal.Code == "" {
 		item := p.snapshot.Items[id]
 		fate.ByGroup = map[string]Refusal{}
-		var verdicts []scheduling.Verdict
-		var texts []string
 		for _, g := range p.groups {
 			refusal, weighed := p.refuse(g, item)
 			fate.Candidates = append(fate.Candidates, weighed...)
 			fate.ByGroup[g.name()] = refusal
-			verdicts = append(verdicts, scheduling.Verdict{Code: refusal.Code, Message: refusal.Message})
-			texts = append(texts, fmt.Sprintf("%s: %s", g.name(), refusal.Message))
 		}
-		switch len(p.groups) {
-		case 0:
-			fate.Refusal = Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
-		default:
-			fate.Refusal = Refusal{scheduling.Nearest(verdicts).Code, strings.Join(texts, "; ")}
-		}
+		fate.Refusal = p.summarise(fate.ByGroup)
 	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})
 	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
 	p.plan.Shapes[id] = fate
+}
+
+// groupsShown bounds the groups that the message to a pod names.
+const groupsShown = 3
+
+// summarise makes one refusal of all groups' for a pod: it names the groups that could serve it, or else those that are nearest to
+// doing so, and counts the others.
+func (p *planner) summarise(byGroup map[string]Refusal) Refusal {
+	if len(p.groups) == 0 {
+		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
+	}
+	groups := slices.Clone(p.groups)
+	remoteness := func(g *Group) int { return scheduling.Remoteness(byGroup[g.name()].Code) }
+	slices.SortStableFunc(groups, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(b.Spec.Weight, a.Spec.Weight))
+	})
+	could := 0
+	for _, g := range groups {
+		if remoteness(g) < 0 { // the machine would do, and something else forbids it
+			could++
+		}
+	}
+	shown := min(cmp.Or(could, len(groups)), groupsShown)
+	var texts []string
+	for _, g := range groups[:shown] {
+		texts = append(texts, g.name()+": "+byGroup[g.name()].Message)
+	}
+	if more := could - shown; more > 0 {
+		texts = append(texts, number(more, "other group that could serve the pod does not buy either", "other groups that could serve the pod do not buy either"))
+	}
+	if misfits := len(groups) - max(could, shown); misfits > 0 {
+		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
+	}
+	return Refusal{byGroup[groups[0].name()].Code, strings.Join(texts, "; ")}
 }
 
 // candidatesMax bounds the sizes that a refusal names.
@@ -336,7 +366,7 @@ func (p *planner) refuseFitting(g *Group) Refusal {
 	case g.Spec.Mode == v1beta1.ModeRecommend:
 		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
 	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
-		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its %d nodes (maxNodes), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its nodes (maxNodes is %d), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
 	case p.failsToJoin(g) != "":
 		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
 	case p.isAtStep(g):
@@ -368,9 +398,9 @@ func (p *planner) describe(l *Launch) {
 	for _, n := range l.Pods {
 		pods += n
 	}
-	why := fmt.Sprintf("%d pods that fit nowhere", pods)
+	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
 	if l.Reason == reason.ScaleUpMinNodes {
-		why = fmt.Sprintf("the minimum of %d nodes", p.find(l.Group).Spec.MinNodes)
+		why = "the minimum of " + number(int(p.find(l.Group).Spec.MinNodes), "node", "nodes")
 	}
 	verb := "buy"
 	if l.Recommended {

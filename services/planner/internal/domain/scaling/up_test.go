@@ -335,6 +335,15 @@ func TestScaleUp(t *testing.T) {
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
 		},
+		"NegativeLimit": {
+			why: "it would forbid every purchase without a word",
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("-5")) }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupInvalid,
+		},
 		"MinimumAboveMaximum": {
 			why: "the schema refuses it, but an object from before the rule must not buy either",
 			build: func() *world {
@@ -439,6 +448,18 @@ func TestScaleUp(t *testing.T) {
 	}
 }
 
+// TestUnjudgedPodIsToldWhatIsMissing keeps what the observer found out about a pod on its way to the pod.
+func TestUnjudgedPodIsToldWhatIsMissing(t *testing.T) {
+	w := newWorld(group("a"))
+	w.pending(w.shape("web", 100, 64, func(s *scheduling.Shape) {
+		s.Unjudged, s.UnjudgedBecause = reason.NoScaleUpVolume, "PersistentVolumeClaim data does not exist; create it"
+	}), 1)
+	got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+	if got.Code != reason.NoScaleUpVolume || !strings.Contains(got.Message, "PersistentVolumeClaim data does not exist; create it") {
+		t.Errorf("the pod is told %+v", got)
+	}
+}
+
 // TestTroubleIsExplained checks that each state in which a user has to do something says what, why,
 // what happens next and what to do.
 func TestTroubleIsExplained(t *testing.T) {
@@ -505,6 +526,109 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 	}
 	if a, gpu := plan.Groups["default/a"].PendingPods, plan.Groups["default/gpu"].PendingPods; a != 3 || gpu != 0 {
 		t.Errorf("pending pods %d and %d, want 3 and 0", a, gpu)
+	}
+}
+
+func TestPodIsToldOfTheNearestGroups(t *testing.T) {
+	full := func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 0 }
+	tainted := func(g *v1beta1.NodeGroup) {
+		g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Effect: corev1.TaintEffectNoSchedule}}
+	}
+	small := offerings(smallID)
+	heavy := func(g *v1beta1.NodeGroup) { g.Spec.Weight = 9 }
+	for name, tc := range map[string]struct {
+		groups   []*v1beta1.NodeGroup
+		code     reason.Code
+		begins   string
+		says     []string
+		not      []string
+		milliCPU int64
+	}{
+		"OneCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("b", tainted), group("z", full)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/z: ", says: []string{"maxNodes", "; 2 other groups do not fit the pod"}, not: []string{"default/a", "default/b"},
+		},
+		"OneOtherDoesNotFit": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("z", full)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/z: ", says: []string{"; 1 other group does not fit the pod"},
+		},
+		"ManyCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", full), group("b", full), group("c", full), group("d", full), group("e", full, heavy), group("f", tainted)}, milliCPU: 100,
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/e: ", says: []string{"default/a: ", "default/b: ", "2 other groups that could serve the pod do not buy either", "1 other group does not fit"},
+			not: []string{"default/c", "default/d", "default/f"},
+		},
+		"NoneCouldServeIt": {
+			groups: []*v1beta1.NodeGroup{group("a", tainted), group("b", tainted), group("c", tainted), group("d", tainted), group("z", small)}, milliCPU: 8000,
+			code: reason.NoScaleUpResources, begins: "default/z: ", says: []string{"too small", "default/a: ", "default/b: ", "2 other groups do not fit the pod"}, not: []string{"default/c"},
+		},
+		"Alone": {groups: []*v1beta1.NodeGroup{group("a", tainted)}, milliCPU: 100, code: reason.NoScaleUpTaint, begins: "default/a: ", not: []string{"other group"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(tc.groups...)
+			w.pending(w.shape("web", tc.milliCPU, 64), 1)
+			got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+			if got.Code != tc.code || !strings.HasPrefix(got.Message, tc.begins) {
+				t.Errorf("refusal %s: %s; want %s, beginning with %s", got.Code, got.Message, tc.code, tc.begins)
+			}
+			for _, part := range tc.says {
+				if !strings.Contains(got.Message, part) {
+					t.Errorf("message lacks %q: %s", part, got.Message)
+				}
+			}
+			for _, part := range tc.not {
+				if strings.Contains(got.Message, part) {
+					t.Errorf("message has %q: %s", part, got.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestRefusalDoesNotHangOnNamesOfShapes gives the same pods other ids, which are hashes.
+func TestRefusalDoesNotHangOnNamesOfShapes(t *testing.T) {
+	var reasons, kept []string
+	for _, ids := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
+		g := group("g", offerings(smallID))
+		w := newWorld(g)
+		w.pending(w.shape(ids[0], 64_000, 64), 5)
+		w.pending(w.shape(ids[1], 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 9)
+		w.machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{
+			w.shape("on-"+ids[0], 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/none"} }):             1,
+			w.shape("on-"+ids[2], 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodLocalStorage }): 1,
+		})
+		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+		reasons = append(reasons, condition(plan, "default/g", v1beta1.ConditionCapacityAvailable).Reason)
+		kept = append(kept, string(plan.Kept["n"].Code))
+	}
+	if want := reason.NoScaleUpResources.Condition(); reasons[0] != want || reasons[1] != want {
+		t.Errorf("capacity is missing because of %v, want what is nearest to success, %s", reasons, want)
+	}
+	if want := string(reason.NoScaleDownPodLocalStorage); kept[0] != want || kept[1] != want {
+		t.Errorf("the node is kept because of %v, want what lasts longest, %s", kept, want)
+	}
+}
+
+// TestPodsPendForTheGroupThatServesThem has one pod for a node that is there, others for a machine on its way and for one that is bought, and
+// one that nothing serves.
+func TestPodsPendForTheGroupThatServesThem(t *testing.T) {
+	labelled := func(name string) *v1beta1.NodeGroup {
+		return group(name, offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"for": name} })
+	}
+	there, coming, bought, idle := labelled("there"), labelled("coming"), labelled("bought"), labelled("idle")
+	w := newWorld(there, coming, bought, idle)
+	w.machine(there, "n", v1beta1.PhaseReady, nil)
+	w.machine(coming, "m", v1beta1.PhaseLaunching, nil)
+	for i, name := range []string{"there", "coming", "bought"} {
+		w.pending(w.shape(name, 1000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": name} }), i+1)
+	}
+	w.pending(w.shape("huge", 64_000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": "bought"} }), 5)
+	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	got := map[string]int{}
+	for name, report := range plan.Groups {
+		got[name] = report.PendingPods
+	}
+	if diff := cmp.Diff(map[string]int{"default/there": 1, "default/coming": 2, "default/bought": 3 + 5, "default/idle": 0}, got); diff != "" {
+		t.Errorf("pending pods (-want +got):\n%s", diff)
 	}
 }
 

@@ -103,7 +103,7 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 			continue
 		case room[c.Group] <= 0:
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupMaxSize,
-				fmt.Sprintf("NodeGroup %s has %d machines of at most %d, so no further one is bought; raise maxNodes for more", c.Group, g.Machines, g.MaxNodes)}
+				fmt.Sprintf("NodeGroup %s has reached maxNodes (%d of %d), so no further one is bought; raise maxNodes for more", c.Group, g.Machines, g.MaxNodes)}
 			continue
 		case !g.Ceilings.any():
 		case !g.HasKnown || !c.SizeKnown:
