@@ -59,6 +59,8 @@ type cloud struct {
 	addTakesEffect bool
 	// deletionHangs says that machines outlive their deletion, blank that listings show nothing.
 	deletionHangs, blank bool
+	// denies says that VPSie answers each deletion with not knowing the machine, and does nothing.
+	denies bool
 	// offers is how the offerings fail.
 	offers error
 	// sells is what is sold instead of the small size.
@@ -151,6 +153,9 @@ func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) (bool, e
 	}
 	if err := app.Check(ctx); err != nil {
 		return false, err
+	}
+	if c.denies {
+		return true, nil
 	}
 	is := func(m launch.Listed) bool { return m.Identifier == identifier }
 	gone := !slices.ContainsFunc(c.machines, is)

@@ -39,7 +39,7 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 			changed, err = c.delete(ctx, n, machine, v.at)
 		case !c.wasAsked(n.Status.Identifier):
 			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
-			changed, err = c.ask(ctx, n, n.Status.Identifier, v.at)
+			changed, err = c.ask(ctx, n, v.at, notListed)
 		case !believed && n.Status.AbsentSightings == absenceSightings-1:
 			changed, err = c.confirm(ctx, n, v.at)
 		default:
@@ -96,7 +96,7 @@ func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time
 	if c.clock.Now().Sub(last) < c.config.AbsenceInterval {
 		return false, nil
 	}
-	return c.ask(ctx, n, n.Status.Identifier, basis)
+	return c.ask(ctx, n, basis, notListed)
 }
 
 // sighted counts a listing that lacks the machine.
@@ -168,7 +168,7 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine lau
 	if c.clock.Now().Sub(c.askedAt(machine.Identifier)) < deleteAgain {
 		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
-	return c.ask(ctx, n, machine.Identifier, basis)
+	return c.ask(ctx, n, basis, isListed)
 }
 
 func (c *Clusters) wasAsked(identifier string) bool { return !c.askedAt(identifier).IsZero() }
@@ -180,9 +180,19 @@ func (c *Clusters) askedAt(identifier string) time.Time {
 	return c.asked[identifier]
 }
 
-// ask has VPSie delete the machine; asking again does no harm.
+// presence is whether the listing that a pass rests on shows a machine.
+type presence bool
+
+const (
+	isListed  presence = true
+	notListed presence = false
+)
+
+// ask has VPSie delete the machine; asking again does no harm. That VPSie does not know a machine proves its absence only where
+// the listing lacks it as well.
 // The basis is when reading what says that it must go began.
-func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier string, basis time.Time) (bool, error) {
+func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time, shown presence) (bool, error) {
+	identifier := n.Status.Identifier
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
 	defer span.End()
@@ -215,8 +225,12 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, identifier str
 		c.mu.Unlock()
 		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, identifier)
 	}
-	if gone && again {
+	switch {
+	case gone && again && shown == notListed:
 		return c.sighted(ctx, n)
+	case gone && shown == isListed:
+		message = "VPSie lists the machine and answers that it knows no such machine; it counts as there, and is asked for again; look at it in the console if this lasts"
+		kind = "Contradiction"
 	}
 	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		changed := backInListing(n)

@@ -237,6 +237,25 @@ func TestBlankListingProvesNoAbsence(t *testing.T) {
 	}
 }
 
+// TestListedMachineIsNotGone has VPSie list a machine and answer that it does not know it, as it does where the call for its deletion
+// is not the right one.
+func TestListedMachineIsNotGone(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines, f.cloud.denies = one("host-1"), true
+	f.life("a")
+	for range 8 {
+		f.pass(61 * time.Second)
+		f.step("a", time.Second)
+	}
+	n := f.machine("a")
+	if n.Status.AbsentSightings != 0 || !f.exists(node("host-1", "")) {
+		t.Errorf("%d sightings of the absence of a machine that is listed", n.Status.AbsentSightings)
+	}
+	if c := condition(n, v1beta1.ConditionDeleted); c.Reason != "Contradiction" {
+		t.Errorf("condition %+v, want it to say that VPSie contradicts itself", c)
+	}
+}
+
 func TestMachineUnderAnotherNameIsNotDeleted(t *testing.T) {
 	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "somebody-elses", Size: small}}
