@@ -14,6 +14,7 @@ type Config struct {
 	AbsenceInterval time.Duration `help:"Least time between the two looks that confirm a machine's absence." default:"10s"`
 	MissingAfter    time.Duration `help:"How long VPSie's listings must lack a machine whose Node is not Ready before what is left of it is removed." default:"12m30s"`
 	OrphanPolicy    string        `help:"What becomes of machines that are proven ours and whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
+	PriorityCutoff  int32         `help:"Priority below which pods do not keep a node; the same as the planner's." default:"-10"`
 	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`
 }
 

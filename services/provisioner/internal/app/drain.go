@@ -24,6 +24,8 @@ import (
 
 const (
 	mirrorPod = "kubernetes.io/config.mirror"
+	// keyDaemonPod, as an annotation or a label, makes a pod one of a DaemonSet, as users of Cluster Autoscaler know it.
+	keyDaemonPod = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 	// drainTimeoutDefault stands in for a NodeGroup that is gone.
 	drainTimeoutDefault = 15 * time.Minute
 	blockersShown       = 5
@@ -78,9 +80,7 @@ func (s *Store) podsOn(ctx context.Context, node *corev1.Node, now time.Time) ([
 	var pods []*corev1.Pod
 	for i := range list.Items {
 		pod := &list.Items[i]
-		owner := metav1.GetControllerOf(pod)
-		if pod.Annotations[mirrorPod] != "" || owner != nil && owner.Kind == "DaemonSet" ||
-			pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		if leavesWithNode(pod) || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			continue
 		}
 		// A kubelet that is gone ends no pod; what it was told to end long ago holds nobody up.
@@ -91,6 +91,18 @@ func (s *Store) podsOn(ctx context.Context, node *corev1.Node, now time.Time) ([
 	}
 	slices.SortFunc(pods, func(a, b *corev1.Pod) int { return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) })
 	return pods, nil
+}
+
+// leavesWithNode reports whether a pod belongs to its node and ends with it: the kubelet's own and those of DaemonSets.
+func leavesWithNode(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	return pod.Annotations[mirrorPod] != "" || owner != nil && owner.Kind == "DaemonSet" || pod.Annotations[keyDaemonPod] == "true" || pod.Labels[keyDaemonPod] == "true"
+}
+
+// keepsNode reports whether what speaks against moving a pod keeps its node: not where the planner ignores the pod for its low
+// priority, or each drain would be given up for what the next decision ignores again. PodDisruptionBudgets bind for all pods.
+func (r *Nodes) keepsNode(shape scheduling.Shape) bool {
+	return shape.Priority >= r.config.PriorityCutoff
 }
 
 // groupOf reads the machine's NodeGroup live; nil means that it is gone.
@@ -180,6 +192,9 @@ func (r *Nodes) podObjection(ctx context.Context, pods []*corev1.Pod) (reason.Co
 			return "", "", nil, err
 		}
 		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets, Now: r.clock.Now()})
+		if !r.keepsNode(shape) {
+			continue
+		}
 		if shape.Protection != "" {
 			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s)", pod.Namespace, pod.Name, shape.Protection), nil, nil
 		}

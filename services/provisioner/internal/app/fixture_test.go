@@ -262,7 +262,7 @@ func definition() *unstructured.Unstructured {
 
 // restart forgets everything that was only in memory.
 func (f *fixture) restart() {
-	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second}
+	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second, PriorityCutoff: -10}
 	log := slog.New(slog.DiscardHandler)
 	catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, f.clock, config, log)
 	f.catalogue = catalogue

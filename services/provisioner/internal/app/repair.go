@@ -82,7 +82,7 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 	for _, pod := range pods {
 		// What Kubernetes has given up ends here; anything else may still run behind a partition.
 		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Now: r.clock.Now()})
-		if pod.DeletionTimestamp == nil && shape.Protection == reason.NoScaleDownPodProtected {
+		if pod.DeletionTimestamp == nil && r.keepsNode(shape) && shape.Protection == reason.NoScaleDownPodProtected {
 			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s), and Kubernetes has not given it up; delete the pod, or its annotation, to let the machine be replaced",
 				pod.Namespace, pod.Name, shape.Protection), nil
 		}
