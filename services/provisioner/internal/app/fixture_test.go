@@ -104,9 +104,9 @@ func (c *cloud) Groups(context.Context, string) (map[int64]int64, error) {
 	return maps.Clone(c.groups), nil
 }
 
-func (c *cloud) CreateGroup(ctx context.Context, _, _ string, offering int64) error {
+func (c *cloud) CreateGroup(ctx context.Context, g app.Guard, _, _ string, offering int64) error {
 	c.calls++
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return err
 	}
 	if c.group != nil {
@@ -119,12 +119,12 @@ func (c *cloud) CreateGroup(ctx context.Context, _, _ string, offering int64) er
 	return nil
 }
 
-func (c *cloud) AddWorker(ctx context.Context, _ string, _ int64) error {
+func (c *cloud) AddWorker(ctx context.Context, g app.Guard, _ string, _ int64) error {
 	c.calls++
 	if c.waits != nil {
 		c.waits()
 	}
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return err
 	}
 	c.asked++
@@ -146,12 +146,12 @@ func (c *cloud) arrive() {
 	c.machines = append(c.machines, launch.Listed{Identifier: fmt.Sprintf("m%d", n), Hostname: fmt.Sprintf("Host-%d", n), Size: small})
 }
 
-func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) (bool, error) {
+func (c *cloud) DeleteWorker(ctx context.Context, g app.Guard, _, identifier string) (bool, error) {
 	c.calls++
 	if c.waits != nil {
 		c.waits()
 	}
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return false, err
 	}
 	if c.denies {

@@ -220,7 +220,7 @@ func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []laun
 		refused[size] = &CloudError{Failure: Refused, Code: reason.NoScaleUpLaunchFailed, Endpoint: "add group",
 			Message: fmt.Sprintf("size %d has no node group, and none appears after it was asked for", size)}
 		// Whatever the answer, the listing tells whether the group exists.
-		if err := c.cloud.CreateGroup(WithCheck(ctx, c.stillTrue(c.clock.Now())), cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
+		if err := c.cloud.CreateGroup(ctx, c.stillTrue(c.clock.Now()), cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
 			c.log.WarnContext(ctx, "VPSie group is not made", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
 			if AsCloudError(err).Failure != Refused {
 				return nil, nil, err
@@ -363,7 +363,7 @@ func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepa
 		case refused[size] != nil:
 			p.outcome, p.failure = v1beta1.LaunchRefused, refused[size]
 		default:
-			err := c.cloud.AddWorker(WithCheck(context.WithoutCancel(p.ctx), c.stillTrue(p.at)), p.node.Spec.Cluster.Identifier, p.group)
+			err := c.cloud.AddWorker(context.WithoutCancel(p.ctx), c.stillTrue(p.at), p.node.Spec.Cluster.Identifier, p.group)
 			p.outcome = v1beta1.LaunchAccepted
 			if err == nil {
 				break

@@ -208,7 +208,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 			return false, err
 		}
 	}
-	gone, err := c.cloud.DeleteWorker(WithCheck(ctx, c.stillTrue(basis)), n.Spec.Cluster.Identifier, identifier)
+	gone, err := c.cloud.DeleteWorker(ctx, c.stillTrue(basis), n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
 	kind := "Requested"
 	if err != nil {
