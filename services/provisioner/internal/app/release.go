@@ -40,7 +40,7 @@ func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error 
 // forgetMachine takes everything about a machine that is gone out of the status.
 func forgetMachine(n *v1beta1.VPSieNode) {
 	n.Status.Identifier, n.Status.Hostname, n.Status.NodeName = "", "", ""
-	n.Status.DrainStartedAt, n.Status.DrainHeldAt, n.Status.DeleteRequestedAt = nil, nil, nil
+	n.Status.ReadyAt, n.Status.DrainStartedAt, n.Status.DrainHeldAt, n.Status.DeleteRequestedAt = nil, nil, nil, nil
 	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
 }
 

@@ -329,7 +329,7 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
-	if n.DeletionTimestamp == nil && neverJoined(n) {
+	if n.DeletionTimestamp == nil && neverJoined(n) && lastAttempt(n) != nil {
 		return 0, r.keepAsFailed(ctx, n)
 	}
 	if len(lateAttempts(n, r.clock.Now())) > 0 {
