@@ -51,7 +51,7 @@ func isCandidate(n *v1beta1.VPSieNode, now time.Time) bool {
 	if a == nil {
 		return true
 	}
-	return a.Outcome == v1beta1.LaunchNotMade && (a.Reason == string(reason.LaunchUnconfirmed) || now.Sub(a.RequestedAt.Time) >= attemptWait)
+	return a.Outcome == v1beta1.LaunchUnconfirmed || a.Outcome == v1beta1.LaunchNotMade && now.Sub(a.RequestedAt.Time) >= attemptWait
 }
 
 // answerable is the request whose machine may turn up in a listing: an open one, or one that was
@@ -64,7 +64,7 @@ func answerable(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
 		return lastAttempt(n)
 	}
 	for i := len(n.Status.Launches) - 1; i >= 0; i-- {
-		if a := &n.Status.Launches[i]; a.Reason == string(reason.LaunchUnconfirmed) || a.Reason == string(reason.LaunchNoMachine) {
+		if a := &n.Status.Launches[i]; a.Outcome == v1beta1.LaunchUnconfirmed || a.Outcome == v1beta1.LaunchExpired {
 			return a
 		}
 	}
@@ -126,7 +126,7 @@ func lateAttempts(n *v1beta1.VPSieNode, now time.Time) []*v1beta1.LaunchAttempt 
 	waits := answerable(n)
 	for i := range n.Status.Launches {
 		a := &n.Status.Launches[i]
-		if a != waits && a.Reason == string(reason.LaunchUnconfirmed) && now.Sub(a.RequestedAt.Time) <= answerWindow {
+		if a != waits && a.Outcome == v1beta1.LaunchUnconfirmed && now.Sub(a.RequestedAt.Time) <= answerWindow {
 			out = append(out, a)
 		}
 	}
@@ -139,15 +139,9 @@ func wasAnswered(n *v1beta1.VPSieNode, before time.Time) bool {
 	return n.Status.Identifier != "" && (a == nil || a.RequestedAt.Time.Before(before)) && (n.Status.LaunchedAt == nil || n.Status.LaunchedAt.Time.Before(before))
 }
 
-// mayHaveBrought reports whether a machine may have come of a request.
+// mayHaveBrought reports whether a machine may have come of a request, or may come of it yet.
 func mayHaveBrought(a *v1beta1.LaunchAttempt) bool {
-	switch a.Outcome {
-	case v1beta1.LaunchNotMade:
-		return a.Reason == string(reason.LaunchUnconfirmed)
-	case v1beta1.LaunchRefused:
-		return a.Reason == "" || a.Reason == string(reason.LaunchNoMachine) || a.Reason == string(reason.LaunchDeadline)
-	}
-	return true
+	return a.Outcome != v1beta1.LaunchRefused && a.Outcome != v1beta1.LaunchNotMade && a.Outcome != v1beta1.LaunchAbandoned
 }
 
 // mayBeAnswered reports whether a machine may yet turn up for a request of the intent.
@@ -183,10 +177,12 @@ func failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[
 			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
 		case outage.IsOverdue(n, now):
 			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join in time"
-		case n.Status.Phase != v1beta1.PhaseFailed || a.Outcome == v1beta1.LaunchNotMade:
+		case n.Status.Phase != v1beta1.PhaseFailed:
 			continue
-		case f.Code == reason.LaunchDeadline:
+		case a.Outcome == v1beta1.LaunchNotJoined:
 			f.At = outage.JoinDeadline(n)
+		case a.Outcome != v1beta1.LaunchRefused && a.Outcome != v1beta1.LaunchExpired:
+			continue
 		}
 		failed = append(failed, f)
 	}

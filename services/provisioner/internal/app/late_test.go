@@ -69,7 +69,7 @@ func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
 	later := intent("a", bought("m3", "host-3"), func(n *v1beta1.VPSieNode) {
 		n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute))
 		n.Status.Launches = []v1beta1.LaunchAttempt{
-			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchUnconfirmed},
 			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(17 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
 		}
 	})
@@ -88,7 +88,7 @@ func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
 func TestLateMachineOfARetiredOne(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
 		n.Status.Launches = []v1beta1.LaunchAttempt{
-			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchUnconfirmed},
 			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(10 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
 		}
 	}))

@@ -80,7 +80,7 @@ func mergeNotMade(n *v1beta1.VPSieNode) {
 		return
 	}
 	before := n.Status.Launches[last-1]
-	if before.Outcome != v1beta1.LaunchNotMade || before.Reason == string(reason.LaunchUnconfirmed) {
+	if before.Outcome != v1beta1.LaunchNotMade {
 		return
 	}
 	merged := n.Status.Launches[last]
@@ -113,6 +113,10 @@ func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.C
 		if mayBeMachine(n) || n.Status.Phase == v1beta1.PhaseFailed {
 			return false
 		}
+		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
+			Number: int32(len(n.Status.Launches) + 1), RequestedAt: *timestamp(c.clock.Now()), Outcome: v1beta1.LaunchAbandoned,
+			Reason: string(code), Message: truncate(message),
+		})
 		setPhase(n, v1beta1.PhaseFailed)
 		setCondition(n, v1beta1.ConditionLaunched, false, conditionReason(code), message)
 		setCondition(n, v1beta1.ConditionReady, false, conditionReason(code), message)

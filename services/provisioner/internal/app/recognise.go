@@ -179,8 +179,8 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 		}
 		if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			for i := range n.Status.Launches {
-				if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == text && a.Reason == string(reason.LaunchUnconfirmed) {
-					a.Outcome, a.Reason, a.Message = v1beta1.LaunchAccepted, "", "answered late by machine "+machine.Identifier+", which has an object of its own"
+				if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == text && a.Outcome == v1beta1.LaunchUnconfirmed {
+					a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, machine.Identifier, "", "answered late; the machine has an object of its own"
 					return true
 				}
 			}
@@ -200,7 +200,7 @@ func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt,
 	if !earliest.IsZero() {
 		n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
 	}
-	answered.Outcome, answered.Reason, answered.Message = v1beta1.LaunchAccepted, "", ""
+	answered.Outcome, answered.Machine, answered.Reason, answered.Message = v1beta1.LaunchAnswered, machine.Identifier, "", ""
 	if n.Status.MonthlyPrice == nil {
 		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
 			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
@@ -240,7 +240,7 @@ func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []str
 		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(outage.JoinDeadline(n)):
 			a.Reason = string(reason.LaunchNoMachine)
 			a.Message = "VPSie listed no machine that answers the request until the launch deadline"
-			a.Outcome = v1beta1.LaunchRefused
+			a.Outcome = v1beta1.LaunchExpired
 			setPhase(n, v1beta1.PhaseFailed)
 		case stray:
 			return setCondition(n, v1beta1.ConditionLaunched, false, "MachineUnassigned", "VPSie lists machines that nobody claims ("+strings.Join(spare[:min(len(spare), 5)], ", ")+
@@ -248,7 +248,7 @@ func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []str
 		case a.Outcome != v1beta1.LaunchAccepted && now.Sub(a.RequestedAt.Time) >= c.config.LaunchSettle:
 			a.Reason = string(reason.LaunchUnconfirmed)
 			a.Message = "the answer was unclear and no listing since shows a machine; it is asked for again"
-			a.Outcome = v1beta1.LaunchNotMade
+			a.Outcome = v1beta1.LaunchUnconfirmed
 			setPhase(n, v1beta1.PhasePending)
 			if len(n.Status.Launches) >= attemptsMax {
 				setPhase(n, v1beta1.PhaseFailed)

@@ -20,8 +20,11 @@ func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error 
 		if a == nil || n.Status.Identifier == "" {
 			return false
 		}
-		if a.Reason == "" {
-			a.Outcome, a.Message = v1beta1.LaunchRefused, "its machine came and is gone"
+		switch a.Outcome {
+		case v1beta1.LaunchNotMade:
+			a.Outcome, a.Message = v1beta1.LaunchAbandoned, "a machine came of another request, and is gone"
+		case v1beta1.LaunchRequested, v1beta1.LaunchAccepted, v1beta1.LaunchUnknown:
+			a.Outcome, a.Machine = v1beta1.LaunchAnswered, n.Status.Identifier // as an earlier version left it
 		}
 		forgetMachine(n)
 		setPhase(n, v1beta1.PhaseFailed)
@@ -65,7 +68,7 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 		if a == nil || n.Status.Identifier == "" {
 			return false
 		}
-		a.Outcome, a.Reason, a.Message = v1beta1.LaunchRefused, string(reason.LaunchDeadline), truncate(message)
+		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), truncate(message)
 		forgetMachine(n)
 		setPhase(n, v1beta1.PhaseFailed)
 		setCondition(n, v1beta1.ConditionReady, false, reason.LaunchDeadline.Condition(), truncate(message))
