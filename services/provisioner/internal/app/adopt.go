@@ -21,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -28,20 +29,6 @@ const (
 	adoptDeadline = 15 * time.Minute
 	nameCharsMax  = 63
 )
-
-// isAdoption reports whether the object was made for a machine that existed already. It is never bought for,
-// whatever becomes of its annotation: the reason cannot be changed.
-func isAdoption(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Reason == string(reason.AdoptNodeProof) || n.Spec.Reason == string(reason.AdoptLateAnswer)
-}
-
-// claimOf is the identifier of the object's machine, also while its status does not name it yet.
-func claimOf(n *v1beta1.VPSieNode) string {
-	if n.Status.Identifier == "" && isAdoption(n) && n.Status.Phase == "" {
-		return n.Annotations[v1beta1.AnnotationAdopts]
-	}
-	return n.Status.Identifier
-}
 
 // adopt takes machines back that are proven ours and that no object claims, and reports the others that came
 // after us. A machine whose NodeGroup is gone is an orphan: what becomes of it is the operator's choice.
@@ -148,7 +135,7 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	}
 	taken := map[client.ObjectKey]bool{}
 	for _, n := range all {
-		if claimOf(n) == s.Identifier {
+		if machine.ClaimOf(n) == s.Identifier {
 			return "", nil // somebody claims it after all
 		}
 		taken[client.ObjectKeyFromObject(n)] = true
@@ -233,7 +220,7 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if err != nil {
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
-	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
+	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
 	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", truncate("machine is adopted: "+why))
 	return nil
 }
@@ -248,7 +235,7 @@ func (c *Clusters) complete(ctx context.Context, v *view, listed []launch.Listed
 		if p, proven := proofs[id]; i < 0 && proven && isRepair(n) {
 			listed, i = append(slices.Clip(listed), launch.Listed{Identifier: id, Hostname: p.node}), len(listed)
 		}
-		if i < 0 || claimed[id] && claimOf(n) != id {
+		if i < 0 || claimed[id] && machine.ClaimOf(n) != id {
 			if err := c.giveUpAdopting(ctx, n); ignoreGone(err) != nil {
 				return progress, err
 			}
@@ -268,7 +255,7 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 	if c.clock.Now().Sub(n.CreationTimestamp.Time) <= n.Spec.LaunchDeadline.Duration {
 		return nil
 	}
-	if isAdoption(n) {
+	if machine.IsAdoption(n) {
 		return c.store.Delete(ctx, n, preconditions(n))
 	}
 	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to be its machine's, but VPSie does not list that machine; nothing is bought for it beside that; delete the Node if it is a remnant")
@@ -277,7 +264,7 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 
 // adoptedBy is the machine that an object without a status stands for, empty when nothing tells.
 func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
-	if id := n.Annotations[v1beta1.AnnotationAdopts]; id != "" && isAdoption(n) {
+	if id := n.Annotations[v1beta1.AnnotationAdopts]; id != "" && machine.IsAdoption(n) {
 		return id
 	}
 	for id, p := range proofs {
@@ -288,10 +275,10 @@ func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
 	return ""
 }
 
-func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
+func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed) (bool, error) {
 	node := &corev1.Node{}
-	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(machine.Hostname)}, node); err != nil {
-		if n.Spec.Reason != string(reason.AdoptLateAnswer) || !apierrors.IsNotFound(err) {
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(worker.Hostname)}, node); err != nil {
+		if !machine.CameLate(n) || !apierrors.IsNotFound(err) {
 			return false, err
 		}
 		node = nil
@@ -300,22 +287,22 @@ func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, machin
 	if node != nil {
 		id, _, proven = proofOf(node)
 	}
-	proven = proven && id == machine.Identifier
-	if !proven && n.Spec.Reason != string(reason.AdoptLateAnswer) && !sabotage.OwnershipProof() {
+	proven = proven && id == worker.Identifier
+	if !proven && !machine.CameLate(n) && !sabotage.OwnershipProof() {
 		return false, nil
 	}
 	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier != "" || len(n.Status.Launches) > 0 || n.Status.Phase == v1beta1.PhaseFailed {
+		if n.Status.Identifier != "" || len(n.Status.Launches) > 0 {
 			return false
 		}
-		n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = machine.Identifier, machine.Hostname, timestamp(c.clock.Now())
+		n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = worker.Identifier, worker.Hostname, timestamp(c.clock.Now())
 		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
 			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
 		}
-		setCondition(n, v1beta1.ConditionLaunched, true, "Adopted", "VPSie lists the machine as "+machine.Hostname)
+		setCondition(n, v1beta1.ConditionLaunched, true, "Adopted", "VPSie lists the machine as "+worker.Hostname)
 		if !proven {
 			setPhase(n, v1beta1.PhaseJoining)
-			setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(machine.Hostname)+" is awaited until the launch deadline")
+			setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 			return true
 		}
 		// It was registered, so its Node was there once; whether it is Ready now is looked at next.

@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -296,7 +297,7 @@ func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, e
 	if !d.Cluster.Known || d.ObservedAt.IsZero() {
 		c.awake()
 	}
-	for key, backoff := range launch.Backoffs(failures(nodes, now)) {
+	for key, backoff := range launch.Backoffs(machine.Failures(nodes, now)) {
 		if key.Cluster == target.Cluster && backoff.Until.After(now) {
 			d.Backoffs[key.Offering] = backoff
 		}

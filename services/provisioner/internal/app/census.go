@@ -21,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // sighted is a complete listing of a cluster and when it was asked for.
@@ -60,8 +61,8 @@ func (c *Clusters) count(ctx context.Context, v *view, s sighted, proofs map[str
 		known = append(known, census.Known{Identifier: id, Lost: true})
 	}
 	for _, n := range v.nodes {
-		if id := claimOf(n); id != "" {
-			known = append(known, census.Known{Intent: keyOf(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
+		if id := machine.ClaimOf(n); id != "" {
+			known = append(known, census.Known{Intent: machine.Key(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
 		}
 	}
 	c.mu.Lock()
@@ -166,7 +167,7 @@ func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) 
 		nodes[n.Status.Identifier] = n
 	}
 	for id, s := range f.Missing {
-		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && n.Status.DeleteRequestedAt == nil && !isLeaving(n) {
+		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && n.Status.DeleteRequestedAt == nil && !machine.IsLeaving(n) {
 			if err := c.vanished(ctx, n, s); ignoreGone(err) != nil {
 				return err
 			}
@@ -220,7 +221,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	node := &corev1.Node{}
-	err := c.store.Live.Get(ctx, client.ObjectKey{Name: nodeNameOf(n)}, node)
+	err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -249,12 +250,12 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 	}
 	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
 	if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return n.Status.DeleteRequestedAt == nil && !isLeaving(n) && setCondition(n, v1beta1.ConditionReady, false, "MachineMissing", message)
+		return n.Status.DeleteRequestedAt == nil && !machine.IsLeaving(n) && setCondition(n, v1beta1.ConditionReady, false, "MachineMissing", message)
 	}); err != nil {
 		return err
 	}
 	written, err := c.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if isLeaving(n) || n.Status.DeleteRequestedAt != nil {
+		if machine.IsLeaving(n) || n.Status.DeleteRequestedAt != nil {
 			return false
 		}
 		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}
@@ -264,7 +265,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		c.mu.Lock()
 		c.sought[n.Status.Identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
+		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, reason.RepairMachineMissing.Condition(), "Survey", "%s", message)
 	}
 	return err

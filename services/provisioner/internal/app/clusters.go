@@ -15,6 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // Facts tells the other services what happened to machines. It never blocks.
@@ -108,7 +109,7 @@ func (v *view) isPatient() bool { return len(v.waiting)+len(v.late) > 0 }
 func (v *view) byKey() map[string]*v1beta1.VPSieNode {
 	m := make(map[string]*v1beta1.VPSieNode, len(v.nodes))
 	for _, n := range v.nodes {
-		m[keyOf(n)] = n
+		m[machine.Key(n)] = n
 	}
 	return m
 }
@@ -116,7 +117,7 @@ func (v *view) byKey() map[string]*v1beta1.VPSieNode {
 func (v *view) claimed() map[string]bool {
 	m := make(map[string]bool, len(v.nodes))
 	for _, n := range v.nodes {
-		if id := claimOf(n); id != "" {
+		if id := machine.ClaimOf(n); id != "" {
 			m[id] = true
 		}
 	}
@@ -134,27 +135,27 @@ func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[str
 			continue
 		}
 		v.nodes = append(v.nodes, n)
-		v.late = append(v.late, late(n, c.sizeOf, now)...)
-		if isAdopting(n, proven[n.Name]) {
+		v.late = append(v.late, machine.Late(n, c.sizeOf, now)...)
+		if machine.AwaitsMachine(n, proven[n.Name]) {
 			v.adopting = append(v.adopting, n)
 			continue
 		}
-		if w, ok := waiting(n, c.sizeOf); ok {
+		if w, ok := machine.Waiting(n, c.sizeOf); ok {
 			v.waiting = append(v.waiting, w)
-			if isOpen(n) {
+			if machine.IsOpen(n) {
 				v.open++
 			}
 		}
 		switch {
 		case n.Status.DeleteRequestedAt == nil || n.Status.Identifier == "":
-		case n.Status.AbsentSightings < absenceSightings:
+		case n.Status.AbsentSightings < machine.AbsenceSightings:
 			v.leaving = append(v.leaving, n)
 		case n.Status.LastAbsentAt != nil: // which an earlier process may have seen
 			c.depart(cluster, n.Status.Identifier, n.Status.LastAbsentAt.Time)
 		}
-		if !isCandidate(n, now) {
-			if a := lastAttempt(n); a != nil && a.Outcome == v1beta1.LaunchNotMade && n.Status.Phase != v1beta1.PhaseFailed && !isLeaving(n) {
-				v.soon(attemptWait)
+		if !machine.IsCandidate(n, now) {
+			if machine.WillBeCandidate(n, now) {
+				v.soon(machine.AttemptWait)
 			}
 			continue
 		}
@@ -177,7 +178,7 @@ func (v *view) soon(wait time.Duration) {
 func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.woken[keyOf(n)]; ok || lastAttempt(n) != nil {
+	if _, ok := c.woken[machine.Key(n)]; ok || machine.LastAttempt(n) != nil {
 		return 0
 	}
 	return hintGrace - now.Sub(n.CreationTimestamp.Time)
@@ -186,7 +187,7 @@ func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
 // sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
 // VPSie says later counts, or a person's machine would pass for the answer.
 func (c *Clusters) sizeOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) launch.Size {
-	if asked := sizeOnRecord(a); asked != (launch.Size{}) {
+	if asked := machine.SizeOnRecord(a); asked != (launch.Size{}) {
 		return asked
 	}
 	return c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
@@ -298,7 +299,7 @@ func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 	}
 	have := make(map[string]bool, len(known))
 	for _, n := range known {
-		have[keyOf(n)] = true
+		have[machine.Key(n)] = true
 	}
 	for key := range c.woken {
 		if !have[key] {
@@ -312,8 +313,8 @@ func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 	candidates, identifiers := map[string]bool{}, map[string]bool{}
 	for _, n := range all {
-		if lastAttempt(n) == nil {
-			candidates[keyOf(n)] = true
+		if machine.LastAttempt(n) == nil {
+			candidates[machine.Key(n)] = true
 		}
 		identifiers[n.Status.Identifier] = true
 	}
@@ -357,7 +358,7 @@ func (c *Clusters) hindered(ctx context.Context, v *view, err error) time.Durati
 	message := explain(e)
 	for _, n := range v.candidates {
 		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			if !isCandidate(n, c.clock.Now()) {
+			if !machine.IsCandidate(n, c.clock.Now()) {
 				return false
 			}
 			changed := setPhase(n, v1beta1.PhasePending)
@@ -369,12 +370,12 @@ func (c *Clusters) hindered(ctx context.Context, v *view, err error) time.Durati
 			return setCondition(n, v1beta1.ConditionDeleted, false, hindrance(e), message)
 		})
 	}
-	return max(attemptWait, e.RetryAfter)
+	return max(machine.AttemptWait, e.RetryAfter)
 }
 
 // update writes a status whose loss costs nothing but an explanation.
 func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change Mutate) {
 	if _, err := c.store.UpdateStatus(ctx, n, change); ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
 	}
 }

@@ -41,18 +41,10 @@ const (
 	// hintGrace is how long a new intent waits for the message that announces it. The message saves
 	// this time and continues the decision's trace; without it the intent itself is enough.
 	hintGrace = 2 * time.Second
-	// attemptsMax bounds the requests made for one intent.
-	attemptsMax = 5
-	// attemptWait is how long a request that provably was not made waits for its next try.
-	attemptWait = 5 * time.Second
 	// deleteAgain is how long a machine may stay listed before its deletion is asked for again.
 	deleteAgain = time.Minute
 	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.
 	failedRetention = 30 * time.Minute
-	// answerWindow is how long after a request its machine may turn up: VPSie has built one an hour late.
-	answerWindow = 75 * time.Minute
-	// absenceSightings is how many listings in a row must lack a machine before it counts as gone.
-	absenceSightings = 2
 	// concludeTimeout bounds the record of what became of a batch, also while the process stops.
 	concludeTimeout = 15 * time.Second
 	pollMax         = 15 * time.Second

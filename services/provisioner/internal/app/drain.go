@@ -20,6 +20,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -38,7 +39,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return 0, err
 	}
-	if !isLeaving(n) {
+	if !machine.IsLeaving(n) {
 		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
 	}
 	pods, err := r.podsOn(ctx, node)
@@ -234,7 +235,7 @@ func (r *Nodes) staying(ctx context.Context, n *v1beta1.VPSieNode) (int, error) 
 	}
 	count := 0
 	for _, other := range all {
-		if groupOf(other) == groupOf(n) && other.Name != n.Name && other.Status.Phase == v1beta1.PhaseReady && !isLeaving(other) {
+		if machine.GroupOf(other) == machine.GroupOf(n) && other.Name != n.Name && machine.StateOf(other) == v1beta1.PhaseReady && !machine.IsLeaving(other) {
 			count++
 		}
 	}
@@ -351,7 +352,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	if err != nil || !written {
 		return err
 	}
-	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 	r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, why)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", truncate("node stays and is open again: "+why))

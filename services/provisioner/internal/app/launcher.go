@@ -21,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // vpsieGroupPrefix starts the names of the VPSie groups that are made, one a size and cluster.
@@ -43,7 +44,7 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		c.log.WarnContext(ctx, held, telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
 		for _, n := range v.candidates {
 			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-				return isCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", truncate(held+": "+err.Error()))
+				return machine.IsCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", truncate(held+": "+err.Error()))
 			})
 		}
 		return launchResult{}, nil
@@ -61,7 +62,7 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 	}
 	open := int64(0)
 	for _, n := range v.nodes {
-		if isOpen(n) {
+		if machine.IsOpen(n) {
 			open = n.Spec.Offering
 		}
 	}
@@ -103,7 +104,7 @@ func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 	}
 	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(v.cluster)))
 	for _, n := range v.nodes {
-		if id := claimOf(n); id != "" && isLeaving(n) {
+		if id := machine.ClaimOf(n); id != "" && machine.IsLeaving(n) {
 			foreign = append(foreign, id)
 		}
 	}
@@ -115,7 +116,7 @@ func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 func (c *Clusters) due(ctx context.Context, v *view) ([]launch.Candidate, error) {
 	var candidates []launch.Candidate
 	for _, n := range v.candidates {
-		if !isCandidate(n, c.clock.Now()) {
+		if !machine.IsCandidate(n, c.clock.Now()) {
 			continue // recognised a moment ago
 		}
 		if age := c.clock.Now().Sub(n.CreationTimestamp.Time); age > n.Spec.LaunchDeadline.Duration {
@@ -123,7 +124,7 @@ func (c *Clusters) due(ctx context.Context, v *view) ([]launch.Candidate, error)
 			continue
 		}
 		size, known := c.amountsOf(n)
-		candidates = append(candidates, launch.Candidate{Intent: keyOf(n), Group: groupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
+		candidates = append(candidates, launch.Candidate{Intent: machine.Key(n), Group: machine.GroupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
 	}
 	return candidates, nil
 }
@@ -154,7 +155,7 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
 				continue
 			}
-			if groupOf(other) == candidate.Group && mayBeMachine(other) {
+			if machine.GroupOf(other) == candidate.Group && machine.MayExist(other) {
 				size, known := c.amountsOf(other)
 				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
 			}
@@ -303,7 +304,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	from, at, number := n.Status.Phase, c.clock.Now(), int32(0)
 	size := c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 	written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
-		if !isCandidate(n, c.clock.Now()) || c.isStale(e.basis) {
+		if !machine.IsCandidate(n, c.clock.Now()) || c.isStale(e.basis) {
 			return false
 		}
 		number = int32(len(n.Status.Launches) + 1)
@@ -311,7 +312,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 			Number: number, VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
 			Foreign: e.foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
 		}
-		recordSize(&asked, size)
+		machine.RecordSize(&asked, size)
 		n.Status.Launches = append(n.Status.Launches, asked)
 		setPhase(n, v1beta1.PhaseLaunching)
 		setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
@@ -321,7 +322,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	if err != nil || !written {
 		span.End()
 		if ignoreGone(err) != nil {
-			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
 		}
 		return nil
 	}
@@ -332,7 +333,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 // begin starts the span of a launch, below the message that announced it or the decision itself.
 func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Context, trace.Span) {
 	c.mu.Lock()
-	parent, woken := c.woken[keyOf(n)]
+	parent, woken := c.woken[machine.Key(n)]
 	c.mu.Unlock()
 	if woken && parent.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
@@ -340,7 +341,7 @@ func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Con
 		ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	}
 	return telemetry.Tracer().Start(ctx, "launch machine", trace.WithAttributes(
-		attribute.String("vpsie.node", keyOf(n)), attribute.String("vpsie.cluster", n.Spec.Cluster.Identifier),
+		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.cluster", n.Spec.Cluster.Identifier),
 		attribute.Int64("vpsie.offering", n.Spec.Offering), attribute.String("vpsie.decision_id", n.Spec.DecisionID)))
 }
 

@@ -14,10 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // Nodes takes each machine from its listing to a Ready Node, and from its retirement to the day
@@ -58,11 +58,11 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 			return 0, ignoreGone(err)
 		}
 	}
-	if isLeaving(n) {
+	if machine.IsLeaving(n) {
 		wait, err := r.retire(ctx, n)
 		return wait, ignoreGone(err)
 	}
-	switch n.Status.Phase {
+	switch machine.StateOf(n) {
 	case v1beta1.PhaseFailed:
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
@@ -91,12 +91,12 @@ func (r *Nodes) unlessPaused(ctx context.Context, step func() error) (time.Durat
 // expire lets the object of a failed launch go once it has been visible for long enough.
 func (r *Nodes) expire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	since := n.CreationTimestamp.Time
-	if a := lastAttempt(n); a != nil {
+	if a := machine.LastAttempt(n); a != nil {
 		since = a.RequestedAt.Time
 	}
 	keep := failedRetention
-	if answerable(n) != nil {
-		keep = answerWindow // its machine may turn up, and nothing else knows of it
+	if machine.Answerable(n) != nil {
+		keep = machine.AnswerWindow // its machine may turn up, and nothing else knows of it
 	}
 	if wait := keep - r.clock.Now().Sub(since); wait > 0 && n.Status.Identifier == "" {
 		return wait, nil
@@ -161,7 +161,7 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return err
 	}
-	if isLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
+	if machine.IsLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
 		return nil
 	}
 	node, _, err := r.nodeOf(ctx, n)
@@ -187,22 +187,10 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
 	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
 		return ""
-	case node.CreationTimestamp.Time.Before(intendedAt(n)):
+	case node.CreationTimestamp.Time.Before(machine.IntendedAt(n)):
 		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
 	}
 	return ""
-}
-
-// intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late, or that was
-// made for an earlier request, is younger than the machine, and perhaps than its Node.
-func intendedAt(n *v1beta1.VPSieNode) time.Time {
-	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && n.Spec.Reason == string(reason.AdoptLateAnswer) {
-		return at
-	}
-	if n.Status.EarliestRequestAt != nil {
-		return n.Status.EarliestRequestAt.Time
-	}
-	return n.CreationTimestamp.Time
 }
 
 // awaitNode waits for a Ready Node until the launch deadline.
@@ -242,7 +230,7 @@ func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	}
 	if first && n.Status.ReadyAt != nil {
 		r.traceReady(ctx, n)
-		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, node.Name)
+		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, node.Name)
 	}
 	if from != n.Status.Phase {
 		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "the Node is Ready")

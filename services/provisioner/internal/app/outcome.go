@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // conclude writes what became of the requests. What cannot be written stays an open request, which
@@ -24,10 +25,10 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 			from := p.node.Status.Phase
 			_, err := c.store.UpdateStatus(trace.ContextWithSpan(ctx, p.span), p.node, func(n *v1beta1.VPSieNode) bool { return c.outcome(n, p) })
 			if ignoreGone(err) != nil {
-				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, keyOf(p.node), telemetry.KeyError, err)
+				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, machine.Key(p.node), telemetry.KeyError, err)
 				return nil
 			}
-			attrs := []any{telemetry.KeyVPSieNode, keyOf(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
+			attrs := []any{telemetry.KeyVPSieNode, machine.Key(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
 			if p.failure == nil {
 				c.log.InfoContext(p.ctx, "machine asked of VPSie", attrs...)
 				return nil
@@ -44,7 +45,7 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 }
 
 func (c *Clusters) outcome(n *v1beta1.VPSieNode, p *prepared) bool {
-	a := lastAttempt(n)
+	a := machine.LastAttempt(n)
 	// Another replica may have concluded this entry meanwhile, and written the next.
 	if a == nil || a.Number != p.number || a.Outcome != v1beta1.LaunchRequested {
 		return false
@@ -92,7 +93,7 @@ func mergeNotMade(n *v1beta1.VPSieNode) {
 // which the size's backoff is derived.
 func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *CloudError) {
 	c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if !isCandidate(n, c.clock.Now()) {
+		if !machine.IsCandidate(n, c.clock.Now()) {
 			return false
 		}
 		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
@@ -110,7 +111,7 @@ func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *Clo
 func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
 	from := n.Status.Phase
 	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if mayBeMachine(n) || n.Status.Phase == v1beta1.PhaseFailed {
+		if machine.StateOf(n) != v1beta1.PhasePending {
 			return false
 		}
 		n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
@@ -123,10 +124,10 @@ func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.C
 		return true
 	})
 	if ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
 	}
 	if written {
-		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
+		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, conditionReason(code), "Launch", "%s", truncate(message))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // recognise finds the machines that requests brought, and gives up requests that brought none.
@@ -39,7 +40,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	}
 	asked := c.requests(v)
 	gone := c.gone(v.cluster)
-	listed = slices.DeleteFunc(slices.Clone(listed), func(machine launch.Listed) bool { return gone[machine.Identifier] })
+	listed = slices.DeleteFunc(slices.Clone(listed), func(worker launch.Listed) bool { return gone[worker.Identifier] })
 	possible := launch.Possible(listed, asked)
 	answers := launch.Assign(v.waiting, possible, v.claimed())
 	progress, err := c.adoptLate(ctx, v, possible, asked, answers)
@@ -49,7 +50,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 	spare := unassigned(listed, v.claimed(), answers)
 	for _, w := range v.waiting {
 		n := nodes[w.Intent]
-		machine, found := answers[w.Intent]
+		worker, found := answers[w.Intent]
 		if !found && suspect {
 			continue
 		}
@@ -61,11 +62,11 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		}
 		from := n.Status.Phase
 		written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			answered := answerable(n)
+			answered := machine.Answerable(n)
 			if answered == nil {
 				return false
 			}
-			c.joined(n, answered, machine, launch.Earliest(machine, asked), now)
+			c.joined(n, answered, worker, launch.Earliest(worker, asked), now)
 			return true
 		})
 		if err != nil {
@@ -76,8 +77,8 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		}
 		if written {
 			progress = true
-			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, machine.Identifier)
-			c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "VPSie lists the machine as "+machine.Hostname)
+			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, worker.Identifier)
+			c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "VPSie lists the machine as "+worker.Hostname)
 		}
 	}
 	return progress, nil
@@ -87,7 +88,7 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 // machines that were asked for would seem not to come.
 func (c *Clusters) knowsSizes(v *view) bool {
 	for _, n := range v.nodes {
-		if (answerable(n) != nil || len(lateAttempts(n, v.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
+		if (machine.Answerable(n) != nil || len(machine.LateAttempts(n, v.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
 			return false
 		}
 	}
@@ -111,11 +112,11 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 	for _, n := range v.nodes {
 		for i := range n.Status.Launches {
 			a := &n.Status.Launches[i]
-			if !mayHaveBrought(a) || wasAnswered(n, v.at.Add(-answerWindow)) {
+			if !machine.MayHaveBrought(a) || machine.WasAnswered(n, v.at.Add(-machine.AnswerWindow)) {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
-				Intent: keyOf(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
+				Intent: machine.Key(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
 			})
 		}
 	}
@@ -126,19 +127,19 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) error {
 	claimed := v.claimed()
 	for i := range listed {
-		machine := &listed[i]
-		if machine.Hostname == "" || machine.Owner != "" || claimed[machine.Identifier] {
+		worker := &listed[i]
+		if worker.Hostname == "" || worker.Owner != "" || claimed[worker.Identifier] {
 			continue
 		}
 		node := &corev1.Node{}
-		if err := c.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(machine.Hostname)}, node); err != nil {
+		if err := c.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(worker.Hostname)}, node); err != nil {
 			if ignoreGone(err) != nil {
-				return fmt.Errorf("read Node of machine %s: %w", machine.Identifier, err)
+				return fmt.Errorf("read Node of machine %s: %w", worker.Identifier, err)
 			}
 			continue
 		}
 		if node.Labels[v1beta1.LabelVPSieNode] == "" {
-			machine.JoinedAt = node.CreationTimestamp.Time
+			worker.JoinedAt = node.CreationTimestamp.Time
 		}
 	}
 	return nil
@@ -148,17 +149,17 @@ func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) er
 // for, another: both were bought.
 func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
 	claimed, nodes, progress := v.claimed(), v.byKey(), false
-	for _, machine := range answers {
-		claimed[machine.Identifier] = true
+	for _, worker := range answers {
+		claimed[worker.Identifier] = true
 	}
 	taken := map[client.ObjectKey]bool{}
 	for _, n := range v.all {
 		taken[client.ObjectKeyFromObject(n)] = true
 	}
-	for request, machine := range launch.Assign(v.late, listed, claimed) {
+	for request, worker := range launch.Assign(v.late, listed, claimed) {
 		key, text, _ := strings.Cut(request, "#")
 		n := nodes[key]
-		intendedAt := launch.Earliest(machine, asked)
+		intendedAt := launch.Earliest(worker, asked)
 		if intendedAt.IsZero() {
 			intendedAt = n.CreationTimestamp.Time
 		}
@@ -166,7 +167,7 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: n.Namespace, Name: n.Name + "-" + text, Finalizers: []string{v1beta1.FinalizerMachine},
 				Annotations: map[string]string{
-					v1beta1.AnnotationAdopts: machine.Identifier, v1beta1.AnnotationIntendedAt: intendedAt.UTC().Format(time.RFC3339),
+					v1beta1.AnnotationAdopts: worker.Identifier, v1beta1.AnnotationIntendedAt: intendedAt.UTC().Format(time.RFC3339),
 				},
 			},
 			Spec: v1beta1.VPSieNodeSpec{
@@ -180,7 +181,7 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 		if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			for i := range n.Status.Launches {
 				if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == text && a.Outcome == v1beta1.LaunchUnconfirmed {
-					a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, machine.Identifier, "", "answered late; the machine has an object of its own"
+					a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, worker.Identifier, "", "answered late; the machine has an object of its own"
 					return true
 				}
 			}
@@ -194,13 +195,13 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 }
 
 // joined records the machine that answers a request.
-func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, machine launch.Listed, earliest, now time.Time) {
-	n.Status.Identifier, n.Status.Hostname = machine.Identifier, machine.Hostname
+func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, worker launch.Listed, earliest, now time.Time) {
+	n.Status.Identifier, n.Status.Hostname = worker.Identifier, worker.Hostname
 	n.Status.LaunchedAt = timestamp(now)
 	if !earliest.IsZero() {
 		n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
 	}
-	answered.Outcome, answered.Machine, answered.Reason, answered.Message = v1beta1.LaunchAnswered, machine.Identifier, "", ""
+	answered.Outcome, answered.Machine, answered.Reason, answered.Message = v1beta1.LaunchAnswered, worker.Identifier, "", ""
 	if n.Status.MonthlyPrice == nil {
 		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
 			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
@@ -209,15 +210,15 @@ func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt,
 	if n.Status.Phase != v1beta1.PhaseDeleting && n.Status.Phase != v1beta1.PhaseDraining {
 		setPhase(n, v1beta1.PhaseJoining)
 	}
-	setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+machine.Hostname)
-	setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine boots; its Node "+strings.ToLower(machine.Hostname)+" is awaited until the launch deadline")
+	setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+worker.Hostname)
+	setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine boots; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 }
 
 // unassigned are the listed machines that nobody claims and that answer no request.
 func unassigned(listed []launch.Listed, claimed map[string]bool, answers map[string]launch.Listed) []string {
 	taken := maps.Clone(claimed)
-	for _, machine := range answers {
-		taken[machine.Identifier] = true
+	for _, worker := range answers {
+		taken[worker.Identifier] = true
 	}
 	return launch.Foreign(listed, taken)
 }
@@ -227,12 +228,12 @@ func unassigned(listed []launch.Listed, claimed map[string]bool, answers map[str
 // that came after the request and is nobody's, it may be the answer all the same, so nothing is asked
 // for again.
 func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []string, now time.Time) error {
-	if !isOpen(n) {
+	if !machine.IsOpen(n) {
 		return nil
 	}
 	_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := lastAttempt(n)
-		if a == nil || !isOpen(n) {
+		a := machine.LastAttempt(n)
+		if a == nil || !machine.IsOpen(n) {
 			return false
 		}
 		stray := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
@@ -250,7 +251,7 @@ func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []str
 			a.Message = "the answer was unclear and no listing since shows a machine; it is asked for again"
 			a.Outcome = v1beta1.LaunchUnconfirmed
 			setPhase(n, v1beta1.PhasePending)
-			if len(n.Status.Launches) >= attemptsMax {
+			if len(n.Status.Launches) >= machine.AttemptsMax {
 				setPhase(n, v1beta1.PhaseFailed)
 			}
 		default:

@@ -15,6 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // register gives the Node its labels, annotations, taints and providerID, in one write on the
@@ -55,7 +56,7 @@ func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *c
 	var group v1beta1.NodeGroup
 	err := r.store.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, &group)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read NodeGroup of %s: %w", keyOf(n), err)
+		return fmt.Errorf("read NodeGroup of %s: %w", machine.Key(n), err)
 	}
 	if err != nil {
 		// The group is gone; the machine stays under our care with what its purchase tells.
@@ -99,13 +100,13 @@ func same(a, b *corev1.Node) bool {
 
 // traceReady ends the story of a purchase: a span from the request to the Ready Node, below the launch.
 func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
-	a := lastAttempt(n)
+	a := machine.LastAttempt(n)
 	if a == nil || a.Traceparent == "" {
 		return
 	}
 	ctx = telemetry.ContextWithTraceparent(ctx, a.Traceparent)
 	_, span := telemetry.Tracer().Start(ctx, "node ready", trace.WithTimestamp(a.RequestedAt.Time), trace.WithAttributes(
-		attribute.String("vpsie.node", keyOf(n)), attribute.String("vpsie.machine", n.Status.Identifier),
+		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.machine", n.Status.Identifier),
 		attribute.String("k8s.node.name", n.Status.NodeName)))
 	span.End()
 }

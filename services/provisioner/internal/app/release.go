@@ -8,6 +8,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
@@ -16,7 +17,7 @@ func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error 
 	from := n.Status.Phase
 	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
 	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := lastAttempt(n)
+		a := machine.LastAttempt(n)
 		if a == nil || n.Status.Identifier == "" {
 			return false
 		}
@@ -50,7 +51,7 @@ func forgetMachine(n *v1beta1.VPSieNode) {
 // dropRetirement takes the retirement off an object that stays as a failed one.
 func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error {
 	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		had := n.Spec.Retirement != nil && n.Status.Phase == v1beta1.PhaseFailed
+		had := n.Spec.Retirement != nil && machine.StateOf(n) == v1beta1.PhaseFailed
 		if had {
 			n.Spec.Retirement = nil
 		}
@@ -64,7 +65,7 @@ func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error 
 func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	message := n.Spec.Retirement.Message
 	if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := lastAttempt(n)
+		a := machine.LastAttempt(n)
 		if a == nil || n.Status.Identifier == "" {
 			return false
 		}
@@ -76,7 +77,7 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	}); err != nil {
 		return err
 	}
-	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, keyOf(n))
+	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, machine.Key(n))
 	return r.dropRetirement(ctx, n)
 }
 
@@ -87,13 +88,13 @@ func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message strin
 		return ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
 	}
 	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier == "" && isOpen(n) {
+		if n.Status.Identifier == "" && machine.IsOpen(n) {
 			return false
 		}
 		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
 	})
 	if written {
-		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		r.facts.PhaseChanged(ctx, n, n.Status.Phase, PhaseGone, message)
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // remove asks VPSie to delete the machines whose Nodes are drained, and counts the listings that
@@ -23,24 +24,24 @@ import (
 // listing is not to be believed, it is VPSie's answer about the machine itself that counts in the end.
 func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
 	present := make(map[string]launch.Listed, len(listed))
-	for _, machine := range listed {
-		present[machine.Identifier] = machine
+	for _, worker := range listed {
+		present[worker.Identifier] = worker
 	}
 	believed, progress := !suspect && v.isWhole(present), false
 	for _, n := range missingFirst(v.leaving, present) {
 		if c.isStale(v.at) {
 			return true, nil // no call would be made; the rest is looked at on a new listing
 		}
-		machine, exists := present[n.Status.Identifier]
+		worker, exists := present[n.Status.Identifier]
 		var err error
 		var changed bool
 		switch {
 		case exists:
-			changed, err = c.delete(ctx, n, machine, v.at)
+			changed, err = c.delete(ctx, n, worker, v.at)
 		case !c.wasAsked(n.Status.Identifier):
 			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
 			changed, err = c.ask(ctx, n, v.at, notListed)
-		case !believed && n.Status.AbsentSightings == absenceSightings-1:
+		case !believed && n.Status.AbsentSightings == machine.AbsenceSightings-1:
 			changed, err = c.confirm(ctx, n, v.at)
 		default:
 			changed, err = c.sighted(ctx, n)
@@ -112,7 +113,7 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		}
 		n.Status.AbsentSightings++
 		n.Status.LastAbsentAt = timestamp(now)
-		gone := n.Status.AbsentSightings >= absenceSightings
+		gone := n.Status.AbsentSightings >= machine.AbsenceSightings
 		message := "VPSie shows the machine no longer; a second look must confirm that"
 		if gone {
 			message = "VPSie showed twice that the machine is gone"
@@ -120,7 +121,7 @@ func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, err
 		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
 		return true
 	})
-	if n.Status.AbsentSightings >= absenceSightings {
+	if n.Status.AbsentSightings >= machine.AbsenceSightings {
 		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
 	}
 	return written, err
@@ -156,16 +157,16 @@ func (c *Clusters) gone(cluster string) map[string]bool {
 }
 
 // delete has a machine deleted that is listed under the name that we know it by.
-func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed, basis time.Time) (bool, error) {
-	if !sameHostname(machine.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
+func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, basis time.Time) (bool, error) {
+	if !sameHostname(worker.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
 		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setCondition(n, v1beta1.ConditionDeleted, false, "IdentityMismatch", fmt.Sprintf(
 				"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
-				machine.Identifier, machine.Hostname, n.Status.Hostname))
+				worker.Identifier, worker.Hostname, n.Status.Hostname))
 		})
 		return false, err
 	}
-	if c.clock.Now().Sub(c.askedAt(machine.Identifier)) < deleteAgain {
+	if c.clock.Now().Sub(c.askedAt(worker.Identifier)) < deleteAgain {
 		return c.store.UpdateStatus(ctx, n, backInListing)
 	}
 	return c.ask(ctx, n, basis, isListed)
@@ -194,7 +195,7 @@ const (
 func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time, shown presence) (bool, error) {
 	identifier := n.Status.Identifier
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
-	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", keyOf(n))))
+	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", machine.Key(n))))
 	defer span.End()
 	if err := c.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return false, err
@@ -218,12 +219,12 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		}
 		message, kind = explain(e), hindrance(e)
 		span.SetStatus(codes.Error, e.Message)
-		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, e)
+		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, e)
 	} else {
 		c.mu.Lock()
 		c.asked[identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, identifier)
+		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, identifier)
 	}
 	switch {
 	case gone && again && shown == notListed:
@@ -243,7 +244,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 // was found to have none. Whoever retires it has them move.
 func (c *Clusters) isOccupied(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	node := &corev1.Node{}
-	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: nodeNameOf(n)}, node); err != nil {
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node); err != nil {
 		return false, ignoreGone(err)
 	}
 	pods, err := c.store.podsOn(ctx, node, c.clock.Now())

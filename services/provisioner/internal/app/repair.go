@@ -13,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -49,10 +50,10 @@ func (r *Nodes) fleet(ctx context.Context) ([]*v1beta1.VPSieNode, []outage.Machi
 	for _, n := range all {
 		counts := outage.Counts(n, outage.IsOverdue(n, r.clock.Now()))
 		if counts {
-			fleet = append(fleet, outage.Machine{Group: groupOf(n), Failing: !ready[nodeNameOf(n)]})
+			fleet = append(fleet, outage.Machine{Group: machine.GroupOf(n), Failing: !ready[machine.NodeName(n)]})
 		}
 		// What is on its way is not failing yet.
-		judged[nodeNameOf(n)] = counts || !outage.WasReady(n) && !isLeaving(n)
+		judged[machine.NodeName(n)] = counts || !outage.WasReady(n) && !machine.IsLeaving(n)
 	}
 	for name, isReady := range ready {
 		if !judged[name] {
@@ -93,7 +94,7 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 	}
 	// Where nothing can run, by Kubernetes' or by VPSie's word, one is tried at a time.
 	idle := node == nil || vanished
-	if why := outage.Stops(fleet, groupOf(n)); why != "" && (!idle || !r.mayTry(ctx, groupOf(n))) {
+	if why := outage.Stops(fleet, machine.GroupOf(n)); why != "" && (!idle || !r.mayTry(ctx, machine.GroupOf(n))) {
 		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
 	}
 	return "", "", nil
@@ -153,7 +154,7 @@ func (r *Nodes) mayTry(ctx context.Context, group string) bool {
 // turn says what keeps a machine that never joined from being deleted now; empty when it may go. One goes at a
 // time in a group. While many fail together one may be tried at intervals. The caller has entered the turnstile.
 func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, string, error) {
-	q, now := r.queueOf(groupOf(n)), r.clock.Now()
+	q, now := r.queueOf(machine.GroupOf(n)), r.clock.Now()
 	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
 		return q.code, q.why, nil
 	}
@@ -162,9 +163,9 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 		return "", "", err
 	}
 	q.code, q.why, q.at = "", "", now
-	together := outage.Stops(fleet, groupOf(n))
+	together := outage.Stops(fleet, machine.GroupOf(n))
 	goes := func(other *v1beta1.VPSieNode) bool {
-		return groupOf(other) == groupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !isStuck(other)
+		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !isStuck(other)
 	}
 	switch {
 	case slices.ContainsFunc(all, goes):

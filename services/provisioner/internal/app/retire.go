@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -43,26 +44,26 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return 0, err
 	}
 	switch {
-	case n.DeletionTimestamp == nil && n.Status.Phase == v1beta1.PhaseFailed && n.Status.Identifier == "":
+	case n.DeletionTimestamp == nil && machine.StateOf(n) == v1beta1.PhaseFailed:
 		return 0, r.keepAsFailed(ctx, n)
-	case n.DeletionTimestamp == nil && isAdoption(n) && isAdopting(n, false):
+	case n.DeletionTimestamp == nil && machine.IsAdoption(n) && machine.AwaitsMachine(n, false):
 		return launchOutcomePoll, nil // its status follows
 	case swept && n.Status.NodeName != "":
 		return 0, r.letGo(ctx, n)
-	case n.Status.Identifier == "" && (isOpen(n) || !swept && mayBeAnswered(n, r.clock.Now())):
+	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
 		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 			return setUnknown(n, v1beta1.ConditionDeleted, "AwaitingLaunchOutcome", "a machine may have been bought; it is looked for before the object may go")
 		})
 		return launchOutcomePoll, err
 	case n.Status.Identifier == "":
 		return 0, r.release(ctx, n, "nothing was bought for it")
-	case n.Status.DeleteRequestedAt != nil && n.Status.AbsentSightings < absenceSightings:
+	case n.Status.DeleteRequestedAt != nil && n.Status.AbsentSightings < machine.AbsenceSightings:
 		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
 	}
 	if err := goOn(ctx, r.brake); err != nil {
 		return 0, err
 	}
-	if n.Status.AbsentSightings >= absenceSightings {
+	if n.Status.AbsentSightings >= machine.AbsenceSightings {
 		return r.finish(ctx, n)
 	}
 	if err := r.resume(ctx, n); err != nil {
@@ -157,7 +158,7 @@ func (r *Nodes) closeLateNode(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
 	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		if n.Status.DeleteRequestedAt != nil {
-			return setCondition(n, v1beta1.ConditionDeleted, n.Status.AbsentSightings >= absenceSightings, reasonPaused, state.Message)
+			return setCondition(n, v1beta1.ConditionDeleted, n.Status.AbsentSightings >= machine.AbsenceSightings, reasonPaused, state.Message)
 		}
 		held := n.Status.DrainStartedAt != nil && n.Status.DrainHeldAt == nil
 		if held {
@@ -191,7 +192,7 @@ func (r *Nodes) resume(ctx context.Context, n *v1beta1.VPSieNode) error {
 // nodeOf reads the machine's Node live; nil means that there is none. A Node that has the machine's
 // name and is not the machine's is not returned, but why it is not.
 func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, string, error) {
-	name := nodeNameOf(n)
+	name := machine.NodeName(n)
 	if name == "" {
 		return nil, "", nil
 	}
@@ -213,7 +214,7 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 		message = n.Spec.Retirement.Message
 	}
 	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DrainStartedAt != nil || !isLeaving(n) {
+		if n.Status.DrainStartedAt != nil || !machine.IsLeaving(n) {
 			return false
 		}
 		n.Status.DrainStartedAt = timestamp(r.clock.Now())
@@ -226,10 +227,10 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 		return err
 	}
 	if n.Status.DrainStartedAt == nil {
-		return fmt.Errorf("drain of %s: retirement was withdrawn", keyOf(n))
+		return fmt.Errorf("drain of %s: retirement was withdrawn", machine.Key(n))
 	}
 	if written {
-		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", truncate("node is drained and deleted: "+message))
@@ -301,7 +302,7 @@ func hasTaint(node *corev1.Node, key string) bool {
 func (r *Nodes) drained(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
 	from := n.Status.Phase
 	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DeleteRequestedAt != nil || !isLeaving(n) {
+		if n.Status.DeleteRequestedAt != nil || !machine.IsLeaving(n) {
 			return false
 		}
 		n.Status.DeleteRequestedAt = timestamp(r.clock.Now())
@@ -329,10 +330,10 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
-	if n.DeletionTimestamp == nil && neverJoined(n) && lastAttempt(n) != nil {
+	if n.DeletionTimestamp == nil && neverJoined(n) && machine.LastAttempt(n) != nil {
 		return 0, r.keepAsFailed(ctx, n)
 	}
-	if len(lateAttempts(n, r.clock.Now())) > 0 {
+	if len(machine.LateAttempts(n, r.clock.Now())) > 0 {
 		return 0, r.keepForAnswers(ctx, n)
 	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")

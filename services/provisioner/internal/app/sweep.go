@@ -13,6 +13,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // definitionName is the custom resource definition of VPSieNodes.
@@ -72,7 +73,7 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 		return n.Status.DeleteRequestedAt == nil && controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
 	})
 	if written {
-		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)
 		}
