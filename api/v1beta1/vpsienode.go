@@ -5,16 +5,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Phase is where a machine is in its life.
-//
-//	Pending → Launching → Joining → Ready → Draining → Deleting
-//	             └────────────┴──→ Failed ─────────────↗
+// Phase is where a machine is in its life. It shows what the rest of the status says; which phase follows which is in the
+// table of the provisioner's README.
 //
 // +kubebuilder:validation:Enum=Pending;Launching;Joining;Ready;Draining;Deleting;Failed
 type Phase string
 
 const (
-	// PhasePending means that nothing was asked of VPSie yet.
+	// PhasePending means that nothing was asked of VPSie yet, or that it is asked again.
 	PhasePending Phase = "Pending"
 	// PhaseLaunching means that a machine was or may have been asked for; its identifier is unknown.
 	PhaseLaunching Phase = "Launching"

@@ -221,7 +221,7 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
 	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
-	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", truncate("machine is adopted: "+why))
+	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine is adopted: "+why))
 	return nil
 }
 
@@ -283,37 +283,15 @@ func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker
 		}
 		node = nil
 	}
-	id, _, proven := "", proof{}, false
+	var joined *machine.Joined
 	if node != nil {
-		id, _, proven = proofOf(node)
+		id, _, proven := proofOf(node)
+		if proven && id == worker.Identifier {
+			joined = &machine.Joined{Name: node.Name, CreatedAt: node.CreationTimestamp.Time, IsReady: isNodeReady(node)}
+		}
 	}
-	proven = proven && id == worker.Identifier
-	if !proven && !machine.CameLate(n) && !sabotage.OwnershipProof() {
+	if joined == nil && !machine.CameLate(n) && !sabotage.OwnershipProof() {
 		return false, nil
 	}
-	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier != "" || len(n.Status.Launches) > 0 {
-			return false
-		}
-		n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = worker.Identifier, worker.Hostname, timestamp(c.clock.Now())
-		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-		}
-		setCondition(n, v1beta1.ConditionLaunched, true, "Adopted", "VPSie lists the machine as "+worker.Hostname)
-		if !proven {
-			setPhase(n, v1beta1.PhaseJoining)
-			setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
-			return true
-		}
-		// It was registered, so its Node was there once; whether it is Ready now is looked at next.
-		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(node.CreationTimestamp)
-		setPhase(n, v1beta1.PhaseReady)
-		setCondition(n, v1beta1.ConditionRegistered, true, "Adopted", "the Node carries the machine's providerID")
-		setCondition(n, v1beta1.ConditionReady, isNodeReady(node), map[bool]string{true: "NodeReady", false: "NodeNotReady"}[isNodeReady(node)], "the machine was adopted")
-		return true
-	})
-	if written {
-		c.facts.PhaseChanged(ctx, n, "", n.Status.Phase, "the machine was adopted")
-	}
-	return written, err
+	return c.store.Change(ctx, n, machine.Adopted(worker, joined, c.catalogue.Price(n), c.clock.Now()))
 }

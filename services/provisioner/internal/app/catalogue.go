@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -337,4 +338,12 @@ func (c *Catalogue) Offering(datacenter string, id int64) (Offering, bool) {
 		}
 	}
 	return Offering{}, false
+}
+
+// Price is what the machine of an object costs now, nil while that is unknown.
+func (c *Catalogue) Price(n *v1beta1.VPSieNode) *resource.Quantity {
+	if o, ok := c.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
+		return o.MonthlyPrice.Quantity()
+	}
+	return nil
 }

@@ -10,12 +10,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -167,17 +165,18 @@ func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) 
 		nodes[n.Status.Identifier] = n
 	}
 	for id, s := range f.Missing {
-		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && n.Status.DeleteRequestedAt == nil && !machine.IsLeaving(n) {
+		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && !machine.IsLeaving(n) {
 			if err := c.vanished(ctx, n, s); ignoreGone(err) != nil {
 				return err
 			}
 		}
 	}
+	if f.Suspect {
+		return nil
+	}
 	for _, n := range v.nodes {
-		if _, missing := f.Missing[n.Status.Identifier]; !missing && !f.Suspect && isUnlisted(n) {
-			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-				return isUnlisted(n) && setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+n.Status.Hostname)
-			})
+		if _, missing := f.Missing[n.Status.Identifier]; !missing {
+			c.update(ctx, n, machine.SeenListed())
 		}
 	}
 	return nil
@@ -202,18 +201,6 @@ func (c *Clusters) seekLost(ctx context.Context, v *view, f census.Findings, pro
 	return nil
 }
 
-// reasonUnlisted is the reason of a condition of machines that listings lack although their Nodes work.
-const reasonUnlisted = "NotListed"
-
-func isUnlisted(n *v1beta1.VPSieNode) bool {
-	for _, condition := range n.Status.Conditions {
-		if condition.Type == v1beta1.ConditionLaunched {
-			return condition.Reason == reasonUnlisted
-		}
-	}
-	return false
-}
-
 // vanished retires a machine that VPSie has not listed for long enough, unless its Node works: a Node that is
 // Ready proves that the machine lives, whatever a listing says.
 func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.Sightings) error {
@@ -226,10 +213,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	if err == nil && isNodeReady(node) {
-		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return n.Status.DeleteRequestedAt == nil && kube.SetCondition(&n.Status.Conditions, v1beta1.ConditionLaunched, metav1.ConditionUnknown, n.Generation, reasonUnlisted,
-				"VPSie's listings lack the machine although its Node is Ready, which proves that it lives; nothing is done; ask VPSie about machine "+n.Status.Identifier)
-		})
+		_, err := c.store.Change(ctx, n, machine.Unlisted())
 		return err
 	}
 	group := &v1beta1.NodeGroup{}
@@ -249,13 +233,13 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
-	if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return n.Status.DeleteRequestedAt == nil && !machine.IsLeaving(n) && setCondition(n, v1beta1.ConditionReady, false, "MachineMissing", message)
+	if _, err := c.store.Change(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		return !machine.IsLeaving(n) && machine.NodeNotReady("MachineMissing", message)(n)
 	}); err != nil {
 		return err
 	}
 	written, err := c.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if machine.IsLeaving(n) || n.Status.DeleteRequestedAt != nil {
+		if machine.IsLeaving(n) {
 			return false
 		}
 		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
@@ -18,14 +19,6 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
-// Facts tells the other services what happened to machines. It never blocks.
-type Facts interface {
-	PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string)
-}
-
-// PhaseGone is the phase that a fact names when a machine's absence is confirmed; no object has it.
-const PhaseGone v1beta1.Phase = "Gone"
-
 // Clusters makes every call to VPSie that buys or deletes a machine. Calls for one cluster are made
 // one after the other, because a reply names no machine: what a request brought is seen by comparing
 // listings.
@@ -35,7 +28,6 @@ type Clusters struct {
 	catalogue *Catalogue
 	orphans   *Orphans
 	brake     Brake
-	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -61,9 +53,9 @@ type Clusters struct {
 }
 
 // NewClusters returns a worker that does nothing until it is given clusters.
-func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
-		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log,
+		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
 		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
 		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
@@ -355,27 +347,19 @@ func (c *Clusters) next(v *view, progress bool, launched launchResult) time.Dura
 // hindered tells the intents that wait why nothing happens, and returns when to try again.
 func (c *Clusters) hindered(ctx context.Context, v *view, err error) time.Duration {
 	e := AsCloudError(err)
-	message := explain(e)
+	h := hindrance(e)
 	for _, n := range v.candidates {
-		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			if !machine.IsCandidate(n, c.clock.Now()) {
-				return false
-			}
-			changed := setPhase(n, v1beta1.PhasePending)
-			return setCondition(n, v1beta1.ConditionLaunched, false, hindrance(e), message) || changed
-		})
+		c.update(ctx, n, machine.Hindered(h, c.clock.Now()))
 	}
 	for _, n := range v.leaving {
-		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionDeleted, false, hindrance(e), message)
-		})
+		c.update(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, h.Reason, h.Message))
 	}
 	return max(machine.AttemptWait, e.RetryAfter)
 }
 
 // update writes a status whose loss costs nothing but an explanation.
-func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change Mutate) {
-	if _, err := c.store.UpdateStatus(ctx, n, change); ignoreGone(err) != nil {
+func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) {
+	if _, err := c.store.Change(ctx, n, change); ignoreGone(err) != nil {
 		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
 	}
 }

@@ -301,9 +301,7 @@ func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*core
 		}
 		return 0, r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the drain took longer than %s: %s", timeout, message))
 	}
-	if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return setUnknown(n, v1beta1.ConditionDrained, why, message)
-	}); err != nil {
+	if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message)); err != nil {
 		return 0, err
 	}
 	wait := max(drainPoll, min(elapsed/10, drainPollMax))
@@ -332,30 +330,13 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	}); err != nil {
 		return err
 	}
-	from := n.Status.Phase
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DrainStartedAt == nil || n.Status.DeleteRequestedAt != nil {
-			return false
-		}
-		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
-		setPhase(n, v1beta1.PhaseReady)
-		if n.Status.ReadyAt == nil {
-			setPhase(n, v1beta1.PhaseJoining)
-		}
-		if code != "" {
-			setCondition(n, v1beta1.ConditionDrained, false, code.Condition(), why)
-		} else {
-			setCondition(n, v1beta1.ConditionDrained, false, "Withdrawn", why)
-		}
-		return true
-	})
+	written, err := r.store.Change(ctx, n, machine.DrainUndone(code, why))
 	if err != nil || !written {
 		return err
 	}
 	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
-	r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, why)
 	if node != nil {
-		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", truncate("node stays and is open again: "+why))
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))
 	}
 	return nil
 }

@@ -176,10 +176,10 @@ type facts struct {
 	phases []string
 }
 
-func (f *facts) PhaseChanged(_ context.Context, n *v1beta1.VPSieNode, _, to v1beta1.Phase, _ string) {
+func (f *facts) PhaseChanged(_ context.Context, _ *v1beta1.VPSieNode, from, to v1beta1.Phase, _ string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.phases = append(f.phases, n.Name+" "+string(to))
+	f.phases = append(f.phases, string(from)+"→"+string(to))
 }
 
 // fixture is the provisioner's use cases on a Kubernetes and a VPSie in memory, under a clock that
@@ -247,7 +247,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			}
 			return c.Delete(ctx, o)
 		}}).Build()
-	f.store = &app.Store{Client: f.kube, Live: f.kube}
+	f.store = &app.Store{Client: f.kube, Live: f.kube, Facts: f.facts}
 	f.restart()
 	return f
 }
@@ -273,8 +273,8 @@ func (f *fixture) restart() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
-	f.nodes = app.NewNodes(f.store, catalogue, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, &events.FakeRecorder{}, f.clock, config, log)
+	f.nodes = app.NewNodes(f.store, catalogue, b, &events.FakeRecorder{}, f.clock, config, log)
 }
 
 // runCatalogueOnce has the catalogue read what is due.

@@ -43,9 +43,7 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		const held = "nothing is bought while it is not known which machines are somebody else's"
 		c.log.WarnContext(ctx, held, telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
 		for _, n := range v.candidates {
-			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-				return machine.IsCandidate(n, c.clock.Now()) && setCondition(n, v1beta1.ConditionLaunched, false, "ReportUnreadable", truncate(held+": "+err.Error()))
-			})
+			c.update(ctx, n, machine.Hindered(machine.Hindrance{Reason: "ReportUnreadable", Message: machine.Truncate(held + ": " + err.Error())}, c.clock.Now()))
 		}
 		return launchResult{}, nil
 	}
@@ -301,23 +299,12 @@ func (c *Clusters) prepare(ctx context.Context, nodes map[string]*v1beta1.VPSieN
 func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entry) *prepared {
 	group := e.groups[n.Spec.Offering]
 	spanned, span := c.begin(ctx, n)
-	from, at, number := n.Status.Phase, c.clock.Now(), int32(0)
-	size := c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
-	written, err := c.store.UpdateStatus(spanned, n, func(n *v1beta1.VPSieNode) bool {
-		if !machine.IsCandidate(n, c.clock.Now()) || c.isStale(e.basis) {
-			return false
-		}
-		number = int32(len(n.Status.Launches) + 1)
-		asked := v1beta1.LaunchAttempt{
-			Number: number, VPSieGroup: group, RequestedAt: *timestamp(c.clock.Now()),
-			Foreign: e.foreign, Outcome: v1beta1.LaunchRequested, Traceparent: telemetry.Traceparent(spanned),
-		}
-		machine.RecordSize(&asked, size)
-		n.Status.Launches = append(n.Status.Launches, asked)
-		setPhase(n, v1beta1.PhaseLaunching)
-		setCondition(n, v1beta1.ConditionLaunched, false, "Requested", "the machine is being asked of VPSie")
-		setCondition(n, v1beta1.ConditionReady, false, "Launching", "the machine is being asked of VPSie")
-		return true
+	at := c.clock.Now()
+	request := machine.Request{
+		Group: group, Size: c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering), Foreign: e.foreign, Traceparent: telemetry.Traceparent(spanned),
+	}
+	written, err := c.store.Change(spanned, n, func(n *v1beta1.VPSieNode) bool {
+		return !c.isStale(e.basis) && machine.Requested(request, c.clock.Now())(n)
 	})
 	if err != nil || !written {
 		span.End()
@@ -326,8 +313,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 		}
 		return nil
 	}
-	c.facts.PhaseChanged(spanned, n, from, n.Status.Phase, "the machine is asked of VPSie")
-	return &prepared{node: n, group: group, number: number, at: at, ctx: spanned, span: span}
+	return &prepared{node: n, group: group, number: machine.LastAttempt(n).Number, at: at, ctx: spanned, span: span}
 }
 
 // begin starts the span of a launch, below the message that announced it or the decision itself.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,7 +27,6 @@ type Nodes struct {
 	store     *Store
 	catalogue *Catalogue
 	brake     Brake
-	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -39,8 +39,8 @@ type Nodes struct {
 }
 
 // NewNodes returns a reconciler of VPSieNodes.
-func NewNodes(store *Store, catalogue *Catalogue, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
-	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
+func NewNodes(store *Store, catalogue *Catalogue, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
+	return &Nodes{store: store, catalogue: catalogue, brake: b, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
 }
 
 // Reconcile takes one machine a step further and returns when to look again; zero means when
@@ -122,9 +122,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		return 0, err
 	}
 	if why := disowned(n, node); why != "" {
-		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionRegistered, false, reasonNotOurs, why)
-		}); err != nil {
+		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, reasonNotOurs, why)); err != nil {
 			return 0, err
 		}
 		return r.awaitNode(ctx, n)
@@ -134,10 +132,9 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 			return 0, err
 		}
 		// Nothing mends that by itself, so the launch deadline must not wait for it.
-		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionRegistered, false, "InvalidTemplate", truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+
-				err.Error()+"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))
-		}); err != nil {
+		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, "InvalidTemplate",
+			machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
+				"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))); err != nil {
 			return 0, err
 		}
 		return r.awaitNode(ctx, n)
@@ -196,9 +193,7 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 // awaitNode waits for a Ready Node until the launch deadline.
 func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	if n.Status.ReadyAt != nil {
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionReady, false, "NodeMissing", "the Node does not exist, though the machine does")
-		})
+		_, err := r.store.Change(ctx, n, machine.NodeNotReady("NodeMissing", "the Node does not exist, though the machine does"))
 		return 0, err
 	}
 	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
@@ -209,31 +204,18 @@ func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Durat
 
 // ready records whether the Node works.
 func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
-	from, first := n.Status.Phase, n.Status.ReadyAt == nil
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if !isNodeReady(node) {
-			return setCondition(n, v1beta1.ConditionReady, false, "NodeNotReady", "the Node is not Ready")
-		}
-		changed := setPhase(n, v1beta1.PhaseReady)
-		if o, ok := r.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok && n.Status.MonthlyPrice == nil {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-			changed = true
-		}
-		if n.Status.ReadyAt == nil {
-			n.Status.ReadyAt = timestamp(r.clock.Now())
-			changed = true
-		}
-		return setCondition(n, v1beta1.ConditionReady, true, "NodeReady", "the Node is Ready") || changed
-	})
+	first := n.Status.ReadyAt == nil
+	change := machine.NodeNotReady("NodeNotReady", "the Node is not Ready")
+	if isNodeReady(node) {
+		change = machine.NodeReady(r.catalogue.Price(n), r.clock.Now())
+	}
+	written, err := r.store.Change(ctx, n, change)
 	if err != nil || !written {
 		return err
 	}
 	if first && n.Status.ReadyAt != nil {
 		r.traceReady(ctx, n)
 		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, node.Name)
-	}
-	if from != n.Status.Phase {
-		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "the Node is Ready")
 	}
 	return nil
 }

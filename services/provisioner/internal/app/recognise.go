@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -55,20 +53,12 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 			continue
 		}
 		if !found {
-			if err := c.giveUp(ctx, n, spare, now); err != nil {
+			if _, err := c.store.Change(ctx, n, machine.Unanswered(spare, c.config.LaunchSettle, now)); ignoreGone(err) != nil {
 				return progress, err
 			}
 			continue
 		}
-		from := n.Status.Phase
-		written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			answered := machine.Answerable(n)
-			if answered == nil {
-				return false
-			}
-			c.joined(n, answered, worker, launch.Earliest(worker, asked), now)
-			return true
-		})
+		written, err := c.store.Change(ctx, n, machine.Answered(worker, launch.Earliest(worker, asked), c.catalogue.Price(n), now))
 		if err != nil {
 			if ignoreGone(err) == nil {
 				continue // it is listed as nobody's next time
@@ -78,7 +68,6 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 		if written {
 			progress = true
 			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, worker.Identifier)
-			c.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "VPSie lists the machine as "+worker.Hostname)
 		}
 	}
 	return progress, nil
@@ -178,40 +167,12 @@ func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Liste
 		if err := c.createAdoption(ctx, adoption, taken, "it answers a request of "+key+" that was given up"); err != nil {
 			return progress, err
 		}
-		if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			for i := range n.Status.Launches {
-				if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == text && a.Outcome == v1beta1.LaunchUnconfirmed {
-					a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, worker.Identifier, "", "answered late; the machine has an object of its own"
-					return true
-				}
-			}
-			return false
-		}); ignoreGone(err) != nil {
+		if _, err := c.store.Change(ctx, n, machine.AnsweredElsewhere(text, worker.Identifier)); ignoreGone(err) != nil {
 			return progress, err
 		}
 		progress = true
 	}
 	return progress, nil
-}
-
-// joined records the machine that answers a request.
-func (c *Clusters) joined(n *v1beta1.VPSieNode, answered *v1beta1.LaunchAttempt, worker launch.Listed, earliest, now time.Time) {
-	n.Status.Identifier, n.Status.Hostname = worker.Identifier, worker.Hostname
-	n.Status.LaunchedAt = timestamp(now)
-	if !earliest.IsZero() {
-		n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
-	}
-	answered.Outcome, answered.Machine, answered.Reason, answered.Message = v1beta1.LaunchAnswered, worker.Identifier, "", ""
-	if n.Status.MonthlyPrice == nil {
-		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-		}
-	}
-	if n.Status.Phase != v1beta1.PhaseDeleting && n.Status.Phase != v1beta1.PhaseDraining {
-		setPhase(n, v1beta1.PhaseJoining)
-	}
-	setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+worker.Hostname)
-	setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine boots; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 }
 
 // unassigned are the listed machines that nobody claims and that answer no request.
@@ -221,44 +182,4 @@ func unassigned(listed []launch.Listed, claimed map[string]bool, answers map[str
 		taken[worker.Identifier] = true
 	}
 	return launch.Foreign(listed, taken)
-}
-
-// giveUp decides on a request that no listing answers: an unclear one is taken for not made after
-// the settle time, one that VPSie accepted fails at the launch deadline. While a machine is listed
-// that came after the request and is nobody's, it may be the answer all the same, so nothing is asked
-// for again.
-func (c *Clusters) giveUp(ctx context.Context, n *v1beta1.VPSieNode, spare []string, now time.Time) error {
-	if !machine.IsOpen(n) {
-		return nil
-	}
-	_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		a := machine.LastAttempt(n)
-		if a == nil || !machine.IsOpen(n) {
-			return false
-		}
-		stray := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
-		switch {
-		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(outage.JoinDeadline(n)):
-			a.Reason = string(reason.LaunchNoMachine)
-			a.Message = "VPSie listed no machine that answers the request until the launch deadline"
-			a.Outcome = v1beta1.LaunchExpired
-			setPhase(n, v1beta1.PhaseFailed)
-		case stray:
-			return setCondition(n, v1beta1.ConditionLaunched, false, "MachineUnassigned", "VPSie lists machines that nobody claims ("+strings.Join(spare[:min(len(spare), 5)], ", ")+
-				"), and none of them is known to answer the request, so nothing is asked for again until the launch deadline; delete them in the console if they are nobody's")
-		case a.Outcome != v1beta1.LaunchAccepted && now.Sub(a.RequestedAt.Time) >= c.config.LaunchSettle:
-			a.Reason = string(reason.LaunchUnconfirmed)
-			a.Message = "the answer was unclear and no listing since shows a machine; it is asked for again"
-			a.Outcome = v1beta1.LaunchUnconfirmed
-			setPhase(n, v1beta1.PhasePending)
-			if len(n.Status.Launches) >= machine.AttemptsMax {
-				setPhase(n, v1beta1.PhaseFailed)
-			}
-		default:
-			return false
-		}
-		setCondition(n, v1beta1.ConditionLaunched, false, conditionReason(reason.Code(a.Reason)), a.Message)
-		return true
-	})
-	return ignoreGone(err)
 }

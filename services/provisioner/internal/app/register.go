@@ -38,17 +38,7 @@ func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1
 			return fmt.Errorf("register Node %q: %w", node.Name, err)
 		}
 	}
-	if n.Status.NodeName == node.Name {
-		return nil
-	}
-	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.NodeName == node.Name {
-			return false
-		}
-		n.Status.NodeName = node.Name
-		setCondition(n, v1beta1.ConditionRegistered, true, "Registered", "the Node carries the group's labels and taints and the machine's providerID")
-		return true
-	})
+	_, err := r.store.Change(ctx, n, machine.Registered(node.Name))
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -103,25 +104,8 @@ func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time
 // sighted counts a listing that lacks the machine.
 func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	identifier := n.Status.Identifier
-	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		now := c.clock.Now()
-		if n.Status.Identifier != identifier || n.Status.DeleteRequestedAt == nil {
-			return false // another replica went on with it
-		}
-		if n.Status.LastAbsentAt != nil && now.Sub(n.Status.LastAbsentAt.Time) < c.config.AbsenceInterval {
-			return false
-		}
-		n.Status.AbsentSightings++
-		n.Status.LastAbsentAt = timestamp(now)
-		gone := n.Status.AbsentSightings >= machine.AbsenceSightings
-		message := "VPSie shows the machine no longer; a second look must confirm that"
-		if gone {
-			message = "VPSie showed twice that the machine is gone"
-		}
-		setCondition(n, v1beta1.ConditionDeleted, gone, "Absent", message)
-		return true
-	})
-	if n.Status.AbsentSightings >= machine.AbsenceSightings {
+	written, err := c.store.Change(ctx, n, machine.SeenAbsent(identifier, c.config.AbsenceInterval, c.clock.Now()))
+	if machine.IsAbsent(n) {
 		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
 	}
 	return written, err
@@ -159,15 +143,13 @@ func (c *Clusters) gone(cluster string) map[string]bool {
 // delete has a machine deleted that is listed under the name that we know it by.
 func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, basis time.Time) (bool, error) {
 	if !sameHostname(worker.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
-		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionDeleted, false, "IdentityMismatch", fmt.Sprintf(
-				"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
-				worker.Identifier, worker.Hostname, n.Status.Hostname))
-		})
+		_, err := c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "IdentityMismatch", fmt.Sprintf(
+			"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
+			worker.Identifier, worker.Hostname, n.Status.Hostname)))
 		return false, err
 	}
 	if c.clock.Now().Sub(c.askedAt(worker.Identifier)) < deleteAgain {
-		return c.store.UpdateStatus(ctx, n, backInListing)
+		return c.store.Change(ctx, n, machine.SeenAgain())
 	}
 	return c.ask(ctx, n, basis, isListed)
 }
@@ -211,13 +193,14 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 	}
 	gone, err := c.cloud.DeleteWorker(ctx, c.stillTrue(basis), n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
-	kind := "Requested"
+	why := "Requested"
 	if err != nil {
 		e := AsCloudError(err)
 		if e.Failure == Held && e.Code == "" {
 			return false, nil // the next pass reads again what it is based on
 		}
-		message, kind = explain(e), hindrance(e)
+		h := hindrance(e)
+		why, message = h.Reason, h.Message
 		span.SetStatus(codes.Error, e.Message)
 		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, e)
 	} else {
@@ -231,12 +214,9 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		return c.sighted(ctx, n)
 	case gone && shown == isListed:
 		message = "VPSie lists the machine and answers that it knows no such machine; it counts as there, and is asked for again; look at it in the console if this lasts"
-		kind = "Contradiction"
+		why = "Contradiction"
 	}
-	_, updateErr := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		changed := backInListing(n)
-		return setCondition(n, v1beta1.ConditionDeleted, false, kind, message) || changed
-	})
+	_, updateErr := c.store.Change(ctx, n, machine.DeletionAsked(identifier, why, message))
 	return err == nil, updateErr
 }
 
@@ -251,15 +231,7 @@ func (c *Clusters) isOccupied(ctx context.Context, n *v1beta1.VPSieNode) (bool, 
 	if err != nil || len(pods) == 0 {
 		return false, err
 	}
-	_, err = c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return setCondition(n, v1beta1.ConditionDeleted, false, "NodeJoinedLate", "the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted")
-	})
+	_, err = c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "NodeJoinedLate",
+		"the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted"))
 	return true, err
-}
-
-// backInListing forgets the listings that lacked a machine that is listed.
-func backInListing(n *v1beta1.VPSieNode) bool {
-	had := n.Status.AbsentSightings > 0
-	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
-	return had
 }

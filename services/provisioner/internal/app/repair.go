@@ -204,9 +204,7 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		return 0, err
 	}
 	if why != "" {
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionReady, false, code.Condition(), why)
-		})
+		_, err := r.store.Change(ctx, n, machine.NodeNotReady(code.Condition(), why))
 		return turnPoll, err
 	}
 	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)

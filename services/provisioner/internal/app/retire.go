@@ -51,19 +51,18 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	case swept && n.Status.NodeName != "":
 		return 0, r.letGo(ctx, n)
 	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setUnknown(n, v1beta1.ConditionDeleted, "AwaitingLaunchOutcome", "a machine may have been bought; it is looked for before the object may go")
-		})
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionUnknown, "AwaitingLaunchOutcome",
+			"a machine may have been bought; it is looked for before the object may go"))
 		return launchOutcomePoll, err
 	case n.Status.Identifier == "":
 		return 0, r.release(ctx, n, "nothing was bought for it")
-	case n.Status.DeleteRequestedAt != nil && n.Status.AbsentSightings < machine.AbsenceSightings:
+	case n.Status.DeleteRequestedAt != nil && !machine.IsAbsent(n):
 		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
 	}
 	if err := goOn(ctx, r.brake); err != nil {
 		return 0, err
 	}
-	if n.Status.AbsentSightings >= machine.AbsenceSightings {
+	if machine.IsAbsent(n) {
 		return r.finish(ctx, n)
 	}
 	if err := r.resume(ctx, n); err != nil {
@@ -75,9 +74,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	}
 	if why != "" {
 		// Pods may run on the machine behind that Node; nobody knows, so nothing is deleted.
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setUnknown(n, v1beta1.ConditionDrained, reasonNotOurs, why+"; the machine is not deleted while that is so")
-		})
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted while that is so"))
 		return groupPausedPoll, err
 	}
 	if n.Status.DrainStartedAt == nil {
@@ -156,16 +153,7 @@ func (r *Nodes) closeLateNode(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 
 // standStill notes since when a drain waits for the end of a pause.
 func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
-	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DeleteRequestedAt != nil {
-			return setCondition(n, v1beta1.ConditionDeleted, n.Status.AbsentSightings >= machine.AbsenceSightings, reasonPaused, state.Message)
-		}
-		held := n.Status.DrainStartedAt != nil && n.Status.DrainHeldAt == nil
-		if held {
-			n.Status.DrainHeldAt = timestamp(r.clock.Now())
-		}
-		return setUnknown(n, v1beta1.ConditionDrained, reasonPaused, state.Message) || held
-	})
+	_, err := r.store.Change(ctx, n, machine.DrainHeld(reasonPaused, state.Message, r.clock.Now()))
 	return err
 }
 
@@ -174,18 +162,7 @@ func (r *Nodes) resume(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if n.Status.DrainHeldAt == nil {
 		return nil
 	}
-	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DrainHeldAt == nil {
-			return false
-		}
-		if n.Status.DrainStartedAt != nil {
-			waited := max(r.clock.Now().Sub(n.Status.DrainHeldAt.Time), 0)
-			n.Status.DrainStartedAt = new(metav1.NewTime(n.Status.DrainStartedAt.Add(waited.Truncate(time.Second))))
-		}
-		n.Status.DrainHeldAt = nil
-		setUnknown(n, v1beta1.ConditionDrained, "Draining", "the pause is over; what the Node runs is read afresh")
-		return true
-	})
+	_, err := r.store.Change(ctx, n, machine.DrainResumed(r.clock.Now()))
 	return err
 }
 
@@ -208,21 +185,11 @@ func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node,
 
 // startDrain writes the intent to drain.
 func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
-	from := n.Status.Phase
 	message := "deleted by a person or a tool"
 	if n.Spec.Retirement != nil {
 		message = n.Spec.Retirement.Message
 	}
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DrainStartedAt != nil || !machine.IsLeaving(n) {
-			return false
-		}
-		n.Status.DrainStartedAt = timestamp(r.clock.Now())
-		setPhase(n, v1beta1.PhaseDraining)
-		setUnknown(n, v1beta1.ConditionDrained, "Draining", "the Node is tainted; its pods are evicted next")
-		setCondition(n, v1beta1.ConditionReady, false, "Draining", message)
-		return true
-	})
+	written, err := r.store.Change(ctx, n, machine.DrainStarted(message, r.clock.Now()))
 	if err != nil {
 		return err
 	}
@@ -231,9 +198,8 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 	}
 	if written {
 		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
-		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
 		if node != nil {
-			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", truncate("node is drained and deleted: "+message))
+			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and deleted: "+message))
 		}
 	}
 	return nil
@@ -300,21 +266,7 @@ func hasTaint(node *corev1.Node, key string) bool {
 
 // drained writes the intent to delete the machine. From here on there is no way back.
 func (r *Nodes) drained(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
-	from := n.Status.Phase
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.DeleteRequestedAt != nil || !machine.IsLeaving(n) {
-			return false
-		}
-		n.Status.DeleteRequestedAt = timestamp(r.clock.Now())
-		setPhase(n, v1beta1.PhaseDeleting)
-		setCondition(n, v1beta1.ConditionDrained, true, "Drained", message)
-		setCondition(n, v1beta1.ConditionReady, false, "Deleting", "the machine is being deleted")
-		setCondition(n, v1beta1.ConditionDeleted, false, "Requested", "VPSie is asked to delete the machine")
-		return true
-	})
-	if written {
-		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, message)
-	}
+	_, err := r.store.Change(ctx, n, machine.DeletionDue(message, r.clock.Now()))
 	return err
 }
 

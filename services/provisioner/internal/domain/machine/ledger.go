@@ -127,8 +127,8 @@ func SizeOnRecord(a *v1beta1.LaunchAttempt) launch.Size {
 	return launch.Size{CPU: a.CPU.Value(), MemoryMiB: a.Memory.Value() >> 20}
 }
 
-// RecordSize writes into the ledger what is asked for.
-func RecordSize(a *v1beta1.LaunchAttempt, size launch.Size) {
+// recordSize writes into the ledger what is asked for.
+func recordSize(a *v1beta1.LaunchAttempt, size launch.Size) {
 	if size == (launch.Size{}) {
 		return
 	}
