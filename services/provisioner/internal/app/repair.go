@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -31,36 +30,50 @@ func neverJoined(n *v1beta1.VPSieNode) bool {
 	return n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline)
 }
 
-// fleet reads live which machines should have a Ready Node and which of them have none.
-func (r *Nodes) fleet(ctx context.Context) ([]*v1beta1.VPSieNode, []outage.Machine, error) {
+// fleet is all objects and Nodes as they are now.
+type fleet struct {
+	objects []*v1beta1.VPSieNode
+	nodes   map[string]*corev1.Node
+	// machines are those that should have a Ready Node, with whether they have none.
+	machines []outage.Machine
+}
+
+// fleet reads it live.
+func (r *Nodes) fleet(ctx context.Context) (fleet, error) {
 	all, err := r.store.allNodes(ctx)
 	if err != nil {
-		return nil, nil, err
+		return fleet{}, err
 	}
 	var nodes corev1.NodeList
 	if err := r.store.Live.List(ctx, &nodes); err != nil {
-		return nil, nil, fmt.Errorf("list Nodes: %w", err)
+		return fleet{}, fmt.Errorf("list Nodes: %w", err)
 	}
-	ready := make(map[string]bool, len(nodes.Items))
+	f := fleet{objects: all, nodes: make(map[string]*corev1.Node, len(nodes.Items))}
 	for i := range nodes.Items {
-		ready[nodes.Items[i].Name] = isNodeReady(&nodes.Items[i])
+		f.nodes[nodes.Items[i].Name] = &nodes.Items[i]
 	}
-	var fleet []outage.Machine
 	judged := make(map[string]bool, len(all))
 	for _, n := range all {
 		counts := outage.Counts(n, outage.IsOverdue(n, r.clock.Now()))
 		if counts {
-			fleet = append(fleet, outage.Machine{Group: machine.GroupOf(n), Failing: !ready[machine.NodeName(n)]})
+			node := f.nodes[machine.NodeName(n)]
+			f.machines = append(f.machines, outage.Machine{Group: machine.GroupOf(n), Failing: node == nil || !isNodeReady(node)})
 		}
 		// What is on its way is not failing yet.
 		judged[machine.NodeName(n)] = counts || !outage.WasReady(n) && !machine.IsLeaving(n)
 	}
-	for name, isReady := range ready {
+	for name, node := range f.nodes {
 		if !judged[name] {
-			fleet = append(fleet, outage.Machine{Failing: !isReady})
+			f.machines = append(f.machines, outage.Machine{Failing: !isNodeReady(node)})
 		}
 	}
-	return all, fleet, nil
+	return f, nil
+}
+
+// isStuck reports whether a machine cannot be drained because a Node that is not its own has its name: others need not wait for it.
+func (f fleet) isStuck(n *v1beta1.VPSieNode) bool {
+	node := f.nodes[machine.NodeName(n)]
+	return node != nil && n.Status.DeleteRequestedAt == nil && disowned(n, node) != ""
 }
 
 // repairObjection says what forbids the replacement of a machine that does not work, read afresh. The node is
@@ -88,13 +101,13 @@ func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node 
 				pod.Namespace, pod.Name, shape.Protection), nil
 		}
 	}
-	_, fleet, err := r.fleet(ctx)
+	fleet, err := r.fleet(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	// Where nothing can run, by Kubernetes' or by VPSie's word, one is tried at a time.
 	idle := node == nil || vanished
-	if why := outage.Stops(fleet, machine.GroupOf(n)); why != "" && (!idle || !r.mayTry(ctx, machine.GroupOf(n))) {
+	if why := outage.Stops(fleet.machines, machine.GroupOf(n)); why != "" && (!idle || !r.mayTry(ctx, machine.GroupOf(n))) {
 		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
 	}
 	return "", "", nil
@@ -158,17 +171,17 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
 		return q.code, q.why, nil
 	}
-	all, fleet, err := r.fleet(ctx)
+	fleet, err := r.fleet(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	q.code, q.why, q.at = "", "", now
-	together := outage.Stops(fleet, machine.GroupOf(n))
+	together := outage.Stops(fleet.machines, machine.GroupOf(n))
 	goes := func(other *v1beta1.VPSieNode) bool {
-		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !isStuck(other)
+		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !fleet.isStuck(other)
 	}
 	switch {
-	case slices.ContainsFunc(all, goes):
+	case slices.ContainsFunc(fleet.objects, goes):
 		q.code, q.why = reason.NoRepairOneAtATime, "the machine did not join in time; another one of the group is being deleted for the same reason, and this one follows"
 	case together != "" && !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval:
 		q.code, q.why = reason.NoRepairFailingTogether, fmt.Sprintf("the machine did not join in time, and %s; one is deleted every %s until that is over; look at what the machines have in common", together, outage.TrialInterval)
@@ -176,12 +189,6 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 		q.tried = now
 	}
 	return q.code, q.why, nil
-}
-
-// isStuck reports whether a machine cannot be deleted because a Node that is not its own has its name: others need not wait for it.
-func isStuck(n *v1beta1.VPSieNode) bool {
-	c := meta.FindStatusCondition(n.Status.Conditions, v1beta1.ConditionDrained)
-	return c != nil && c.Reason == reasonNotOurs
 }
 
 // giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.

@@ -222,6 +222,28 @@ func TestNobodyElseWritesTheStatus(t *testing.T) {
 	})
 }
 
+// TestNobodyReadsConditions looks for use cases that take what conditions say for what is so. Those of Nodes are the kubelet's.
+func TestNobodyReadsConditions(t *testing.T) {
+	each(t, "../../app", func(name string, file *ast.File) {
+		ast.Inspect(file, func(node ast.Node) bool {
+			field, ok := node.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			of, isStatus := field.X.(*ast.SelectorExpr)
+			if field.Sel.Name == "FindStatusCondition" || field.Sel.Name == "Conditions" && (!isStatus || !isIdent(of.X, "node")) {
+				t.Errorf("%s reads conditions of an object", name)
+			}
+			return true
+		})
+	})
+}
+
+func isIdent(e ast.Expr, name string) bool {
+	i, ok := e.(*ast.Ident)
+	return ok && i.Name == name
+}
+
 // each parses the Go files of a folder but tests.
 func each(t *testing.T, folder string, look func(name string, file *ast.File)) {
 	t.Helper()
