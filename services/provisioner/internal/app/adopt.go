@@ -32,8 +32,8 @@ const (
 
 // adopt takes machines back that are proven ours and that no object claims, and reports the others that came
 // after us. A machine whose NodeGroup is gone is an orphan: what becomes of it is the operator's choice.
-func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) error {
-	if err := c.orphans.load(ctx, v.cluster); err != nil {
+func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) error {
+	if err := c.orphans.load(ctx, r.cluster); err != nil {
 		return err
 	}
 	marked, err := c.marked(ctx)
@@ -44,14 +44,14 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 	var foreign []string
 	for _, s := range f.Strangers {
 		stray := Stray{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
-		before, told := c.orphans.find(v.cluster, s.Identifier)
+		before, told := c.orphans.find(r.cluster, s.Identifier)
 		_, proven := proofs[s.Identifier]
 		proven = proven && s.Owner != ""
 		if sabotage.OwnershipProof() {
 			proven = true
 		}
 		switch {
-		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(v, s):
+		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(r, s):
 			foreign = append(foreign, s.Identifier)
 			continue
 		case !s.Lasted(census.UnclaimedFor):
@@ -64,7 +64,7 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		case !proven:
 			stray.Why = "no Node proves that the machine is ours, so it is left alone; delete it in the console if it is nobody's"
 		default:
-			why, err := c.adoptOne(ctx, v, s, nil)
+			why, err := c.adoptOne(ctx, r, s, nil)
 			if err != nil {
 				return err
 			}
@@ -75,17 +75,17 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		}
 		reports = append(reports, stray)
 	}
-	reports = append(reports, c.orphans.unlisted(v.cluster, reports, v.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
-	return c.orphans.report(ctx, v.cluster, reports, foreign, f.Settled)
+	reports = append(reports, c.orphans.unlisted(r.cluster, reports, r.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
+	return c.orphans.report(ctx, r.cluster, reports, foreign, f.Settled)
 }
 
 // wasBeforeUs reports whether a machine that nobody claims was there before us. Until the first looks have settled it, the requests that
 // are open tell what came after them.
-func (c *Clusters) wasBeforeUs(v *view, s census.Stranger) bool {
-	if was, known := c.orphans.wasBeforeUs(v.cluster, s.Identifier); known {
+func (c *Clusters) wasBeforeUs(r *roster, s census.Stranger) bool {
+	if was, known := c.orphans.wasBeforeUs(r.cluster, s.Identifier); known {
 		return was
 	}
-	return s.WasThere && !v.cameAfterRequest(s.Identifier)
+	return s.WasThere && !r.cameAfterRequest(s.Identifier)
 }
 
 // marked are the identifiers of the machines whose Nodes bear our providerID, which cannot be taken off again.
@@ -104,8 +104,8 @@ func (c *Clusters) marked(ctx context.Context) (map[string]bool, error) {
 }
 
 // cameAfterRequest reports whether a machine was not there when one of our requests was made.
-func (v *view) cameAfterRequest(identifier string) bool {
-	for _, n := range v.nodes {
+func (r *roster) cameAfterRequest(identifier string) bool {
+	for _, n := range r.nodes {
 		for _, a := range n.Status.Launches {
 			if !slices.Contains(a.Foreign, identifier) && a.VPSieGroup != 0 {
 				return true
@@ -117,7 +117,7 @@ func (v *view) cameAfterRequest(identifier string) bool {
 
 // adoptOne makes an object for a machine whose Node proves that it is ours, or says why it makes none. With a
 // retirement the machine is to go at once.
-func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
+func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -145,14 +145,14 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	if err := c.store.Live.List(ctx, &groups); err != nil {
 		return "", fmt.Errorf("list NodeGroups: %w", err)
 	}
-	adoption := c.adoption(v.cluster, s.Identifier, node)
+	adoption := c.adoption(r.cluster, s.Identifier, node)
 	adoption.Name = p.owner
 	elsewhere := false
 	for i := range groups.Items {
 		group := &groups.Items[i]
 		ours := scheduling.GroupLabel(group.Namespace, group.Name) == p.group || sabotage.OwnershipProof()
-		elsewhere = elsewhere || ours && group.Spec.Cluster.Identifier != v.cluster
-		if !ours || group.Spec.Cluster.Identifier != v.cluster || group.DeletionTimestamp != nil {
+		elsewhere = elsewhere || ours && group.Spec.Cluster.Identifier != r.cluster
+		if !ours || group.Spec.Cluster.Identifier != r.cluster || group.DeletionTimestamp != nil {
 			continue
 		}
 		adoption.Namespace, adoption.Spec.NodeGroup, adoption.Spec.Cluster = group.Namespace, group.Name, group.Spec.Cluster
@@ -227,9 +227,9 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 
 // complete gives objects that were made for a machine their status, once the machine is listed. The same
 // goes for an object that lost its status while its Node kept the proof: bought for again, it would have two.
-func (c *Clusters) complete(ctx context.Context, v *view, listed []launch.Listed, proofs map[string]proof) (bool, error) {
-	claimed, progress := v.claimed(), false
-	for _, n := range v.adopting {
+func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.Listed, proofs map[string]proof) (bool, error) {
+	claimed, progress := r.claimed(), false
+	for _, n := range r.adopting {
 		id := adoptedBy(n, proofs)
 		i := slices.IndexFunc(listed, func(m launch.Listed) bool { return m.Identifier == id && id != "" })
 		if p, proven := proofs[id]; i < 0 && proven && isRepair(n) {

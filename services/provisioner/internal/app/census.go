@@ -52,21 +52,21 @@ func (c *Clusters) isNews(cluster string, at time.Time) bool {
 }
 
 // count compares a listing with the machines that are claimed, and with those that a Node proves.
-func (c *Clusters) count(ctx context.Context, v *view, s sighted, proofs map[string]proof) census.Findings {
+func (c *Clusters) count(ctx context.Context, r *roster, s sighted, proofs map[string]proof) census.Findings {
 	var known []census.Known
-	claimed := v.claimed()
-	for _, id := range c.lost(ctx, v.cluster, claimed, proofs) {
+	claimed := r.claimed()
+	for _, id := range c.lost(ctx, r.cluster, claimed, proofs) {
 		known = append(known, census.Known{Identifier: id, Lost: true})
 	}
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		if id := machine.ClaimOf(n); id != "" {
 			known = append(known, census.Known{Intent: machine.Key(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	memory, findings := c.censuses[v.cluster].Look(s.listing.Workers, known, s.at)
-	c.censuses[v.cluster] = memory
+	memory, findings := c.censuses[r.cluster].Look(s.listing.Workers, known, s.at)
+	c.censuses[r.cluster] = memory
 	return findings
 }
 
@@ -152,16 +152,16 @@ func mark(listed []launch.Listed, proofs map[string]proof) {
 
 // lookAfter acts on what a listing shows besides what is to be done anyway. What fails is tried again with the
 // next listing.
-func (c *Clusters) lookAfter(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) {
-	if err := errors.Join(c.seekMissing(ctx, v, f), c.seekLost(ctx, v, f, proofs), c.adopt(ctx, v, f, proofs)); err != nil {
-		c.log.WarnContext(ctx, "census is not complete", telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
+func (c *Clusters) lookAfter(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) {
+	if err := errors.Join(c.seekMissing(ctx, r, f), c.seekLost(ctx, r, f, proofs), c.adopt(ctx, r, f, proofs)); err != nil {
+		c.log.WarnContext(ctx, "census is not complete", telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
 	}
 }
 
 // seekMissing looks after the machines that listings lack.
-func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) error {
+func (c *Clusters) seekMissing(ctx context.Context, r *roster, f census.Findings) error {
 	nodes := map[string]*v1beta1.VPSieNode{}
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		nodes[n.Status.Identifier] = n
 	}
 	for id, s := range f.Missing {
@@ -174,7 +174,7 @@ func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) 
 	if f.Suspect {
 		return nil
 	}
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		if _, missing := f.Missing[n.Status.Identifier]; !missing {
 			c.update(ctx, n, machine.SeenListed())
 		}
@@ -184,15 +184,15 @@ func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) 
 
 // seekLost looks after Nodes whose machines neither a listing shows nor an object claims: what is left of such a
 // machine gets an object that goes at once.
-func (c *Clusters) seekLost(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) error {
-	claimed := v.claimed()
+func (c *Clusters) seekLost(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) error {
+	claimed := r.claimed()
 	for id, s := range f.Missing {
 		p, proven := proofs[id]
 		if claimed[id] || !proven || p.ready || !s.Lasted(c.config.MissingAfter) {
 			continue
 		}
 		stranger := census.Stranger{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner}, Sightings: s}
-		if _, err := c.adoptOne(ctx, v, stranger, &v1beta1.Retirement{
+		if _, err := c.adoptOne(ctx, r, stranger, &v1beta1.Retirement{
 			Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no object claims it and its Node is not Ready: what is left of it is removed",
 		}); err != nil {
 			return err

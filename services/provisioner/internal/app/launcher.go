@@ -34,47 +34,47 @@ type launchResult struct {
 
 // launch asks VPSie for the machines of the candidates, within the limits of their NodeGroups as
 // they are now. The intent to ask is written before each request.
-func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launchResult, error) {
-	candidates, err := c.due(ctx, v)
+func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (launchResult, error) {
+	candidates, err := c.due(ctx, r)
 	if err != nil || len(candidates) == 0 {
 		return launchResult{}, err
 	}
-	if err := c.orphans.load(ctx, v.cluster); err != nil {
+	if err := c.orphans.load(ctx, r.cluster); err != nil {
 		const held = "nothing is bought while it is not known which machines are somebody else's"
-		c.log.WarnContext(ctx, held, telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
-		for _, n := range v.candidates {
+		c.log.WarnContext(ctx, held, telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
+		for _, n := range r.candidates {
 			c.update(ctx, n, machine.Hindered(machine.Hindrance{Reason: "ReportUnreadable", Message: machine.Truncate(held + ": " + err.Error())}, c.clock.Now()))
 		}
 		return launchResult{}, nil
 	}
 	if err := goOn(ctx, c.brake); err != nil {
 		if state, paused := asPaused(err); paused {
-			c.hindered(ctx, v, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
+			c.hindered(ctx, r, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
 			return launchResult{}, nil
 		}
 		return launchResult{}, err
 	}
-	groups, err := c.limits(ctx, v, candidates)
+	groups, err := c.limits(ctx, r, candidates)
 	if err != nil {
 		return launchResult{}, err
 	}
 	open := int64(0)
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		if machine.IsOpen(n) {
 			open = n.Spec.Offering
 		}
 	}
 	batch := launch.Choose(candidates, groups, open, listing.ShowsSizes)
-	nodes := v.byKey()
+	nodes := r.byKey()
 	for intent, refusal := range batch.Refused {
 		c.fail(ctx, nodes[intent], refusal.Code, refusal.Message)
 	}
 	if len(batch.Launch) == 0 {
 		return launchResult{}, nil
 	}
-	vpsieGroups, refused, err := c.vpsieGroups(ctx, v.cluster, batch.Launch)
+	vpsieGroups, refused, err := c.vpsieGroups(ctx, r.cluster, batch.Launch)
 	if err != nil {
-		c.hindered(ctx, v, err)
+		c.hindered(ctx, r, err)
 		return launchResult{}, nil
 	}
 	possible := slices.DeleteFunc(batch.Launch, func(candidate launch.Candidate) bool {
@@ -84,7 +84,7 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 		c.failRefused(ctx, nodes[candidate.Intent], refused[candidate.Offering])
 		return true
 	})
-	requested := c.request(ctx, c.prepare(ctx, nodes, possible, entry{groups: vpsieGroups, foreign: c.foreign(v, listing.Workers), basis: v.at}))
+	requested := c.request(ctx, c.prepare(ctx, nodes, possible, entry{groups: vpsieGroups, foreign: c.foreign(r, listing.Workers), basis: r.at}))
 	c.conclude(ctx, requested)
 	return launchResult{any: len(requested) > 0, more: batch.More && listing.ShowsSizes}, nil
 }
@@ -92,16 +92,16 @@ func (c *Clusters) launch(ctx context.Context, v *view, listing Listing) (launch
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
 // listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
 // those that are leaving, from their retirement on, or gone, which a later listing may show when nobody claims them any more.
-func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
-	claimed := v.claimed()
+func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
+	claimed := r.claimed()
 	foreign := launch.Foreign(listed, claimed)
-	for _, id := range append(c.strangers(v.cluster), c.orphans.known(v.cluster)...) {
+	for _, id := range append(c.strangers(r.cluster), c.orphans.known(r.cluster)...) {
 		if !claimed[id] {
 			foreign = append(foreign, id)
 		}
 	}
-	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(v.cluster)))
-	for _, n := range v.nodes {
+	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(r.cluster)))
+	for _, n := range r.nodes {
 		if id := machine.ClaimOf(n); id != "" && machine.IsLeaving(n) {
 			foreign = append(foreign, id)
 		}
@@ -111,9 +111,9 @@ func (c *Clusters) foreign(v *view, listed []launch.Listed) []string {
 }
 
 // due are the candidates that are not too old to be launched.
-func (c *Clusters) due(ctx context.Context, v *view) ([]launch.Candidate, error) {
+func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, error) {
 	var candidates []launch.Candidate
-	for _, n := range v.candidates {
+	for _, n := range r.candidates {
 		if !machine.IsCandidate(n, c.clock.Now()) {
 			continue // recognised a moment ago
 		}
@@ -128,8 +128,8 @@ func (c *Clusters) due(ctx context.Context, v *view) ([]launch.Candidate, error)
 }
 
 // limits reads the NodeGroups live: whoever acts checks again what the decider promised.
-func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Candidate) (map[string]launch.Group, error) {
-	nodes, groups := v.byKey(), map[string]launch.Group{}
+func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Candidate) (map[string]launch.Group, error) {
+	nodes, groups := r.byKey(), map[string]launch.Group{}
 	for _, candidate := range candidates {
 		if _, ok := groups[candidate.Group]; ok {
 			continue
@@ -149,7 +149,7 @@ func (c *Clusters) limits(ctx context.Context, v *view, candidates []launch.Cand
 			MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != "",
 			Ceilings: ceilings(group.Spec.Limits), HasKnown: true,
 		}
-		for _, other := range v.all {
+		for _, other := range r.all {
 			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
 				continue
 			}

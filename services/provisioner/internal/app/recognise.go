@@ -22,31 +22,31 @@ import (
 
 // recognise finds the machines that requests brought, and gives up requests that brought none.
 // A suspect listing gives nothing up.
-func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
-	if len(v.waiting)+len(v.late) == 0 {
+func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Listed, suspect bool) (bool, error) {
+	if len(r.waiting)+len(r.late) == 0 {
 		return false, nil
 	}
-	if !c.knowsSizes(v) {
+	if !c.knowsSizes(r) {
 		return false, nil
 	}
-	nodes, now := v.byKey(), c.clock.Now()
-	if err := c.date(ctx, v, listed); err != nil {
+	nodes, now := r.byKey(), c.clock.Now()
+	if err := c.date(ctx, r, listed); err != nil {
 		return false, err
 	}
 	if sabotage.OwnershipProof() {
-		forgetProofs(v.waiting, listed)
+		forgetProofs(r.waiting, listed)
 	}
-	asked := c.requests(v)
-	gone := c.gone(v.cluster)
+	asked := c.requests(r)
+	gone := c.gone(r.cluster)
 	listed = slices.DeleteFunc(slices.Clone(listed), func(worker launch.Listed) bool { return gone[worker.Identifier] })
 	possible := launch.Possible(listed, asked)
-	answers := launch.Assign(v.waiting, possible, v.claimed())
-	progress, err := c.adoptLate(ctx, v, possible, asked, answers)
+	answers := launch.Assign(r.waiting, possible, r.claimed())
+	progress, err := c.adoptLate(ctx, r, possible, asked, answers)
 	if err != nil {
 		return progress, err
 	}
-	spare := unassigned(listed, v.claimed(), answers)
-	for _, w := range v.waiting {
+	spare := unassigned(listed, r.claimed(), answers)
+	for _, w := range r.waiting {
 		n := nodes[w.Intent]
 		worker, found := answers[w.Intent]
 		if !found && suspect {
@@ -75,9 +75,9 @@ func (c *Clusters) recognise(ctx context.Context, v *view, listed []launch.Liste
 
 // knowsSizes reports whether the sizes are known by which machines are told apart. After a start they are read within seconds; until then
 // machines that were asked for would seem not to come.
-func (c *Clusters) knowsSizes(v *view) bool {
-	for _, n := range v.nodes {
-		if (machine.Answerable(n) != nil || len(machine.LateAttempts(n, v.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
+func (c *Clusters) knowsSizes(r *roster) bool {
+	for _, n := range r.nodes {
+		if (machine.Answerable(n) != nil || len(machine.LateAttempts(n, r.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
 			return false
 		}
 	}
@@ -96,12 +96,12 @@ func forgetProofs(waiting []launch.Waiting, listed []launch.Listed) {
 
 // requests are those on record whose machines may turn up, or have turned up with a second one not long ago, by the time of their
 // intents, which the API server has set: another clock may have set that of a request.
-func (c *Clusters) requests(v *view) []launch.Waiting {
+func (c *Clusters) requests(r *roster) []launch.Waiting {
 	var asked []launch.Waiting
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		for i := range n.Status.Launches {
 			a := &n.Status.Launches[i]
-			if !machine.MayHaveBrought(a) || machine.WasAnswered(n, v.at.Add(-machine.AnswerWindow)) {
+			if !machine.MayHaveBrought(a) || machine.WasAnswered(n, r.at.Add(-machine.AnswerWindow)) {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
@@ -113,8 +113,8 @@ func (c *Clusters) requests(v *view) []launch.Waiting {
 }
 
 // date writes on the listed machines that nobody claims since when a Node of their name is there. It reads the cache: an old Node is in it.
-func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) error {
-	claimed := v.claimed()
+func (c *Clusters) date(ctx context.Context, r *roster, listed []launch.Listed) error {
+	claimed := r.claimed()
 	for i := range listed {
 		worker := &listed[i]
 		if worker.Hostname == "" || worker.Owner != "" || claimed[worker.Identifier] {
@@ -136,16 +136,16 @@ func (c *Clusters) date(ctx context.Context, v *view, listed []launch.Listed) er
 
 // adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
 // for, another: both were bought.
-func (c *Clusters) adoptLate(ctx context.Context, v *view, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
-	claimed, nodes, progress := v.claimed(), v.byKey(), false
+func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
+	claimed, nodes, progress := r.claimed(), r.byKey(), false
 	for _, worker := range answers {
 		claimed[worker.Identifier] = true
 	}
 	taken := map[client.ObjectKey]bool{}
-	for _, n := range v.all {
+	for _, n := range r.all {
 		taken[client.ObjectKeyFromObject(n)] = true
 	}
-	for request, worker := range launch.Assign(v.late, listed, claimed) {
+	for request, worker := range launch.Assign(r.late, listed, claimed) {
 		key, text, _ := strings.Cut(request, "#")
 		n := nodes[key]
 		intendedAt := launch.Earliest(worker, asked)

@@ -23,14 +23,14 @@ import (
 // remove asks VPSie to delete the machines whose Nodes are drained, and counts the listings that
 // lack them. A machine is named by identifier and must have the hostname that we know it by. Where a
 // listing is not to be believed, it is VPSie's answer about the machine itself that counts in the end.
-func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, suspect bool) (bool, error) {
+func (c *Clusters) remove(ctx context.Context, r *roster, listed []launch.Listed, suspect bool) (bool, error) {
 	present := make(map[string]launch.Listed, len(listed))
 	for _, worker := range listed {
 		present[worker.Identifier] = worker
 	}
-	believed, progress := !suspect && v.isWhole(present), false
-	for _, n := range missingFirst(v.leaving, present) {
-		if c.isStale(v.at) {
+	believed, progress := !suspect && r.isWhole(present), false
+	for _, n := range missingFirst(r.leaving, present) {
+		if c.isStale(r.at) {
 			return true, nil // no call would be made; the rest is looked at on a new listing
 		}
 		worker, exists := present[n.Status.Identifier]
@@ -38,12 +38,12 @@ func (c *Clusters) remove(ctx context.Context, v *view, listed []launch.Listed, 
 		var changed bool
 		switch {
 		case exists:
-			changed, err = c.delete(ctx, n, worker, v.at)
+			changed, err = c.delete(ctx, n, worker, r.at)
 		case !c.wasAsked(n.Status.Identifier):
 			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
-			changed, err = c.ask(ctx, n, v.at, notListed)
+			changed, err = c.ask(ctx, n, r.at, notListed)
 		case !believed && n.Status.AbsentSightings == machine.AbsenceSightings-1:
-			changed, err = c.confirm(ctx, n, v.at)
+			changed, err = c.confirm(ctx, n, r.at)
 		default:
 			changed, err = c.sighted(ctx, n)
 		}
@@ -74,9 +74,9 @@ func missingFirst(leaving []*v1beta1.VPSieNode, present map[string]launch.Listed
 // about those that it lacks: one that leaves some out by chance would not show so many.
 const wholeMin = 8
 
-func (v *view) isWhole(present map[string]launch.Listed) bool {
+func (r *roster) isWhole(present map[string]launch.Listed) bool {
 	shown := 0
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		if n.Status.Identifier == "" || n.Status.DeleteRequestedAt != nil {
 			continue
 		}
@@ -124,6 +124,15 @@ func (c *Clusters) depart(cluster, identifier string, at time.Time) {
 	defer c.mu.Unlock()
 	c.departed[identifier] = departure{cluster, at}
 	maps.DeleteFunc(c.departed, func(_ string, d departure) bool { return now.Sub(d.at) > c.config.LaunchSettle })
+}
+
+// rememberAbsent remembers the machines that are gone by what an earlier process may have seen.
+func (c *Clusters) rememberAbsent(r *roster) {
+	for _, n := range r.absent {
+		if at := n.Status.LastAbsentAt; at != nil {
+			c.depart(r.cluster, n.Status.Identifier, at.Time)
+		}
+	}
 }
 
 // gone are the machines of a cluster that VPSie confirmed to be gone and that a listing may show once more.
