@@ -2,22 +2,15 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/outage"
-	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -109,113 +102,4 @@ const groupPausedPoll = 30 * time.Second
 
 func preconditions(object client.Object) client.Preconditions {
 	return client.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
-}
-
-// join connects the machine with its Node.
-func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	node := &corev1.Node{}
-	err := r.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(n.Status.Hostname)}, node)
-	if apierrors.IsNotFound(err) {
-		return r.awaitNode(ctx, n)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if why := disowned(n, node); why != "" {
-		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, reasonNotOurs, why)); err != nil {
-			return 0, err
-		}
-		return r.awaitNode(ctx, n)
-	}
-	if err := r.register(ctx, n, node); err != nil {
-		if !apierrors.IsInvalid(err) {
-			return 0, err
-		}
-		// Nothing mends that by itself, so the launch deadline must not wait for it.
-		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, "InvalidTemplate",
-			machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
-				"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))); err != nil {
-			return 0, err
-		}
-		return r.awaitNode(ctx, n)
-	}
-	opens, err := r.open(ctx, n, node)
-	if err != nil {
-		return 0, err
-	}
-	if !isNodeReady(node) && n.Status.ReadyAt == nil {
-		wait, err := r.awaitNode(ctx, n)
-		return sooner(wait, opens), err
-	}
-	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
-		return opens, err
-	}
-	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
-}
-
-// reopen undoes the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
-func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
-	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
-		return err
-	}
-	if machine.IsLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
-		return nil
-	}
-	node, _, err := r.nodeOf(ctx, n)
-	if err != nil || node == nil {
-		return err
-	}
-	return r.uncordon(ctx, node)
-}
-
-// reasonNotOurs is the reason of conditions of a machine whose name a Node has that is not its own.
-const reasonNotOurs = "NodeNotOurs"
-
-// disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
-// another is left alone, and so is one that was there before any machine was asked for that may be this one.
-func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
-	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
-	switch {
-	case node.Spec.ProviderID == own:
-		return ""
-	case strings.HasPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix):
-		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
-	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
-		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
-	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
-		return ""
-	case node.CreationTimestamp.Time.Before(machine.IntendedAt(n)):
-		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
-	}
-	return ""
-}
-
-// awaitNode waits for a Ready Node until the launch deadline.
-func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	if n.Status.ReadyAt != nil {
-		_, err := r.store.Change(ctx, n, machine.NodeNotReady("NodeMissing", "the Node does not exist, though the machine does"))
-		return 0, err
-	}
-	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
-		return wait, nil
-	}
-	return r.giveUpJoining(ctx, n)
-}
-
-// ready records whether the Node works.
-func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
-	first := n.Status.ReadyAt == nil
-	change := machine.NodeNotReady("NodeNotReady", "the Node is not Ready")
-	if isNodeReady(node) {
-		change = machine.NodeReady(r.catalogue.Price(n), r.clock.Now())
-	}
-	written, err := r.store.Change(ctx, n, change)
-	if err != nil || !written {
-		return err
-	}
-	if first && n.Status.ReadyAt != nil {
-		r.traceReady(ctx, n)
-		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, node.Name)
-	}
-	return nil
 }

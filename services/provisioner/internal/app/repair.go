@@ -11,7 +11,6 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -74,43 +73,6 @@ func (r *Nodes) fleet(ctx context.Context) (fleet, error) {
 func (f fleet) isStuck(n *v1beta1.VPSieNode) bool {
 	node := f.nodes[machine.NodeName(n)]
 	return node != nil && n.Status.DeleteRequestedAt == nil && disowned(n, node) != ""
-}
-
-// repairObjection says what forbids the replacement of a machine that does not work, read afresh. The node is
-// nil when there is none.
-func (r *Nodes) repairObjection(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (reason.Code, string, error) {
-	// VPSie itself says of such a machine that it does not exist: nothing runs there, and nothing is lost.
-	vanished := n.Spec.Retirement.Reason == string(reason.RepairMachineMissing)
-	switch {
-	case node != nil && isNodeReady(node):
-		return reason.NoRepairNodeReady, "the Node is Ready again", nil
-	case node != nil && scheduling.NodeProtection(node) != "":
-		return scheduling.NodeProtection(node), protectedNode, nil
-	case group == nil && !vanished:
-		return reason.NoScaleDownDisabled, "the NodeGroup does not exist any more, and no machine goes without one but by hand", nil
-	case group != nil && group.Spec.Mode != "" && group.Spec.Mode != v1beta1.ModeEnforce:
-		return reason.NoScaleDownGroupPaused, fmt.Sprintf("the NodeGroup's mode is %s", group.Spec.Mode), nil
-	case group != nil && !vanished && group.Spec.ScaleDown.Enabled != nil && !*group.Spec.ScaleDown.Enabled:
-		return reason.NoScaleDownDisabled, "scale-down was switched off for the NodeGroup", nil
-	}
-	for _, pod := range pods {
-		// What Kubernetes has given up ends here; anything else may still run behind a partition.
-		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Now: r.clock.Now()})
-		if pod.DeletionTimestamp == nil && r.keepsNode(shape) && shape.Protection == reason.NoScaleDownPodProtected {
-			return shape.Protection, fmt.Sprintf("pod %s/%s must not be moved (%s), and Kubernetes has not given it up; delete the pod, or its annotation, to let the machine be replaced",
-				pod.Namespace, pod.Name, shape.Protection), nil
-		}
-	}
-	fleet, err := r.fleet(ctx)
-	if err != nil {
-		return "", "", err
-	}
-	// Where nothing can run, by Kubernetes' or by VPSie's word, one is tried at a time.
-	idle := node == nil || vanished
-	if why := outage.Stops(fleet.machines, machine.GroupOf(n)); why != "" && (!idle || !r.mayTry(ctx, machine.GroupOf(n))) {
-		return reason.NoRepairFailingTogether, why + "; nothing is replaced until that is over", nil
-	}
-	return "", "", nil
 }
 
 // queue is the machines of a group that never joined and wait to be deleted.
@@ -189,41 +151,4 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, st
 		q.tried = now
 	}
 	return q.code, q.why, nil
-}
-
-// giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.
-func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
-		return groupPausedPoll, err
-	}
-	if err := goOn(ctx, r.brake); err != nil {
-		if _, paused := asPaused(err); paused {
-			return pausedPoll, nil
-		}
-		return 0, err
-	}
-	if err := r.queueing.enter(ctx); err != nil {
-		return 0, err
-	}
-	defer r.queueing.leave()
-	code, why, err := r.turn(ctx, n)
-	if err != nil {
-		return 0, err
-	}
-	if why != "" {
-		_, err := r.store.Change(ctx, n, machine.NodeNotReady(code.Condition(), why))
-		return turnPoll, err
-	}
-	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
-	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Spec.Retirement != nil || outage.WasReady(n) {
-			return false
-		}
-		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
-		return true
-	})
-	if written {
-		r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
-	}
-	return 0, err
 }

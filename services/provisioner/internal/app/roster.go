@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -28,31 +29,6 @@ type roster struct {
 	later time.Duration
 	// at is when reading it began.
 	at time.Time
-}
-
-func (r *roster) isBusy() bool {
-	return len(r.candidates)+r.open+len(r.leaving)+len(r.adopting) > 0
-}
-
-// isPatient reports whether a machine may turn up for a request that was given up.
-func (r *roster) isPatient() bool { return len(r.waiting)+len(r.late) > 0 }
-
-func (r *roster) byKey() map[string]*v1beta1.VPSieNode {
-	m := make(map[string]*v1beta1.VPSieNode, len(r.nodes))
-	for _, n := range r.nodes {
-		m[machine.Key(n)] = n
-	}
-	return m
-}
-
-func (r *roster) claimed() map[string]bool {
-	m := make(map[string]bool, len(r.nodes))
-	for _, n := range r.nodes {
-		if id := machine.ClaimOf(n); id != "" {
-			m[id] = true
-		}
-	}
-	return m
 }
 
 // newRoster sorts the objects of a cluster, of all there are, as of a time. Which machines Nodes prove, which intents messages
@@ -104,4 +80,59 @@ func (r *roster) soon(wait time.Duration) {
 	if r.later == 0 || wait < r.later {
 		r.later = wait
 	}
+}
+
+func (r *roster) isBusy() bool {
+	return len(r.candidates)+r.open+len(r.leaving)+len(r.adopting) > 0
+}
+
+// isPatient reports whether a machine may turn up for a request that was given up.
+func (r *roster) isPatient() bool { return len(r.waiting)+len(r.late) > 0 }
+
+func (r *roster) byKey() map[string]*v1beta1.VPSieNode {
+	m := make(map[string]*v1beta1.VPSieNode, len(r.nodes))
+	for _, n := range r.nodes {
+		m[machine.Key(n)] = n
+	}
+	return m
+}
+
+func (r *roster) claimed() map[string]bool {
+	m := make(map[string]bool, len(r.nodes))
+	for _, n := range r.nodes {
+		if id := machine.ClaimOf(n); id != "" {
+			m[id] = true
+		}
+	}
+	return m
+}
+
+// cameAfterRequest reports whether a machine was not there when one of our requests was made.
+func (r *roster) cameAfterRequest(identifier string) bool {
+	for _, n := range r.nodes {
+		for _, a := range n.Status.Launches {
+			if !slices.Contains(a.Foreign, identifier) && a.VPSieGroup != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wholeMin is how many machines of ours that stay a listing must show, and every one of them, to be believed
+// about those that it lacks: one that leaves some out by chance would not show so many.
+const wholeMin = 8
+
+func (r *roster) isWhole(present map[string]launch.Listed) bool {
+	shown := 0
+	for _, n := range r.nodes {
+		if n.Status.Identifier == "" || n.Status.DeleteRequestedAt != nil {
+			continue
+		}
+		if _, is := present[n.Status.Identifier]; !is {
+			return false
+		}
+		shown++
+	}
+	return shown >= wholeMin
 }

@@ -1,24 +1,9 @@
 package app
 
 import (
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
-
-func sameHostname(a, b string) bool { return strings.EqualFold(a, b) }
-
-func isNodeReady(node *corev1.Node) bool {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
 
 // hindrance is what a failed call means for a machine.
 func hindrance(e *CloudError) machine.Hindrance {

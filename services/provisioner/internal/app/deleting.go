@@ -3,13 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
-	"maps"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,85 +71,6 @@ func missingFirst(leaving []*v1beta1.VPSieNode, present map[string]launch.Listed
 	return append(sorted, listed...)
 }
 
-// wholeMin is how many machines of ours that stay a listing must show, and every one of them, to be believed
-// about those that it lacks: one that leaves some out by chance would not show so many.
-const wholeMin = 8
-
-func (r *roster) isWhole(present map[string]launch.Listed) bool {
-	shown := 0
-	for _, n := range r.nodes {
-		if n.Status.Identifier == "" || n.Status.DeleteRequestedAt != nil {
-			continue
-		}
-		if _, is := present[n.Status.Identifier]; !is {
-			return false
-		}
-		shown++
-	}
-	return shown >= wholeMin
-}
-
-// confirm asks once more for the deletion of a machine that is missing from a listing which proves nothing:
-// it counts as absent when VPSie answers that it does not know it.
-func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time) (bool, error) {
-	last := c.askedAt(n.Status.Identifier)
-	if at := n.Status.LastAbsentAt; at != nil && at.After(last) {
-		last = at.Time
-	}
-	if c.clock.Now().Sub(last) < c.config.AbsenceInterval {
-		return false, nil
-	}
-	return c.ask(ctx, n, basis, notListed)
-}
-
-// sighted counts a listing that lacks the machine.
-func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
-	identifier := n.Status.Identifier
-	written, err := c.store.Change(ctx, n, machine.SeenAbsent(identifier, c.config.AbsenceInterval, c.clock.Now()))
-	if machine.IsAbsent(n) {
-		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
-	}
-	return written, err
-}
-
-// departure is where and when a machine went.
-type departure struct {
-	cluster string
-	at      time.Time
-}
-
-// depart remembers that a machine is gone, for as long as listings may lag.
-func (c *Clusters) depart(cluster, identifier string, at time.Time) {
-	now := c.clock.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.departed[identifier] = departure{cluster, at}
-	maps.DeleteFunc(c.departed, func(_ string, d departure) bool { return now.Sub(d.at) > c.config.LaunchSettle })
-}
-
-// rememberAbsent remembers the machines that are gone by what an earlier process may have seen.
-func (c *Clusters) rememberAbsent(r *roster) {
-	for _, n := range r.absent {
-		if at := n.Status.LastAbsentAt; at != nil {
-			c.depart(r.cluster, n.Status.Identifier, at.Time)
-		}
-	}
-}
-
-// gone are the machines of a cluster that VPSie confirmed to be gone and that a listing may show once more.
-func (c *Clusters) gone(cluster string) map[string]bool {
-	now := c.clock.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	gone := map[string]bool{}
-	for identifier, d := range c.departed {
-		if d.cluster == cluster && now.Sub(d.at) <= c.config.LaunchSettle {
-			gone[identifier] = true
-		}
-	}
-	return gone
-}
-
 // delete has a machine deleted that is listed under the name that we know it by.
 func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, basis time.Time) (bool, error) {
 	if !sameHostname(worker.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
@@ -162,6 +84,8 @@ func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker laun
 	}
 	return c.ask(ctx, n, basis, isListed)
 }
+
+func sameHostname(a, b string) bool { return strings.EqualFold(a, b) }
 
 func (c *Clusters) wasAsked(identifier string) bool { return !c.askedAt(identifier).IsZero() }
 
@@ -243,4 +167,116 @@ func (c *Clusters) isOccupied(ctx context.Context, n *v1beta1.VPSieNode) (bool, 
 	_, err = c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "NodeJoinedLate",
 		"the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted"))
 	return true, err
+}
+
+// closeLateNode keeps pods away from a Node that joined after its machine was given up, and has those move
+// that came before: the machine goes in any case.
+func (r *Nodes) closeLateNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node, why, err := r.nodeOf(ctx, n)
+	if err != nil || node == nil || why != "" {
+		return 0, err
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		return 0, err
+	}
+	if _, err := r.cordon(ctx, n, node); err != nil {
+		return 0, err
+	}
+	pods, err := r.podsOn(ctx, node)
+	if err != nil || len(pods) == 0 {
+		return 0, err
+	}
+	if _, err := r.evict(ctx, pods); err != nil {
+		return 0, err
+	}
+	return drainPoll, nil
+}
+
+// confirm asks once more for the deletion of a machine that is missing from a listing which proves nothing:
+// it counts as absent when VPSie answers that it does not know it.
+func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time) (bool, error) {
+	last := c.askedAt(n.Status.Identifier)
+	if at := n.Status.LastAbsentAt; at != nil && at.After(last) {
+		last = at.Time
+	}
+	if c.clock.Now().Sub(last) < c.config.AbsenceInterval {
+		return false, nil
+	}
+	return c.ask(ctx, n, basis, notListed)
+}
+
+// sighted counts a listing that lacks the machine.
+func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+	identifier := n.Status.Identifier
+	written, err := c.store.Change(ctx, n, machine.SeenAbsent(identifier, c.config.AbsenceInterval, c.clock.Now()))
+	if machine.IsAbsent(n) {
+		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
+	}
+	return written, err
+}
+
+// finish removes what is left of a machine whose absence is confirmed.
+func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node, _, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if node != nil {
+		err := r.store.Delete(ctx, node, client.Preconditions{UID: new(node.UID)})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
+		}
+	}
+	if n.DeletionTimestamp == nil && neverJoined(n) && machine.LastAttempt(n) != nil {
+		return 0, r.keepAsFailed(ctx, n)
+	}
+	if len(machine.LateAttempts(n, r.clock.Now())) > 0 {
+		return 0, r.keepForAnswers(ctx, n)
+	}
+	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
+}
+
+// keepAsFailed leaves the object of a machine that never joined behind as a failed launch: without it
+// the next machine of the size would be bought at once, and the next.
+func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if _, err := r.store.Change(ctx, n, machine.NeverJoined(n.Spec.Retirement.Message)); err != nil {
+		return err
+	}
+	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, machine.Key(n))
+	return r.dropRetirement(ctx, n)
+}
+
+// keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
+// its requests may be answered late: without it nobody would know of that machine.
+func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error {
+	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
+	if _, err := r.store.Change(ctx, n, machine.KeptForAnswers(message, r.clock.Now())); err != nil {
+		return err
+	}
+	return r.dropRetirement(ctx, n)
+}
+
+// dropRetirement takes the retirement off an object that stays as a failed one.
+func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error {
+	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil && machine.StateOf(n) == v1beta1.PhaseFailed
+		if had {
+			n.Spec.Retirement = nil
+		}
+		return had
+	})
+	return err
+}
+
+// release deletes the object, if nobody did, and takes the finalizer off.
+func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
+	if n.DeletionTimestamp == nil {
+		// The next pass, which the deletion triggers, takes the finalizer off.
+		return ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
+	}
+	written, err := r.store.LetGo(ctx, n, machine.Gone, message)
+	if written {
+		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+	}
+	return err
 }

@@ -88,33 +88,6 @@ func (c *Clusters) wasBeforeUs(r *roster, s census.Stranger) bool {
 	return s.WasThere && !r.cameAfterRequest(s.Identifier)
 }
 
-// marked are the identifiers of the machines whose Nodes bear our providerID, which cannot be taken off again.
-func (c *Clusters) marked(ctx context.Context) (map[string]bool, error) {
-	var nodes corev1.NodeList
-	if err := c.store.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list Nodes: %w", err)
-	}
-	marked := map[string]bool{}
-	for i := range nodes.Items {
-		if id, ours := strings.CutPrefix(nodes.Items[i].Spec.ProviderID, v1beta1.ProviderIDPrefix); ours {
-			marked[id] = true
-		}
-	}
-	return marked, nil
-}
-
-// cameAfterRequest reports whether a machine was not there when one of our requests was made.
-func (r *roster) cameAfterRequest(identifier string) bool {
-	for _, n := range r.nodes {
-		for _, a := range n.Status.Launches {
-			if !slices.Contains(a.Foreign, identifier) && a.VPSieGroup != 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // adoptOne makes an object for a machine whose Node proves that it is ours, or says why it makes none. With a
 // retirement the machine is to go at once.
 func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
