@@ -21,12 +21,15 @@ type Config struct {
 // Validate reports every problem at once.
 func (c Config) Validate() error {
 	var problems []error
-	for name, d := range map[string]time.Duration{
-		"launch-settle": c.LaunchSettle, "launch-poll": c.LaunchPoll, "absence-interval": c.AbsenceInterval, "cluster-poll": c.ClusterPoll,
-		"missing-after": c.MissingAfter,
+	for _, d := range []struct {
+		flag string
+		time.Duration
+	}{
+		{"launch-settle", c.LaunchSettle}, {"launch-poll", c.LaunchPoll}, {"absence-interval", c.AbsenceInterval},
+		{"missing-after", c.MissingAfter}, {"cluster-poll", c.ClusterPoll},
 	} {
-		if d <= 0 {
-			problems = append(problems, errors.New(name+" must be positive"))
+		if d.Duration <= 0 {
+			problems = append(problems, errors.New(d.flag+" must be positive"))
 		}
 	}
 	if c.DrainSettle < 0 || c.DrainSettle > drainSettleMax {

@@ -33,3 +33,12 @@ func TestConfigIsJudged(t *testing.T) {
 		})
 	}
 }
+
+func TestProblemsOfTheConfigComeInOrder(t *testing.T) {
+	first := app.Config{}.Validate().Error()
+	for range 20 {
+		if again := (app.Config{}).Validate().Error(); again != first {
+			t.Fatalf("%q, and then %q", first, again)
+		}
+	}
+}
