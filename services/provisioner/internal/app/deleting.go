@@ -230,8 +230,8 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	if n.DeletionTimestamp == nil && neverJoined(n) && machine.LastAttempt(n) != nil {
 		return 0, r.keepAsFailed(ctx, n)
 	}
-	if len(machine.LateAttempts(n, r.clock.Now())) > 0 {
-		return 0, r.keepForAnswers(ctx, n)
+	if now := r.clock.Now(); len(machine.LateAttempts(n, now)) > 0 {
+		return 0, r.keepForAnswers(ctx, n, now)
 	}
 	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
 }
@@ -248,9 +248,9 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 
 // keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
 // its requests may be answered late: without it nobody would know of that machine.
-func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode) error {
+func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode, now time.Time) error {
 	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
-	if _, err := r.store.Change(ctx, n, machine.KeptForAnswers(message, r.clock.Now())); err != nil {
+	if _, err := r.store.Change(ctx, n, machine.KeptForAnswers(message, now)); err != nil {
 		return err
 	}
 	return r.dropRetirement(ctx, n)

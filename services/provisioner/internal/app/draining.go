@@ -50,7 +50,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	}
 	switch {
 	case n.DeletionTimestamp == nil && machine.StateOf(n) == v1beta1.PhaseFailed:
-		return 0, r.keepAsFailed(ctx, n)
+		return 0, r.dropRetirement(ctx, n) // there is nothing to drain or to delete
 	case n.DeletionTimestamp == nil && machine.IsAdoption(n) && machine.AwaitsMachine(n, false):
 		return launchOutcomePoll, nil // its status follows
 	case swept && n.Status.NodeName != "":
