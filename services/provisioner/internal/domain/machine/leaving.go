@@ -135,7 +135,7 @@ func seenAgain(n *v1beta1.VPSieNode) bool {
 // machine of the size would be bought at once, and the next. An adoption was not launched, so it has nothing to fail.
 func NeverJoined(message string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		a := LastAttempt(n)
+		a := answeredBy(n, n.Status.Identifier)
 		if a == nil || !IsAbsent(n) {
 			return false
 		}

@@ -29,6 +29,17 @@ func LastAttempt(n *v1beta1.VPSieNode) *v1beta1.LaunchAttempt {
 	return &n.Status.Launches[len(n.Status.Launches)-1]
 }
 
+// answeredBy is the entry of the request that a machine came of, nil when nothing was asked of VPSie. An earlier version did not
+// write down which one that is; then it is the newest.
+func answeredBy(n *v1beta1.VPSieNode, identifier string) *v1beta1.LaunchAttempt {
+	for i := range n.Status.Launches {
+		if a := &n.Status.Launches[i]; a.Machine == identifier {
+			return a
+		}
+	}
+	return LastAttempt(n)
+}
+
 // IsOpen reports whether a machine may yet come of the newest request.
 func IsOpen(n *v1beta1.VPSieNode) bool {
 	a := LastAttempt(n)
@@ -171,6 +182,11 @@ func Failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[
 		a := LastAttempt(n)
 		if a == nil {
 			continue
+		}
+		for i := range n.Status.Launches {
+			if n.Status.Launches[i].Outcome == v1beta1.LaunchNotJoined {
+				a = &n.Status.Launches[i]
+			}
 		}
 		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message}
 		switch {

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,7 +99,9 @@ func objects() map[string]*v1beta1.VPSieNode {
 }
 
 // changes are all that the package has, each with arguments for all objects.
-func changes() map[string][]machine.Change {
+func changes() map[string][]machine.Change { return changesAt(later) }
+
+func changesAt(later time.Time) map[string][]machine.Change {
 	worker := launch.Listed{Identifier: "m1", Hostname: "Host-1"}
 	h := machine.Because(reason.NoScaleUpLaunchFailed, "no")
 	all := map[string][]machine.Change{
@@ -175,6 +178,62 @@ func TestLifeIsWhatChangesMake(t *testing.T) {
 	for e := range made {
 		t.Errorf("the table lacks the transition from %s to %s", e.from, e.to)
 	}
+}
+
+// FuzzLife has changes come in any order, as two replicas and late answers may bring them, while the machine is retired, deleted and kept
+// again, and time passes.
+func FuzzLife(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45})
+	f.Fuzz(func(t *testing.T, order []byte) {
+		n, at := object(), noon
+		for _, b := range order {
+			at = at.Add(time.Minute)
+			possible := named(changesAt(at))
+			i := int(b) % (len(possible) + 2) // the last two retire it, or withdraw that
+			if i >= len(possible) {
+				n.Spec.Retirement = nil
+				if i > len(possible) {
+					retired(n)
+				}
+				continue
+			}
+			one := possible[i]
+			before := n.DeepCopy()
+			step, err := machine.Apply(n, one.change)
+			if err != nil {
+				t.Fatalf("%s: %v, of %+v", one.name, err, before.Status)
+			}
+			switch {
+			case before.Status.Identifier != "" && n.Status.Identifier != before.Status.Identifier && !machine.IsAbsent(before):
+				t.Fatalf("%s forgets a machine that is not known to be gone: %+v", one.name, before.Status)
+			case machine.IsOpen(before) && len(n.Status.Launches) > len(before.Status.Launches):
+				t.Fatalf("%s asks for a second machine while the first is not known: %+v", one.name, before.Status)
+			case step.Changed && n.Status.Phase != machine.StateOf(n):
+				t.Fatalf("%s: phase %s in state %s", one.name, n.Status.Phase, machine.StateOf(n))
+			case len(n.Status.Launches) > ledgerMax:
+				t.Fatalf("%s: the ledger has %d entries", one.name, len(n.Status.Launches))
+			}
+		}
+	})
+}
+
+// ledgerMax is what the API server lets the ledger hold.
+const ledgerMax = 20
+
+// namedChange is a change and what it is called.
+type namedChange struct {
+	name   string
+	change machine.Change
+}
+
+func named(all map[string][]machine.Change) []namedChange {
+	var out []namedChange
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, change := range all[name] {
+			out = append(out, namedChange{name, change})
+		}
+	}
+	return out
 }
 
 // TestNoChangeIsMissing holds that the test above knows every change.
