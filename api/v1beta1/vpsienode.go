@@ -5,16 +5,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Phase is where a machine is in its life.
-//
-//	Pending → Launching → Joining → Ready → Draining → Deleting
-//	             └────────────┴──→ Failed ─────────────↗
+// Phase is where a machine is in its life. It shows what the rest of the status says; which phase follows which is in the
+// table of the provisioner's README.
 //
 // +kubebuilder:validation:Enum=Pending;Launching;Joining;Ready;Draining;Deleting;Failed
 type Phase string
 
 const (
-	// PhasePending means that nothing was asked of VPSie yet.
+	// PhasePending means that nothing was asked of VPSie yet, or that it is asked again.
 	PhasePending Phase = "Pending"
 	// PhaseLaunching means that a machine was or may have been asked for; its identifier is unknown.
 	PhaseLaunching Phase = "Launching"
@@ -43,9 +41,10 @@ const (
 )
 
 // LaunchOutcome is what is known about one request to VPSie for a machine.
-// +kubebuilder:validation:Enum=Requested;Accepted;Unknown;Refused;NotMade
+// +kubebuilder:validation:Enum=Requested;Accepted;Unknown;Answered;NotJoined;Unconfirmed;Expired;Refused;NotMade;Abandoned
 type LaunchOutcome string
 
+// The request is open: its machine is looked for in listings.
 const (
 	// LaunchRequested is written before the call: the machine may or may not have been bought.
 	LaunchRequested LaunchOutcome = "Requested"
@@ -53,11 +52,35 @@ const (
 	LaunchAccepted LaunchOutcome = "Accepted"
 	// LaunchUnknown means that the answer was lost or unclear; only listing can tell.
 	LaunchUnknown LaunchOutcome = "Unknown"
-	// LaunchRefused means that VPSie answered no; nothing was bought.
+)
+
+// The request brought a machine.
+const (
+	// LaunchAnswered means that the machine of the entry came of the request.
+	LaunchAnswered LaunchOutcome = "Answered"
+	// LaunchNotJoined means that the machine of the entry came, that its Node was not Ready by the launch deadline,
+	// and that it was deleted.
+	LaunchNotJoined LaunchOutcome = "NotJoined"
+)
+
+// The request was given up, and its machine may come late all the same.
+const (
+	// LaunchUnconfirmed means that the answer was unclear and that listing showed for longer than the settle time that
+	// nothing came of it; the machine is asked for again.
+	LaunchUnconfirmed LaunchOutcome = "Unconfirmed"
+	// LaunchExpired means that no listing showed a machine until the launch deadline, though VPSie accepted the request
+	// or listed machines that may have been the answer.
+	LaunchExpired LaunchOutcome = "Expired"
+)
+
+// Nothing was bought, and nothing will come.
+const (
+	// LaunchRefused means that VPSie answered no.
 	LaunchRefused LaunchOutcome = "Refused"
-	// LaunchNotMade means that the call provably never reached VPSie, or that listing showed
-	// for longer than the settle time that nothing came of it.
+	// LaunchNotMade means that the call provably never reached VPSie; it is made again.
 	LaunchNotMade LaunchOutcome = "NotMade"
+	// LaunchAbandoned means that no call was made and none will be: the intent must not be carried out any more.
+	LaunchAbandoned LaunchOutcome = "Abandoned"
 )
 
 // Retirement asks the provisioner to drain and delete the machine. Until the drain is
@@ -99,13 +122,14 @@ type VPSieNodeSpec struct {
 	Retirement *Retirement `json:"retirement,omitempty"`
 }
 
-// LaunchAttempt is one entry of the launch ledger: written before the paid call, completed after it.
+// LaunchAttempt is one entry of the launch ledger: written before the paid call, completed after it. An intent for which
+// nothing is asked any more ends with an entry that says so, without a VPSie group.
 type LaunchAttempt struct {
 	// Number counts attempts from 1.
 	Number int32 `json:"number"`
 	// VPSieGroup is the numeric id of the VPSie node group the machine was asked of.
 	VPSieGroup int64 `json:"vpsieGroup"`
-	// RequestedAt is when the intent to call was written.
+	// RequestedAt is when the intent to call was written, or when it was given up without a call.
 	RequestedAt metav1.Time `json:"requestedAt"`
 	// CPU are the cores of the size when it was asked for, by which its machine is told from others. CPU and
 	// memory are empty where VPSie had not said yet what it sells.
@@ -121,6 +145,9 @@ type LaunchAttempt struct {
 	Foreign []string `json:"foreign,omitempty"`
 	// Outcome is what is known about the call.
 	Outcome LaunchOutcome `json:"outcome"`
+	// Machine is the identifier at VPSie of the machine that came of the request.
+	// +optional
+	Machine string `json:"machine,omitempty"`
 	// Reason is the stable reason code when no machine came of the request.
 	// +optional
 	Reason string `json:"reason,omitempty"`

@@ -77,8 +77,8 @@ var Module = fx.Module("provisioner",
 	fx.Invoke(start, subscribe),
 )
 
-func newStore(c client.Client, live client.Reader) *app.Store {
-	return &app.Store{Client: c, Live: live}
+func newStore(c client.Client, live client.Reader, f app.Facts) *app.Store {
+	return &app.Store{Client: c, Live: live, Facts: f}
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {

@@ -85,8 +85,11 @@ func HasNoMachine(n *v1beta1.VPSieNode) bool {
 	if len(n.Status.Launches) == 0 {
 		return true
 	}
-	last := n.Status.Launches[len(n.Status.Launches)-1]
-	return last.Outcome == v1beta1.LaunchRefused || last.Outcome == v1beta1.LaunchNotMade
+	switch n.Status.Launches[len(n.Status.Launches)-1].Outcome {
+	case v1beta1.LaunchRequested, v1beta1.LaunchAccepted, v1beta1.LaunchUnknown:
+		return false
+	}
+	return true
 }
 
 // explain logs what helps to understand a failure.

@@ -47,24 +47,6 @@ func asPaused(err error) (brake.State, bool) {
 	return p.state, true
 }
 
-type checkKey struct{}
-
-// WithCheck returns a context under which a call is sent to VPSie only if the check, made right before,
-// returns nil; waiting for the rate limit may take long.
-func WithCheck(ctx context.Context, check func(context.Context) error) context.Context {
-	return context.WithValue(ctx, checkKey{}, check)
-}
-
-// Check says why a call must not be sent now; a Cloud asks it right before each attempt. The error is a
-// *CloudError with Failure Held.
-func Check(ctx context.Context) error {
-	check, ok := ctx.Value(checkKey{}).(func(context.Context) error)
-	if !ok {
-		return nil
-	}
-	return check(ctx)
-}
-
 // ledgerFresh is how old what a paid or final call is based on may be. Another replica concludes from the
 // ledger what became of a call after the settle time, so this one must not make it late.
 func (c *Clusters) ledgerFresh() time.Duration { return min(c.config.LaunchSettle/4, ledgerFreshMax) }
@@ -75,9 +57,8 @@ func (c *Clusters) isStale(basis time.Time) bool {
 	return max(now.Sub(basis), now.Round(0).Sub(basis.Round(0))) > c.ledgerFresh()
 }
 
-// stillTrue makes the check that nothing is paused and that what a call is based on, read or written at a
-// time, is fresh.
-func (c *Clusters) stillTrue(basis time.Time) func(context.Context) error {
+// stillTrue guards a call: nothing may be paused, and what the call is based on, read or written at a time, must be fresh.
+func (c *Clusters) stillTrue(basis time.Time) Guard {
 	return func(ctx context.Context) error {
 		held := func(code reason.Code, message string) error {
 			return &CloudError{Failure: Held, Code: code, Message: message, Endpoint: "call"}

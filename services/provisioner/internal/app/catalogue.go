@@ -8,12 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -296,7 +298,7 @@ func (c *Catalogue) Describe(ctx context.Context, target Target) (Description, e
 	if !d.Cluster.Known || d.ObservedAt.IsZero() {
 		c.awake()
 	}
-	for key, backoff := range launch.Backoffs(failures(nodes, now)) {
+	for key, backoff := range launch.Backoffs(machine.Failures(nodes, now)) {
 		if key.Cluster == target.Cluster && backoff.Until.After(now) {
 			d.Backoffs[key.Offering] = backoff
 		}
@@ -336,4 +338,12 @@ func (c *Catalogue) Offering(datacenter string, id int64) (Offering, bool) {
 		}
 	}
 	return Offering{}, false
+}
+
+// Price is what the machine of an object costs now, nil while that is unknown.
+func (c *Catalogue) Price(n *v1beta1.VPSieNode) *resource.Quantity {
+	if o, ok := c.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
+		return o.MonthlyPrice.Quantity()
+	}
+	return nil
 }

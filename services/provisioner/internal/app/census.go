@@ -4,23 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // sighted is a complete listing of a cluster and when it was asked for.
@@ -53,21 +49,21 @@ func (c *Clusters) isNews(cluster string, at time.Time) bool {
 }
 
 // count compares a listing with the machines that are claimed, and with those that a Node proves.
-func (c *Clusters) count(ctx context.Context, v *view, s sighted, proofs map[string]proof) census.Findings {
+func (c *Clusters) count(ctx context.Context, r *roster, s sighted, proofs map[string]proof) census.Findings {
 	var known []census.Known
-	claimed := v.claimed()
-	for _, id := range c.lost(ctx, v.cluster, claimed, proofs) {
+	claimed := r.claimed()
+	for _, id := range c.lost(ctx, r.cluster, claimed, proofs) {
 		known = append(known, census.Known{Identifier: id, Lost: true})
 	}
-	for _, n := range v.nodes {
-		if id := claimOf(n); id != "" {
-			known = append(known, census.Known{Intent: keyOf(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
+	for _, n := range r.nodes {
+		if id := machine.ClaimOf(n); id != "" {
+			known = append(known, census.Known{Intent: machine.Key(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	memory, findings := c.censuses[v.cluster].Look(s.listing.Workers, known, s.at)
-	c.censuses[v.cluster] = memory
+	memory, findings := c.censuses[r.cluster].Look(s.listing.Workers, known, s.at)
+	c.censuses[r.cluster] = memory
 	return findings
 }
 
@@ -85,98 +81,33 @@ func (c *Clusters) isTrusted(cluster string) bool {
 	return c.censuses[cluster].Trusted()
 }
 
-// proof is what a Node says of the machine that it runs on: both are written by us alone, when it registers.
-type proof struct {
-	node string
-	// owner is the name of the VPSieNode, group the value of the Node's group label.
-	owner, group string
-	ready        bool
-}
-
-// proofOf reads the proof that a Node's machine is ours; false when there is none.
-func proofOf(node *corev1.Node) (string, proof, bool) {
-	id, ours := strings.CutPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix)
-	p := proof{node: node.Name, owner: node.Labels[v1beta1.LabelVPSieNode], group: node.Labels[v1beta1.LabelNodeGroup], ready: isNodeReady(node)}
-	return id, p, ours && id != "" && p.owner != ""
-}
-
-// proofs reads from the cache which machines are proven ours, by identifier.
-func (c *Clusters) proofs(ctx context.Context) (map[string]proof, error) {
-	var nodes corev1.NodeList
-	if err := c.store.List(ctx, &nodes, client.HasLabels{v1beta1.LabelVPSieNode}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list registered Nodes: %w", err)
-	}
-	proofs := make(map[string]proof, len(nodes.Items))
-	for i := range nodes.Items {
-		if id, p, ok := proofOf(&nodes.Items[i]); ok {
-			proofs[id] = p
-		}
-	}
-	return proofs, nil
-}
-
-// lost are the machines of a cluster that a Node proves ours and that no object claims. Which cluster a Node's
-// machine is in its NodeGroup tells; without one nobody knows.
-func (c *Clusters) lost(ctx context.Context, cluster string, claimed map[string]bool, proofs map[string]proof) []string {
-	var lost []string
-	for id := range proofs {
-		if !claimed[id] {
-			lost = append(lost, id)
-		}
-	}
-	if len(lost) == 0 {
-		return nil
-	}
-	var groups v1beta1.NodeGroupList
-	if err := c.store.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
-		return nil // the next listing is compared again
-	}
-	here := map[string]bool{}
-	for i := range groups.Items {
-		if g := &groups.Items[i]; g.Spec.Cluster.Identifier == cluster {
-			here[scheduling.GroupLabel(g.Namespace, g.Name)] = true
-		}
-	}
-	return slices.DeleteFunc(lost, func(id string) bool { return !here[proofs[id].group] })
-}
-
-// mark writes on the listed machines whose they are, where a Node proves it: such a machine answers nobody
-// else's request.
-func mark(listed []launch.Listed, proofs map[string]proof) {
-	for i := range listed {
-		p, ok := proofs[listed[i].Identifier]
-		if ok && p.node == strings.ToLower(listed[i].Hostname) {
-			listed[i].Owner = p.owner
-		}
-	}
-}
-
 // lookAfter acts on what a listing shows besides what is to be done anyway. What fails is tried again with the
 // next listing.
-func (c *Clusters) lookAfter(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) {
-	if err := errors.Join(c.seekMissing(ctx, v, f), c.seekLost(ctx, v, f, proofs), c.adopt(ctx, v, f, proofs)); err != nil {
-		c.log.WarnContext(ctx, "census is not complete", telemetry.KeyCluster, v.cluster, telemetry.KeyError, err)
+func (c *Clusters) lookAfter(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) {
+	if err := errors.Join(c.seekMissing(ctx, r, f), c.seekLost(ctx, r, f, proofs), c.adopt(ctx, r, f, proofs)); err != nil {
+		c.log.WarnContext(ctx, "census is not complete", telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
 	}
 }
 
 // seekMissing looks after the machines that listings lack.
-func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) error {
+func (c *Clusters) seekMissing(ctx context.Context, r *roster, f census.Findings) error {
 	nodes := map[string]*v1beta1.VPSieNode{}
-	for _, n := range v.nodes {
+	for _, n := range r.nodes {
 		nodes[n.Status.Identifier] = n
 	}
 	for id, s := range f.Missing {
-		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && n.Status.DeleteRequestedAt == nil && !isLeaving(n) {
+		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && !machine.IsLeaving(n) {
 			if err := c.vanished(ctx, n, s); ignoreGone(err) != nil {
 				return err
 			}
 		}
 	}
-	for _, n := range v.nodes {
-		if _, missing := f.Missing[n.Status.Identifier]; !missing && !f.Suspect && isUnlisted(n) {
-			c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-				return isUnlisted(n) && setCondition(n, v1beta1.ConditionLaunched, true, "Listed", "VPSie lists the machine as "+n.Status.Hostname)
-			})
+	if f.Suspect {
+		return nil
+	}
+	for _, n := range r.nodes {
+		if _, missing := f.Missing[n.Status.Identifier]; !missing {
+			c.update(ctx, n, machine.SeenListed())
 		}
 	}
 	return nil
@@ -184,33 +115,21 @@ func (c *Clusters) seekMissing(ctx context.Context, v *view, f census.Findings) 
 
 // seekLost looks after Nodes whose machines neither a listing shows nor an object claims: what is left of such a
 // machine gets an object that goes at once.
-func (c *Clusters) seekLost(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) error {
-	claimed := v.claimed()
+func (c *Clusters) seekLost(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) error {
+	claimed := r.claimed()
 	for id, s := range f.Missing {
 		p, proven := proofs[id]
 		if claimed[id] || !proven || p.ready || !s.Lasted(c.config.MissingAfter) {
 			continue
 		}
 		stranger := census.Stranger{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner}, Sightings: s}
-		if _, err := c.adoptOne(ctx, v, stranger, &v1beta1.Retirement{
+		if _, err := c.adoptOne(ctx, r, stranger, &v1beta1.Retirement{
 			Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no object claims it and its Node is not Ready: what is left of it is removed",
 		}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// reasonUnlisted is the reason of a condition of machines that listings lack although their Nodes work.
-const reasonUnlisted = "NotListed"
-
-func isUnlisted(n *v1beta1.VPSieNode) bool {
-	for _, condition := range n.Status.Conditions {
-		if condition.Type == v1beta1.ConditionLaunched {
-			return condition.Reason == reasonUnlisted
-		}
-	}
-	return false
 }
 
 // vanished retires a machine that VPSie has not listed for long enough, unless its Node works: a Node that is
@@ -220,15 +139,12 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	node := &corev1.Node{}
-	err := c.store.Live.Get(ctx, client.ObjectKey{Name: nodeNameOf(n)}, node)
+	err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
 	if err == nil && isNodeReady(node) {
-		_, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return n.Status.DeleteRequestedAt == nil && kube.SetCondition(&n.Status.Conditions, v1beta1.ConditionLaunched, metav1.ConditionUnknown, n.Generation, reasonUnlisted,
-				"VPSie's listings lack the machine although its Node is Ready, which proves that it lives; nothing is done; ask VPSie about machine "+n.Status.Identifier)
-		})
+		_, err := c.store.Change(ctx, n, machine.Unlisted())
 		return err
 	}
 	group := &v1beta1.NodeGroup{}
@@ -248,13 +164,13 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
-	if _, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return n.Status.DeleteRequestedAt == nil && !isLeaving(n) && setCondition(n, v1beta1.ConditionReady, false, "MachineMissing", message)
+	if _, err := c.store.Change(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		return !machine.IsLeaving(n) && machine.NodeNotReady("MachineMissing", message)(n)
 	}); err != nil {
 		return err
 	}
 	written, err := c.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if isLeaving(n) || n.Status.DeleteRequestedAt != nil {
+		if machine.IsLeaving(n) {
 			return false
 		}
 		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}
@@ -264,7 +180,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		c.mu.Lock()
 		c.sought[n.Status.Identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
+		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, reason.RepairMachineMissing.Condition(), "Survey", "%s", message)
 	}
 	return err

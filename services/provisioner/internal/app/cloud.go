@@ -11,8 +11,12 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
+// Guard says why a call that changes something must not be sent now. A Cloud asks it right before each attempt, since waiting for the
+// rate limit may take long. The error is a *CloudError with Failure Held.
+type Guard func(context.Context) error
+
 // Cloud is what the provisioner asks of VPSie. Every method returns *CloudError for what went
-// wrong, and all may be called concurrently. What changes something is sent only if Check agrees right before.
+// wrong, and all may be called concurrently. What changes something is sent only while its guard agrees.
 type Cloud interface {
 	// Workers returns every worker of a managed cluster; a listing is complete or an error.
 	Workers(ctx context.Context, cluster string) (Listing, error)
@@ -21,12 +25,12 @@ type Cloud interface {
 	// Groups returns the numeric id of the VPSie group of each size in a cluster.
 	Groups(ctx context.Context, cluster string) (map[int64]int64, error)
 	// CreateGroup makes the VPSie group of a size. It is never repeated by itself.
-	CreateGroup(ctx context.Context, cluster, name string, offering int64) error
+	CreateGroup(ctx context.Context, g Guard, cluster, name string, offering int64) error
 	// AddWorker buys one machine into a VPSie group. It is never repeated by itself.
-	AddWorker(ctx context.Context, cluster string, group int64) error
+	AddWorker(ctx context.Context, g Guard, cluster string, group int64) error
 	// DeleteWorker deletes the machine with this identifier. That VPSie knows no such machine is no error
 	// but the answer gone.
-	DeleteWorker(ctx context.Context, cluster, identifier string) (gone bool, err error)
+	DeleteWorker(ctx context.Context, g Guard, cluster, identifier string) (gone bool, err error)
 }
 
 // Listing is the workers of a managed cluster at one moment.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
@@ -15,15 +16,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
-
-// Facts tells the other services what happened to machines. It never blocks.
-type Facts interface {
-	PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string)
-}
-
-// PhaseGone is the phase that a fact names when a machine's absence is confirmed; no object has it.
-const PhaseGone v1beta1.Phase = "Gone"
 
 // Clusters makes every call to VPSie that buys or deletes a machine. Calls for one cluster are made
 // one after the other, because a reply names no machine: what a request brought is seen by comparing
@@ -34,7 +28,6 @@ type Clusters struct {
 	catalogue *Catalogue
 	orphans   *Orphans
 	brake     Brake
-	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -60,9 +53,9 @@ type Clusters struct {
 }
 
 // NewClusters returns a worker that does nothing until it is given clusters.
-func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
-		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log,
+		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
 		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
 		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
@@ -78,115 +71,26 @@ func (c *Clusters) Wake(ctx context.Context, namespace string, names []string) {
 	}
 }
 
-// view is what is to be done in one cluster.
-type view struct {
-	cluster    string
-	all        []*v1beta1.VPSieNode // in every cluster
-	nodes      []*v1beta1.VPSieNode // in this cluster
-	candidates []*v1beta1.VPSieNode
-	waiting    []launch.Waiting
-	// open counts those of waiting that were not given up.
-	open int
-	// late are requests besides those, whose machines may turn up although they were given up.
-	late    []launch.Waiting
-	leaving []*v1beta1.VPSieNode
-	// adopting are objects of machines that exist, whose status does not name them.
-	adopting []*v1beta1.VPSieNode
-	// later is when an intent that is not due yet will be, zero when there is none.
-	later time.Duration
-	// at is when reading it began.
-	at time.Time
-}
-
-func (v *view) isBusy() bool {
-	return len(v.candidates)+v.open+len(v.leaving)+len(v.adopting) > 0
-}
-
-// isPatient reports whether a machine may turn up for a request that was given up.
-func (v *view) isPatient() bool { return len(v.waiting)+len(v.late) > 0 }
-
-func (v *view) byKey() map[string]*v1beta1.VPSieNode {
-	m := make(map[string]*v1beta1.VPSieNode, len(v.nodes))
-	for _, n := range v.nodes {
-		m[keyOf(n)] = n
-	}
-	return m
-}
-
-func (v *view) claimed() map[string]bool {
-	m := make(map[string]bool, len(v.nodes))
-	for _, n := range v.nodes {
-		if id := claimOf(n); id != "" {
-			m[id] = true
-		}
-	}
-	return m
-}
-
-func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, now time.Time) *view {
-	v := &view{cluster: cluster, all: all, at: now}
-	proven := make(map[string]bool, len(proofs))
-	for _, p := range proofs {
-		proven[p.owner] = true
-	}
-	for _, n := range all {
-		if n.Spec.Cluster.Identifier != cluster {
-			continue
-		}
-		v.nodes = append(v.nodes, n)
-		v.late = append(v.late, late(n, c.sizeOf, now)...)
-		if isAdopting(n, proven[n.Name]) {
-			v.adopting = append(v.adopting, n)
-			continue
-		}
-		if w, ok := waiting(n, c.sizeOf); ok {
-			v.waiting = append(v.waiting, w)
-			if isOpen(n) {
-				v.open++
-			}
-		}
-		switch {
-		case n.Status.DeleteRequestedAt == nil || n.Status.Identifier == "":
-		case n.Status.AbsentSightings < absenceSightings:
-			v.leaving = append(v.leaving, n)
-		case n.Status.LastAbsentAt != nil: // which an earlier process may have seen
-			c.depart(cluster, n.Status.Identifier, n.Status.LastAbsentAt.Time)
-		}
-		if !isCandidate(n, now) {
-			if a := lastAttempt(n); a != nil && a.Outcome == v1beta1.LaunchNotMade && n.Status.Phase != v1beta1.PhaseFailed && !isLeaving(n) {
-				v.soon(attemptWait)
-			}
-			continue
-		}
-		if wait := c.grace(n, now); wait > 0 {
-			v.soon(wait)
-			continue
-		}
-		v.candidates = append(v.candidates, n)
-	}
-	return v
-}
-
-func (v *view) soon(wait time.Duration) {
-	if v.later == 0 || wait < v.later {
-		v.later = wait
-	}
-}
-
-// grace is how long a new intent is still left to the message that announces it.
-func (c *Clusters) grace(n *v1beta1.VPSieNode, now time.Time) time.Duration {
+// announced are the intents that messages announced.
+func (c *Clusters) announced() map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.woken[keyOf(n)]; ok || lastAttempt(n) != nil {
-		return 0
+	announced := make(map[string]bool, len(c.woken))
+	for key := range c.woken {
+		announced[key] = true
 	}
-	return hintGrace - now.Sub(n.CreationTimestamp.Time)
+	return announced
+}
+
+// look takes the roster of a cluster from all objects.
+func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, at time.Time) *roster {
+	return newRoster(cluster, all, proofs, c.announced(), c.sizeOf, at)
 }
 
 // sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
 // VPSie says later counts, or a person's machine would pass for the answer.
 func (c *Clusters) sizeOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) launch.Size {
-	if asked := sizeOnRecord(a); asked != (launch.Size{}) {
+	if asked := machine.SizeOnRecord(a); asked != (launch.Size{}) {
 		return asked
 	}
 	return c.catalogue.Size(n.Spec.Cluster.Datacenter, n.Spec.Offering)
@@ -204,88 +108,91 @@ func (c *Clusters) Reconcile(ctx context.Context, cluster string) (time.Duration
 		return 0, err
 	}
 	survey, surveyed := c.takeSurvey(cluster)
-	if v := c.look(cluster, known, proofs, c.clock.Now()); !v.isBusy() && !c.isAwaited(known, cluster) {
+	r := c.look(cluster, known, proofs, c.clock.Now())
+	c.rememberAbsent(r)
+	if !r.isBusy() && !c.isAwaited(known, cluster) {
 		if surveyed && c.isNews(cluster, survey.at) {
-			return v.later, c.survey(ctx, v, survey, proofs)
+			return r.later, c.survey(ctx, r, survey, proofs)
 		}
-		return v.later, nil
+		return r.later, nil
 	}
 	began := c.clock.Now()
 	all, err := c.store.allNodes(ctx)
 	if err != nil {
 		return 0, err
 	}
-	v := c.look(cluster, all, proofs, began)
+	r = c.look(cluster, all, proofs, began)
+	c.rememberAbsent(r)
 	c.forget(all)
-	if !v.isBusy() {
-		return v.later, nil
+	if !r.isBusy() {
+		return r.later, nil
 	}
-	if wait := c.spacing(v); wait > 0 {
+	if wait := c.spacing(r); wait > 0 {
 		return wait, nil
 	}
 	listing, err := c.cloud.Workers(ctx, cluster)
 	c.catalogue.Observe(cluster, err)
 	if err != nil {
-		return c.hindered(ctx, v, err), nil
+		return c.hindered(ctx, r, err), nil
 	}
-	return c.act(ctx, v, listing, proofs)
+	return c.act(ctx, r, listing, proofs)
 }
 
 // survey looks at a listing that somebody else made while nothing is to be done.
-func (c *Clusters) survey(ctx context.Context, v *view, s sighted, proofs map[string]proof) error {
+func (c *Clusters) survey(ctx context.Context, r *roster, s sighted, proofs map[string]proof) error {
 	mark(s.listing.Workers, proofs)
-	if v.isPatient() && len(launch.Foreign(s.listing.Workers, v.claimed())) > 0 {
+	if r.isPatient() && len(launch.Foreign(s.listing.Workers, r.claimed())) > 0 {
 		// Whose the machine is must not be decided on a cache.
 		all, err := c.store.allNodes(ctx)
 		if err != nil {
 			return err
 		}
-		v = c.look(v.cluster, all, proofs, s.at)
-		if _, err := c.recognise(ctx, v, s.listing.Workers, true); err != nil {
+		r = c.look(r.cluster, all, proofs, s.at)
+		if _, err := c.recognise(ctx, r, s.listing.Workers, true); err != nil {
 			return err
 		}
 	}
-	c.lookAfter(ctx, v, c.count(ctx, v, s, proofs), proofs)
+	c.lookAfter(ctx, r, c.count(ctx, r, s, proofs), proofs)
 	return nil
 }
 
 // act does what is to be done in a cluster that was just listed.
-func (c *Clusters) act(ctx context.Context, v *view, listing Listing, proofs map[string]proof) (time.Duration, error) {
+func (c *Clusters) act(ctx context.Context, r *roster, listing Listing, proofs map[string]proof) (time.Duration, error) {
 	mark(listing.Workers, proofs)
-	findings := c.count(ctx, v, sighted{listing, v.at}, proofs)
-	completed, err := c.complete(ctx, v, listing.Workers, proofs)
+	findings := c.count(ctx, r, sighted{listing, r.at}, proofs)
+	completed, err := c.complete(ctx, r, listing.Workers, proofs)
 	if err != nil {
 		return 0, err
 	}
-	recognised, err := c.recognise(ctx, v, listing.Workers, findings.Suspect)
+	recognised, err := c.recognise(ctx, r, listing.Workers, findings.Suspect)
 	if err != nil {
 		return 0, err
 	}
 	var launched launchResult
-	if c.isTrusted(v.cluster) && !findings.Suspect {
-		if launched, err = c.launch(ctx, v, listing); err != nil {
+	if c.isTrusted(r.cluster) && !findings.Suspect {
+		if launched, err = c.launch(ctx, r, listing); err != nil {
 			return 0, err
 		}
 	}
-	removed, err := c.remove(ctx, v, listing.Workers, findings.Suspect)
+	removed, err := c.remove(ctx, r, listing.Workers, findings.Suspect)
 	if err != nil {
 		return 0, err
 	}
-	c.lookAfter(ctx, v, findings, proofs)
-	return c.next(v, completed || recognised || launched.any || removed, launched), nil
+	c.lookAfter(ctx, r, findings, proofs)
+	return c.next(r, completed || recognised || launched.any || removed, launched), nil
 }
 
 // spacing is how long the next listing must wait, so that many changes in a row cost one listing.
 // A purchase does not wait.
-func (c *Clusters) spacing(v *view) time.Duration {
+func (c *Clusters) spacing(r *roster) time.Duration {
 	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wait := c.config.LaunchPoll - now.Sub(c.listed[v.cluster])
-	if wait > 0 && len(v.candidates) == 0 {
+	wait := c.config.LaunchPoll - now.Sub(c.listed[r.cluster])
+	if wait > 0 && len(r.candidates) == 0 {
 		return wait
 	}
-	c.listed[v.cluster] = now
+	c.listed[r.cluster] = now
 	return 0
 }
 
@@ -298,7 +205,7 @@ func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 	}
 	have := make(map[string]bool, len(known))
 	for _, n := range known {
-		have[keyOf(n)] = true
+		have[machine.Key(n)] = true
 	}
 	for key := range c.woken {
 		if !have[key] {
@@ -312,8 +219,8 @@ func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 	candidates, identifiers := map[string]bool{}, map[string]bool{}
 	for _, n := range all {
-		if lastAttempt(n) == nil {
-			candidates[keyOf(n)] = true
+		if machine.LastAttempt(n) == nil {
+			candidates[machine.Key(n)] = true
 		}
 		identifiers[n.Status.Identifier] = true
 	}
@@ -330,51 +237,43 @@ func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 }
 
 // next is when to list again: soon after something happened, then at growing intervals.
-func (c *Clusters) next(v *view, progress bool, launched launchResult) time.Duration {
+func (c *Clusters) next(r *roster, progress bool, launched launchResult) time.Duration {
 	if launched.more {
 		return time.Millisecond
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if progress || c.polls[v.cluster] == 0 {
-		c.polls[v.cluster] = c.config.LaunchPoll
+	if progress || c.polls[r.cluster] == 0 {
+		c.polls[r.cluster] = c.config.LaunchPoll
 	} else {
-		c.polls[v.cluster] = min(time.Duration(float64(c.polls[v.cluster])*pollGrowth), max(pollMax, c.config.LaunchPoll))
+		c.polls[r.cluster] = min(time.Duration(float64(c.polls[r.cluster])*pollGrowth), max(pollMax, c.config.LaunchPoll))
 	}
-	wait := c.polls[v.cluster]
-	if len(v.leaving) > 0 {
+	wait := c.polls[r.cluster]
+	if len(r.leaving) > 0 {
 		wait = min(wait, max(c.config.AbsenceInterval, c.config.LaunchPoll))
 	}
-	if v.later > 0 {
-		wait = min(wait, v.later)
+	if r.later > 0 {
+		wait = min(wait, r.later)
 	}
 	return wait
 }
 
 // hindered tells the intents that wait why nothing happens, and returns when to try again.
-func (c *Clusters) hindered(ctx context.Context, v *view, err error) time.Duration {
+func (c *Clusters) hindered(ctx context.Context, r *roster, err error) time.Duration {
 	e := AsCloudError(err)
-	message := explain(e)
-	for _, n := range v.candidates {
-		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			if !isCandidate(n, c.clock.Now()) {
-				return false
-			}
-			changed := setPhase(n, v1beta1.PhasePending)
-			return setCondition(n, v1beta1.ConditionLaunched, false, hindrance(e), message) || changed
-		})
+	h := hindrance(e)
+	for _, n := range r.candidates {
+		c.update(ctx, n, machine.Hindered(h, c.clock.Now()))
 	}
-	for _, n := range v.leaving {
-		c.update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionDeleted, false, hindrance(e), message)
-		})
+	for _, n := range r.leaving {
+		c.update(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, h.Reason, h.Message))
 	}
-	return max(attemptWait, e.RetryAfter)
+	return max(machine.AttemptWait, e.RetryAfter)
 }
 
 // update writes a status whose loss costs nothing but an explanation.
-func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change Mutate) {
-	if _, err := c.store.UpdateStatus(ctx, n, change); ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyError, err)
+func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) {
+	if _, err := c.store.Change(ctx, n, change); ignoreGone(err) != nil {
+		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
 	}
 }

@@ -14,6 +14,7 @@ type Config struct {
 	AbsenceInterval time.Duration `help:"Least time between the two looks that confirm a machine's absence." default:"10s"`
 	MissingAfter    time.Duration `help:"How long VPSie's listings must lack a machine whose Node is not Ready before what is left of it is removed." default:"12m30s"`
 	OrphanPolicy    string        `help:"What becomes of machines that are proven ours and whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
+	PriorityCutoff  int32         `help:"Priority below which pods do not keep a node; the same as the planner's." default:"-10"`
 	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`
 }
 
@@ -21,14 +22,14 @@ type Config struct {
 func (c Config) Validate() error {
 	var problems []error
 	for _, d := range []struct {
-		name  string
-		value time.Duration
+		flag string
+		time.Duration
 	}{
-		{"launch-settle", c.LaunchSettle}, {"launch-poll", c.LaunchPoll}, {"absence-interval", c.AbsenceInterval}, {"missing-after", c.MissingAfter},
-		{"cluster-poll", c.ClusterPoll},
+		{"launch-settle", c.LaunchSettle}, {"launch-poll", c.LaunchPoll}, {"absence-interval", c.AbsenceInterval},
+		{"missing-after", c.MissingAfter}, {"cluster-poll", c.ClusterPoll},
 	} {
-		if d.value <= 0 {
-			problems = append(problems, errors.New(d.name+" must be positive"))
+		if d.Duration <= 0 {
+			problems = append(problems, errors.New(d.flag+" must be positive"))
 		}
 	}
 	if c.DrainSettle < 0 || c.DrainSettle > drainSettleMax {
@@ -43,18 +44,10 @@ const (
 	// hintGrace is how long a new intent waits for the message that announces it. The message saves
 	// this time and continues the decision's trace; without it the intent itself is enough.
 	hintGrace = 2 * time.Second
-	// attemptsMax bounds the requests made for one intent.
-	attemptsMax = 5
-	// attemptWait is how long a request that provably was not made waits for its next try.
-	attemptWait = 5 * time.Second
 	// deleteAgain is how long a machine may stay listed before its deletion is asked for again.
 	deleteAgain = time.Minute
 	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.
 	failedRetention = 30 * time.Minute
-	// answerWindow is how long after a request its machine may turn up: VPSie has built one an hour late.
-	answerWindow = 75 * time.Minute
-	// absenceSightings is how many listings in a row must lack a machine before it counts as gone.
-	absenceSightings = 2
 	// concludeTimeout bounds the record of what became of a batch, also while the process stops.
 	concludeTimeout = 15 * time.Second
 	pollMax         = 15 * time.Second

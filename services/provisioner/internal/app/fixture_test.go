@@ -59,6 +59,8 @@ type cloud struct {
 	addTakesEffect bool
 	// deletionHangs says that machines outlive their deletion, blank that listings show nothing.
 	deletionHangs, blank bool
+	// denies says that VPSie answers each deletion with not knowing the machine, and does nothing.
+	denies bool
 	// offers is how the offerings fail.
 	offers error
 	// sells is what is sold instead of the small size.
@@ -102,9 +104,9 @@ func (c *cloud) Groups(context.Context, string) (map[int64]int64, error) {
 	return maps.Clone(c.groups), nil
 }
 
-func (c *cloud) CreateGroup(ctx context.Context, _, _ string, offering int64) error {
+func (c *cloud) CreateGroup(ctx context.Context, g app.Guard, _, _ string, offering int64) error {
 	c.calls++
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return err
 	}
 	if c.group != nil {
@@ -117,12 +119,12 @@ func (c *cloud) CreateGroup(ctx context.Context, _, _ string, offering int64) er
 	return nil
 }
 
-func (c *cloud) AddWorker(ctx context.Context, _ string, _ int64) error {
+func (c *cloud) AddWorker(ctx context.Context, g app.Guard, _ string, _ int64) error {
 	c.calls++
 	if c.waits != nil {
 		c.waits()
 	}
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return err
 	}
 	c.asked++
@@ -144,13 +146,16 @@ func (c *cloud) arrive() {
 	c.machines = append(c.machines, launch.Listed{Identifier: fmt.Sprintf("m%d", n), Hostname: fmt.Sprintf("Host-%d", n), Size: small})
 }
 
-func (c *cloud) DeleteWorker(ctx context.Context, _, identifier string) (bool, error) {
+func (c *cloud) DeleteWorker(ctx context.Context, g app.Guard, _, identifier string) (bool, error) {
 	c.calls++
 	if c.waits != nil {
 		c.waits()
 	}
-	if err := app.Check(ctx); err != nil {
+	if err := g(ctx); err != nil {
 		return false, err
+	}
+	if c.denies {
+		return true, nil
 	}
 	is := func(m launch.Listed) bool { return m.Identifier == identifier }
 	gone := !slices.ContainsFunc(c.machines, is)
@@ -171,10 +176,10 @@ type facts struct {
 	phases []string
 }
 
-func (f *facts) PhaseChanged(_ context.Context, n *v1beta1.VPSieNode, _, to v1beta1.Phase, _ string) {
+func (f *facts) PhaseChanged(_ context.Context, _ *v1beta1.VPSieNode, from, to v1beta1.Phase, _ string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.phases = append(f.phases, n.Name+" "+string(to))
+	f.phases = append(f.phases, string(from)+"→"+string(to))
 }
 
 // fixture is the provisioner's use cases on a Kubernetes and a VPSie in memory, under a clock that
@@ -242,7 +247,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			}
 			return c.Delete(ctx, o)
 		}}).Build()
-	f.store = &app.Store{Client: f.kube, Live: f.kube}
+	f.store = &app.Store{Client: f.kube, Live: f.kube, Facts: f.facts}
 	f.restart()
 	return f
 }
@@ -257,7 +262,7 @@ func definition() *unstructured.Unstructured {
 
 // restart forgets everything that was only in memory.
 func (f *fixture) restart() {
-	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second}
+	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second, PriorityCutoff: -10}
 	log := slog.New(slog.DiscardHandler)
 	catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, f.clock, config, log)
 	f.catalogue = catalogue
@@ -268,8 +273,8 @@ func (f *fixture) restart() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
-	f.nodes = app.NewNodes(f.store, catalogue, b, f.facts, &events.FakeRecorder{}, f.clock, config, log)
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, &events.FakeRecorder{}, f.clock, config, log)
+	f.nodes = app.NewNodes(f.store, catalogue, b, &events.FakeRecorder{}, f.clock, config, log)
 }
 
 // runCatalogueOnce has the catalogue read what is due.

@@ -69,7 +69,7 @@ func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
 	later := intent("a", bought("m3", "host-3"), func(n *v1beta1.VPSieNode) {
 		n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute))
 		n.Status.Launches = []v1beta1.LaunchAttempt{
-			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchUnconfirmed},
 			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(17 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
 		}
 	})
@@ -88,7 +88,7 @@ func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
 func TestLateMachineOfARetiredOne(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
 		n.Status.Launches = []v1beta1.LaunchAttempt{
-			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchNotMade, Reason: string(reason.LaunchUnconfirmed)},
+			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchUnconfirmed},
 			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(10 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
 		}
 	}))
@@ -99,8 +99,26 @@ func TestLateMachineOfARetiredOne(t *testing.T) {
 	}
 	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}
 	f.survey(time.Minute)
-	if n := f.machine("a"); n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining {
+	if n := f.machine("a"); n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining || n.Status.ReadyAt != nil {
 		t.Errorf("machine %+v, want the late one to go its normal way", n.Status)
+	}
+	f.step("a", 30*time.Minute)
+	if r := f.machine("a").Spec.Retirement; r == nil || r.Reason != string(reason.LaunchDeadline) {
+		t.Errorf("retirement %+v of a late machine whose Node never came", r)
+	}
+}
+
+// TestLateMachineThatNeverJoinsIsGone has the object that was made for a late machine go with it.
+func TestLateMachineThatNeverJoinsIsGone(t *testing.T) {
+	f := newFixture(t, group(), intent("a-1", func(n *v1beta1.VPSieNode) {
+		n.Spec.Reason = string(reason.AdoptLateAnswer)
+		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m2", Hostname: "host-2", LaunchedAt: new(metav1.NewTime(noon))}
+	}))
+	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}
+	f.step("a-1", 16*time.Minute)
+	f.life("a-1")
+	if !slices.Equal(f.cloud.deleted, []string{"m2"}) || f.exists(intent("a-1")) {
+		t.Errorf("deleted %v, object there: %v; want both gone", f.cloud.deleted, f.exists(intent("a-1")))
 	}
 }
 

@@ -2,22 +2,16 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/outage"
-	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // Nodes takes each machine from its listing to a Ready Node, and from its retirement to the day
@@ -26,7 +20,6 @@ type Nodes struct {
 	store     *Store
 	catalogue *Catalogue
 	brake     Brake
-	facts     Facts
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -39,8 +32,8 @@ type Nodes struct {
 }
 
 // NewNodes returns a reconciler of VPSieNodes.
-func NewNodes(store *Store, catalogue *Catalogue, b Brake, facts Facts, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
-	return &Nodes{store: store, catalogue: catalogue, brake: b, facts: facts, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
+func NewNodes(store *Store, catalogue *Catalogue, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Nodes {
+	return &Nodes{store: store, catalogue: catalogue, brake: b, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
 }
 
 // Reconcile takes one machine a step further and returns when to look again; zero means when
@@ -58,11 +51,11 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 			return 0, ignoreGone(err)
 		}
 	}
-	if isLeaving(n) {
+	if machine.IsLeaving(n) {
 		wait, err := r.retire(ctx, n)
 		return wait, ignoreGone(err)
 	}
-	switch n.Status.Phase {
+	switch machine.StateOf(n) {
 	case v1beta1.PhaseFailed:
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
@@ -91,12 +84,12 @@ func (r *Nodes) unlessPaused(ctx context.Context, step func() error) (time.Durat
 // expire lets the object of a failed launch go once it has been visible for long enough.
 func (r *Nodes) expire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	since := n.CreationTimestamp.Time
-	if a := lastAttempt(n); a != nil {
+	if a := machine.LastAttempt(n); a != nil {
 		since = a.RequestedAt.Time
 	}
 	keep := failedRetention
-	if answerable(n) != nil {
-		keep = answerWindow // its machine may turn up, and nothing else knows of it
+	if machine.Answerable(n) != nil {
+		keep = machine.AnswerWindow // its machine may turn up, and nothing else knows of it
 	}
 	if wait := keep - r.clock.Now().Sub(since); wait > 0 && n.Status.Identifier == "" {
 		return wait, nil
@@ -109,143 +102,4 @@ const groupPausedPoll = 30 * time.Second
 
 func preconditions(object client.Object) client.Preconditions {
 	return client.Preconditions{UID: new(object.GetUID()), ResourceVersion: new(object.GetResourceVersion())}
-}
-
-// join connects the machine with its Node.
-func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	node := &corev1.Node{}
-	err := r.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(n.Status.Hostname)}, node)
-	if apierrors.IsNotFound(err) {
-		return r.awaitNode(ctx, n)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if why := disowned(n, node); why != "" {
-		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionRegistered, false, reasonNotOurs, why)
-		}); err != nil {
-			return 0, err
-		}
-		return r.awaitNode(ctx, n)
-	}
-	if err := r.register(ctx, n, node); err != nil {
-		if !apierrors.IsInvalid(err) {
-			return 0, err
-		}
-		// Nothing mends that by itself, so the launch deadline must not wait for it.
-		if _, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionRegistered, false, "InvalidTemplate", truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+
-				err.Error()+"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))
-		}); err != nil {
-			return 0, err
-		}
-		return r.awaitNode(ctx, n)
-	}
-	opens, err := r.open(ctx, n, node)
-	if err != nil {
-		return 0, err
-	}
-	if !isNodeReady(node) && n.Status.ReadyAt == nil {
-		wait, err := r.awaitNode(ctx, n)
-		return sooner(wait, opens), err
-	}
-	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
-		return opens, err
-	}
-	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
-}
-
-// reopen undoes the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
-func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
-	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
-		return err
-	}
-	if isLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
-		return nil
-	}
-	node, _, err := r.nodeOf(ctx, n)
-	if err != nil || node == nil {
-		return err
-	}
-	return r.uncordon(ctx, node)
-}
-
-// reasonNotOurs is the reason of conditions of a machine whose name a Node has that is not its own.
-const reasonNotOurs = "NodeNotOurs"
-
-// disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
-// another is left alone, and so is one that was there before any machine was asked for that may be this one.
-func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
-	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
-	switch {
-	case node.Spec.ProviderID == own:
-		return ""
-	case strings.HasPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix):
-		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
-	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
-		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
-	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
-		return ""
-	case node.CreationTimestamp.Time.Before(intendedAt(n)):
-		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
-	}
-	return ""
-}
-
-// intendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late, or that was
-// made for an earlier request, is younger than the machine, and perhaps than its Node.
-func intendedAt(n *v1beta1.VPSieNode) time.Time {
-	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && n.Spec.Reason == string(reason.AdoptLateAnswer) {
-		return at
-	}
-	if n.Status.EarliestRequestAt != nil {
-		return n.Status.EarliestRequestAt.Time
-	}
-	return n.CreationTimestamp.Time
-}
-
-// awaitNode waits for a Ready Node until the launch deadline.
-func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	if n.Status.ReadyAt != nil {
-		_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-			return setCondition(n, v1beta1.ConditionReady, false, "NodeMissing", "the Node does not exist, though the machine does")
-		})
-		return 0, err
-	}
-	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
-		return wait, nil
-	}
-	return r.giveUpJoining(ctx, n)
-}
-
-// ready records whether the Node works.
-func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
-	from, first := n.Status.Phase, n.Status.ReadyAt == nil
-	written, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if !isNodeReady(node) {
-			return setCondition(n, v1beta1.ConditionReady, false, "NodeNotReady", "the Node is not Ready")
-		}
-		changed := setPhase(n, v1beta1.PhaseReady)
-		if o, ok := r.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok && n.Status.MonthlyPrice == nil {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-			changed = true
-		}
-		if n.Status.ReadyAt == nil {
-			n.Status.ReadyAt = timestamp(r.clock.Now())
-			changed = true
-		}
-		return setCondition(n, v1beta1.ConditionReady, true, "NodeReady", "the Node is Ready") || changed
-	})
-	if err != nil || !written {
-		return err
-	}
-	if first && n.Status.ReadyAt != nil {
-		r.traceReady(ctx, n)
-		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyNode, node.Name)
-	}
-	if from != n.Status.Phase {
-		r.facts.PhaseChanged(ctx, n, from, n.Status.Phase, "the Node is Ready")
-	}
-	return nil
 }

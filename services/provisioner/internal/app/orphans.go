@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // What becomes of machines that are proven ours and whose NodeGroup is gone.
@@ -222,7 +223,7 @@ func (o *Orphans) tell(ctx context.Context, cluster string, s Stray) {
 	o.log.WarnContext(ctx, "machine is nobody's", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
 	node := &corev1.Node{}
 	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
-		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))
+		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", machine.Truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))
 	}
 }
 

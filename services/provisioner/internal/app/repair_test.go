@@ -253,3 +253,12 @@ func TestMachineThatJoinsAtTheLastMomentStays(t *testing.T) {
 		t.Errorf("deleted %v, machine %+v; want a machine that works to stay", f.cloud.deleted, n.Status)
 	}
 }
+
+// TestMachineBehindAForeignNodeHoldsNobodyUp has one of two machines that never joined stay, because another's Node has its name.
+func TestMachineBehindAForeignNodeHoldsNobodyUp(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m9"), intent("a", joining("m1", "host-1"), repaired(reason.LaunchDeadline)), intent("b", joining("m2", "host-2")))
+	f.step("b", 16*time.Minute)
+	if r := f.machine("b").Spec.Retirement; r == nil || r.Reason != string(reason.LaunchDeadline) {
+		t.Errorf("retirement %+v, want it not to wait for a machine that cannot go", r)
+	}
+}

@@ -9,34 +9,61 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // Store reads and writes Kubernetes: from a cache where a stale answer costs time, and live where
 // it would cost a machine.
 type Store struct {
 	client.Client
-	Live client.Reader
+	Live  client.Reader
+	Facts Facts
 }
 
-// Mutate changes a VPSieNode and reports whether there is anything to write. It may be called more
-// than once, each time with what the API server holds then, so it decides on what it is given.
-type Mutate func(*v1beta1.VPSieNode) bool
-
-// UpdateStatus applies a change to the status of a VPSieNode on the condition that nobody else
-// changed the object since it was read; when somebody did, it reads and decides again. The object
-// is brought up to date. It reports whether anything was written.
-func (s *Store) UpdateStatus(ctx context.Context, node *v1beta1.VPSieNode, change Mutate) (bool, error) {
-	return s.update(ctx, node, change, func(base client.Patch) error { return s.Status().Patch(ctx, node, base) })
+// Facts tells the other services what happened to machines. It never blocks.
+type Facts interface {
+	PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string)
 }
 
-// Update does for the rest of the object what UpdateStatus does for its status.
-func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change Mutate) (bool, error) {
-	return s.update(ctx, node, change, func(base client.Patch) error { return s.Patch(ctx, node, base) })
+// Change writes what happened to a machine on the condition that nobody else changed the object since it was read; when
+// somebody did, it reads and decides again, so the change may be made more than once, each time to what the API server holds
+// then. The object is brought up to date. It reports whether anything was written, and tells of the phase when it changed.
+func (s *Store) Change(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) (bool, error) {
+	var step machine.Step
+	written, err := s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
+		var err error
+		step, err = machine.Apply(n, change)
+		return step.Changed, err
+	}, func(base client.Patch) error { return s.Status().Patch(ctx, n, base) })
+	if written && step.IsTransition() {
+		s.Facts.PhaseChanged(ctx, n, step.From, step.To, step.Why)
+	}
+	return written, err
 }
 
-func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change Mutate, write func(client.Patch) error) (bool, error) {
+// Update does for the rest of the object what Change does for its status.
+func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change func(*v1beta1.VPSieNode) bool) (bool, error) {
+	return s.update(ctx, node, func(n *v1beta1.VPSieNode) (bool, error) { return change(n), nil },
+		func(base client.Patch) error { return s.Patch(ctx, node, base) })
+}
+
+// LetGo takes the finalizer off an object that is deleted, if it may go as it is then, and tells of the end: Gone or Released.
+func (s *Store) LetGo(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
+	var from v1beta1.Phase
+	written, err := s.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		from = machine.StateOf(n)
+		return machine.MayGo(n, end) && controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
+	})
+	if written {
+		s.Facts.PhaseChanged(ctx, n, from, end, why)
+	}
+	return written, err
+}
+
+func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change func(*v1beta1.VPSieNode) (bool, error), write func(client.Patch) error) (bool, error) {
 	written := false
 	key := client.ObjectKeyFromObject(node)
 	fresh := true
@@ -48,8 +75,8 @@ func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change Muta
 		}
 		fresh, written = false, false
 		base := node.DeepCopy()
-		if !change(node) {
-			return nil
+		if changed, err := change(node); err != nil || !changed {
+			return err
 		}
 		if err := write(client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 			return err

@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // definitionName is the custom resource definition of VPSieNodes.
@@ -68,11 +68,9 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 			return err
 		}
 	}
-	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return n.Status.DeleteRequestedAt == nil && controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
-	})
+	written, err := r.store.LetGo(ctx, n, machine.Released, message)
 	if written {
-		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)
 		}

@@ -257,9 +257,9 @@ type NodePhaseChanged struct {
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	VpsieNode string                 `protobuf:"bytes,2,opt,name=vpsie_node,json=vpsieNode,proto3" json:"vpsie_node,omitempty"`
 	NodeGroup string                 `protobuf:"bytes,3,opt,name=node_group,json=nodeGroup,proto3" json:"node_group,omitempty"`
-	// Phase before, empty for a new object.
+	// Phase before; that of a new object is Pending.
 	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
-	// Phase after, "Gone" once the machine's absence is confirmed and its object released.
+	// Phase after: "Gone" once no machine is left and the object goes, "Released" once the object goes and the machine stays.
 	To string `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
 	// VPSie identifier, empty while unknown.
 	Identifier string `protobuf:"bytes,6,opt,name=identifier,proto3" json:"identifier,omitempty"`

@@ -143,8 +143,9 @@ type request struct {
 	method   string
 	path     string
 	body     any
-	// changes says that the call changes something, so it is never repeated by itself.
+	// changes says that the call changes something, so it is never repeated by itself, and is sent only while guard agrees.
 	changes bool
+	guard   app.Guard
 	// repeatable says of a call that changes something that repeating it does no harm.
 	repeatable bool
 }
@@ -180,7 +181,7 @@ func checked(ctx context.Context, r request) error {
 	if !r.changes {
 		return nil
 	}
-	return app.Check(ctx)
+	return r.guard(ctx)
 }
 
 // attempt makes one call once, and once more with fresh credentials if the old ones were refused.

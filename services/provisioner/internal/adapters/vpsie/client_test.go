@@ -86,17 +86,20 @@ func (c *cloud) fault(t *testing.T, f vpsiesim.Fault) {
 	}
 }
 
+// always lets every call be sent.
+func always(context.Context) error { return nil }
+
 // buy makes the group of a size and buys one machine of it.
 func (c *cloud) buy(t *testing.T, size int64) error {
 	t.Helper()
-	if err := c.client.CreateGroup(t.Context(), vpsiesim.DefaultCluster, "g", size); err != nil && app.AsCloudError(err).Failure != app.Refused {
+	if err := c.client.CreateGroup(t.Context(), always, vpsiesim.DefaultCluster, "g", size); err != nil && app.AsCloudError(err).Failure != app.Refused {
 		return err
 	}
 	groups, err := c.client.Groups(t.Context(), vpsiesim.DefaultCluster)
 	if err != nil {
 		return err
 	}
-	return c.client.AddWorker(t.Context(), vpsiesim.DefaultCluster, groups[size])
+	return c.client.AddWorker(t.Context(), always, vpsiesim.DefaultCluster, groups[size])
 }
 
 func (c *cloud) size(t *testing.T) app.Offering {
@@ -146,7 +149,7 @@ func TestClientUnderEveryForm(t *testing.T) {
 				t.Errorf("listed %+v, want %+v of size %+v", listing, bought, offering.Size)
 			}
 			for _, want := range []bool{false, true} {
-				if gone, err := c.client.DeleteWorker(t.Context(), vpsiesim.DefaultCluster, bought.Identifier); err != nil || gone != want {
+				if gone, err := c.client.DeleteWorker(t.Context(), always, vpsiesim.DefaultCluster, bought.Identifier); err != nil || gone != want {
 					t.Errorf("delete: gone=%v, %v, want gone=%v; a machine that is gone already is no error", gone, err, want)
 				}
 				c.listed(t, 0)
@@ -189,7 +192,7 @@ func TestOnlyVPSiesWordThatItKnowsNoMachineMeansGone(t *testing.T) {
 			t.Cleanup(api.Close)
 			config := newCloud(t, nil).config
 			config.URL = api.URL
-			if gone, err := newClient(t, config).DeleteWorker(t.Context(), "cluster", "m1"); (err != nil) != test.fails || gone != test.gone {
+			if gone, err := newClient(t, config).DeleteWorker(t.Context(), always, "cluster", "m1"); (err != nil) != test.fails || gone != test.gone {
 				t.Errorf("gone=%v, %v, want gone=%v", gone, err, test.gone)
 			}
 		})
@@ -340,12 +343,12 @@ func TestRefusalsDoNotOpenTheBreaker(t *testing.T) {
 func TestCallThatIsHeldBackIsNotSent(t *testing.T) {
 	c := newCloud(t, nil)
 	held := &app.CloudError{Failure: app.Held, Message: "everything is paused", Endpoint: "call"}
-	ctx := app.WithCheck(t.Context(), func(context.Context) error { return held })
+	ctx, guard := t.Context(), func(context.Context) error { return held }
 	for range 10 { // more than the breaker bears
-		_, deleted := c.client.DeleteWorker(ctx, "cluster", "m1")
+		_, deleted := c.client.DeleteWorker(ctx, guard, "cluster", "m1")
 		for name, err := range map[string]error{
-			"AddWorker": c.client.AddWorker(ctx, "cluster", 1), "DeleteWorker": deleted,
-			"CreateGroup": c.client.CreateGroup(ctx, "cluster", "g", 1),
+			"AddWorker": c.client.AddWorker(ctx, guard, "cluster", 1), "DeleteWorker": deleted,
+			"CreateGroup": c.client.CreateGroup(ctx, guard, "cluster", "g", 1),
 		} {
 			if app.AsCloudError(err).Failure != app.Held {
 				t.Errorf("%s: %v, want it held back", name, err)
@@ -368,13 +371,13 @@ func TestCallThatIsHeldBackIsNotSent(t *testing.T) {
 func TestCallIsCheckedAfterTheRateLimit(t *testing.T) {
 	c := newCloud(t, func(_ *vpsiesim.Config, v *vpsie.Config) { v.RequestsPerMinute, v.Burst = 120, 1 })
 	asked := 0
-	ctx := app.WithCheck(t.Context(), func(context.Context) error {
+	guard := func(context.Context) error {
 		if asked++; asked > 1 {
 			return &app.CloudError{Failure: app.Held, Message: "paused meanwhile", Endpoint: "call"}
 		}
 		return nil
-	})
-	if err := c.client.AddWorker(ctx, "cluster", 1); app.AsCloudError(err).Failure != app.Held {
+	}
+	if err := c.client.AddWorker(t.Context(), guard, "cluster", 1); app.AsCloudError(err).Failure != app.Held {
 		t.Errorf("AddWorker: %v, want it held back right before it is sent", err)
 	}
 }
@@ -453,7 +456,7 @@ func TestConnectionThatWasNeverMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := app.AsCloudError(client.AddWorker(t.Context(), "c", 1)); e.Failure != app.NotMade {
+	if e := app.AsCloudError(client.AddWorker(t.Context(), always, "c", 1)); e.Failure != app.NotMade {
 		t.Errorf("error %+v, want not made: nobody was reached", e)
 	}
 }

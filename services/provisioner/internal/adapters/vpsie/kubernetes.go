@@ -220,9 +220,9 @@ func (c *Client) Groups(ctx context.Context, cluster string) (map[int64]int64, e
 }
 
 // CreateGroup implements app.Cloud.
-func (c *Client) CreateGroup(ctx context.Context, cluster, name string, offering int64) error {
+func (c *Client) CreateGroup(ctx context.Context, g app.Guard, cluster, name string, offering int64) error {
 	_, err := c.do(ctx, request{
-		endpoint: "add group", method: http.MethodPost, path: "/apps/v2/k8s/cluster/add/group", changes: true,
+		endpoint: "add group", method: http.MethodPost, path: "/apps/v2/k8s/cluster/add/group", changes: true, guard: g,
 		body: struct {
 			Cluster string `json:"clusterIdentifier"`
 			Name    string `json:"groupName"`
@@ -233,10 +233,10 @@ func (c *Client) CreateGroup(ctx context.Context, cluster, name string, offering
 }
 
 // AddWorker implements app.Cloud.
-func (c *Client) AddWorker(ctx context.Context, cluster string, group int64) error {
+func (c *Client) AddWorker(ctx context.Context, g app.Guard, cluster string, group int64) error {
 	const endpoint = "add node"
 	r, err := c.do(ctx, request{
-		endpoint: endpoint, method: http.MethodPost, changes: true,
+		endpoint: endpoint, method: http.MethodPost, changes: true, guard: g,
 		path: clusterPath(cluster) + "/add/slave/group/" + strconv.FormatInt(group, 10),
 	})
 	if err == nil && isNothing(r.Data) {
@@ -246,10 +246,10 @@ func (c *Client) AddWorker(ctx context.Context, cluster string, group int64) err
 }
 
 // DeleteWorker implements app.Cloud.
-func (c *Client) DeleteWorker(ctx context.Context, cluster, identifier string) (bool, error) {
+func (c *Client) DeleteWorker(ctx context.Context, g app.Guard, cluster, identifier string) (bool, error) {
 	r, err := c.do(ctx, request{
 		endpoint: "delete node", method: http.MethodDelete, path: clusterPath(cluster) + "/delete/slave",
-		changes: true, repeatable: true, body: map[string]string{"identifier": identifier},
+		changes: true, guard: g, repeatable: true, body: map[string]string{"identifier": identifier},
 	})
 	if err != nil {
 		// That it does not know the cluster says nothing of a machine.

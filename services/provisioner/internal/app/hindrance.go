@@ -1,69 +1,17 @@
 package app
 
 import (
-	"strings"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
-// textMax is the API server's limit on an event's note and ours on a ledger's message.
-const textMax = 1000
-
-func setPhase(n *v1beta1.VPSieNode, phase v1beta1.Phase) bool {
-	if n.Status.Phase == phase {
-		return false
-	}
-	n.Status.Phase = phase
-	return true
+// hindrance is what a failed call means for a machine.
+func hindrance(e *CloudError) machine.Hindrance {
+	return machine.Hindrance{Code: e.Code, Said: e.Message, Reason: conditionReason(e), Message: explain(e)}
 }
 
-func setCondition(n *v1beta1.VPSieNode, kind string, is bool, why, message string) bool {
-	return kube.SetCondition(&n.Status.Conditions, kind, kube.ConditionStatus(is), n.Generation, why, message)
-}
-
-func setUnknown(n *v1beta1.VPSieNode, kind, why, message string) bool {
-	return kube.SetCondition(&n.Status.Conditions, kind, metav1.ConditionUnknown, n.Generation, why, message)
-}
-
-func conditionReason(code reason.Code) string {
-	if code == "" {
-		return "Failed"
-	}
-	return code.Condition()
-}
-
-// timestamp is a time as an object keeps it: in whole seconds, rounded up, so that no wait that starts
-// at it is cut short.
-func timestamp(t time.Time) *metav1.Time {
-	return new(metav1.NewTime(t.Add(time.Second - 1).Truncate(time.Second)))
-}
-
-func truncate(text string) string {
-	if len(text) <= textMax {
-		return text
-	}
-	return strings.ToValidUTF8(text[:textMax], "") + "…"
-}
-
-func sameHostname(a, b string) bool { return strings.EqualFold(a, b) }
-
-func isNodeReady(node *corev1.Node) bool {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// hindrance is the reason of a condition that a failed call explains.
-func hindrance(e *CloudError) string {
+// conditionReason is the reason of a condition that a failed call explains.
+func conditionReason(e *CloudError) string {
 	switch e.Failure {
 	case Unauthorized:
 		return "Unauthorized"
@@ -72,7 +20,10 @@ func hindrance(e *CloudError) string {
 	case NotFound:
 		return "NotFound"
 	case Refused:
-		return conditionReason(e.Code)
+		if e.Code == "" {
+			return "Failed"
+		}
+		return e.Code.Condition()
 	case Held:
 		if e.Code == reason.HoldPaused {
 			return reasonPaused

@@ -5,17 +5,38 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
-	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
+
+// reasonNotOurs is the reason of conditions of a machine whose name a Node has that is not its own.
+const reasonNotOurs = "NodeNotOurs"
+
+// disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
+// another is left alone, and so is one that was there before any machine was asked for that may be this one.
+func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
+	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
+	switch {
+	case node.Spec.ProviderID == own:
+		return ""
+	case strings.HasPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix):
+		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
+	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
+		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
+	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
+		return ""
+	case node.CreationTimestamp.Time.Before(machine.IntendedAt(n)):
+		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
+	}
+	return ""
+}
 
 // register gives the Node its labels, annotations, taints and providerID, in one write on the
 // condition that nobody else changed it. The group's template is applied once to a Node, also to one
@@ -37,17 +58,7 @@ func (r *Nodes) register(ctx context.Context, n *v1beta1.VPSieNode, node *corev1
 			return fmt.Errorf("register Node %q: %w", node.Name, err)
 		}
 	}
-	if n.Status.NodeName == node.Name {
-		return nil
-	}
-	_, err := r.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.NodeName == node.Name {
-			return false
-		}
-		n.Status.NodeName = node.Name
-		setCondition(n, v1beta1.ConditionRegistered, true, "Registered", "the Node carries the group's labels and taints and the machine's providerID")
-		return true
-	})
+	_, err := r.store.Change(ctx, n, machine.Registered(node.Name))
 	return err
 }
 
@@ -55,7 +66,7 @@ func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *c
 	var group v1beta1.NodeGroup
 	err := r.store.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, &group)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read NodeGroup of %s: %w", keyOf(n), err)
+		return fmt.Errorf("read NodeGroup of %s: %w", machine.Key(n), err)
 	}
 	if err != nil {
 		// The group is gone; the machine stays under our care with what its purchase tells.
@@ -97,15 +108,11 @@ func same(a, b *corev1.Node) bool {
 		maps.Equal(a.Annotations, b.Annotations) && len(a.Spec.Taints) == len(b.Spec.Taints)
 }
 
-// traceReady ends the story of a purchase: a span from the request to the Ready Node, below the launch.
-func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
-	a := lastAttempt(n)
-	if a == nil || a.Traceparent == "" {
-		return
+func isNodeReady(node *corev1.Node) bool {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			return condition.Status == corev1.ConditionTrue
+		}
 	}
-	ctx = telemetry.ContextWithTraceparent(ctx, a.Traceparent)
-	_, span := telemetry.Tracer().Start(ctx, "node ready", trace.WithTimestamp(a.RequestedAt.Time), trace.WithAttributes(
-		attribute.String("vpsie.node", keyOf(n)), attribute.String("vpsie.machine", n.Status.Identifier),
-		attribute.String("k8s.node.name", n.Status.NodeName)))
-	span.End()
+	return false
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -29,24 +30,10 @@ const (
 	nameCharsMax  = 63
 )
 
-// isAdoption reports whether the object was made for a machine that existed already. It is never bought for,
-// whatever becomes of its annotation: the reason cannot be changed.
-func isAdoption(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Reason == string(reason.AdoptNodeProof) || n.Spec.Reason == string(reason.AdoptLateAnswer)
-}
-
-// claimOf is the identifier of the object's machine, also while its status does not name it yet.
-func claimOf(n *v1beta1.VPSieNode) string {
-	if n.Status.Identifier == "" && isAdoption(n) && n.Status.Phase == "" {
-		return n.Annotations[v1beta1.AnnotationAdopts]
-	}
-	return n.Status.Identifier
-}
-
 // adopt takes machines back that are proven ours and that no object claims, and reports the others that came
 // after us. A machine whose NodeGroup is gone is an orphan: what becomes of it is the operator's choice.
-func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs map[string]proof) error {
-	if err := c.orphans.load(ctx, v.cluster); err != nil {
+func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) error {
+	if err := c.orphans.load(ctx, r.cluster); err != nil {
 		return err
 	}
 	marked, err := c.marked(ctx)
@@ -57,14 +44,14 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 	var foreign []string
 	for _, s := range f.Strangers {
 		stray := Stray{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
-		before, told := c.orphans.find(v.cluster, s.Identifier)
+		before, told := c.orphans.find(r.cluster, s.Identifier)
 		_, proven := proofs[s.Identifier]
 		proven = proven && s.Owner != ""
 		if sabotage.OwnershipProof() {
 			proven = true
 		}
 		switch {
-		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(v, s):
+		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(r, s):
 			foreign = append(foreign, s.Identifier)
 			continue
 		case !s.Lasted(census.UnclaimedFor):
@@ -77,7 +64,7 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		case !proven:
 			stray.Why = "no Node proves that the machine is ours, so it is left alone; delete it in the console if it is nobody's"
 		default:
-			why, err := c.adoptOne(ctx, v, s, nil)
+			why, err := c.adoptOne(ctx, r, s, nil)
 			if err != nil {
 				return err
 			}
@@ -88,49 +75,22 @@ func (c *Clusters) adopt(ctx context.Context, v *view, f census.Findings, proofs
 		}
 		reports = append(reports, stray)
 	}
-	reports = append(reports, c.orphans.unlisted(v.cluster, reports, v.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
-	return c.orphans.report(ctx, v.cluster, reports, foreign, f.Settled)
+	reports = append(reports, c.orphans.unlisted(r.cluster, reports, r.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
+	return c.orphans.report(ctx, r.cluster, reports, foreign, f.Settled)
 }
 
 // wasBeforeUs reports whether a machine that nobody claims was there before us. Until the first looks have settled it, the requests that
 // are open tell what came after them.
-func (c *Clusters) wasBeforeUs(v *view, s census.Stranger) bool {
-	if was, known := c.orphans.wasBeforeUs(v.cluster, s.Identifier); known {
+func (c *Clusters) wasBeforeUs(r *roster, s census.Stranger) bool {
+	if was, known := c.orphans.wasBeforeUs(r.cluster, s.Identifier); known {
 		return was
 	}
-	return s.WasThere && !v.cameAfterRequest(s.Identifier)
-}
-
-// marked are the identifiers of the machines whose Nodes bear our providerID, which cannot be taken off again.
-func (c *Clusters) marked(ctx context.Context) (map[string]bool, error) {
-	var nodes corev1.NodeList
-	if err := c.store.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list Nodes: %w", err)
-	}
-	marked := map[string]bool{}
-	for i := range nodes.Items {
-		if id, ours := strings.CutPrefix(nodes.Items[i].Spec.ProviderID, v1beta1.ProviderIDPrefix); ours {
-			marked[id] = true
-		}
-	}
-	return marked, nil
-}
-
-// cameAfterRequest reports whether a machine was not there when one of our requests was made.
-func (v *view) cameAfterRequest(identifier string) bool {
-	for _, n := range v.nodes {
-		for _, a := range n.Status.Launches {
-			if !slices.Contains(a.Foreign, identifier) && a.VPSieGroup != 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return s.WasThere && !r.cameAfterRequest(s.Identifier)
 }
 
 // adoptOne makes an object for a machine whose Node proves that it is ours, or says why it makes none. With a
 // retirement the machine is to go at once.
-func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
+func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -148,7 +108,7 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	}
 	taken := map[client.ObjectKey]bool{}
 	for _, n := range all {
-		if claimOf(n) == s.Identifier {
+		if machine.ClaimOf(n) == s.Identifier {
 			return "", nil // somebody claims it after all
 		}
 		taken[client.ObjectKeyFromObject(n)] = true
@@ -158,14 +118,14 @@ func (c *Clusters) adoptOne(ctx context.Context, v *view, s census.Stranger, ret
 	if err := c.store.Live.List(ctx, &groups); err != nil {
 		return "", fmt.Errorf("list NodeGroups: %w", err)
 	}
-	adoption := c.adoption(v.cluster, s.Identifier, node)
+	adoption := c.adoption(r.cluster, s.Identifier, node)
 	adoption.Name = p.owner
 	elsewhere := false
 	for i := range groups.Items {
 		group := &groups.Items[i]
 		ours := scheduling.GroupLabel(group.Namespace, group.Name) == p.group || sabotage.OwnershipProof()
-		elsewhere = elsewhere || ours && group.Spec.Cluster.Identifier != v.cluster
-		if !ours || group.Spec.Cluster.Identifier != v.cluster || group.DeletionTimestamp != nil {
+		elsewhere = elsewhere || ours && group.Spec.Cluster.Identifier != r.cluster
+		if !ours || group.Spec.Cluster.Identifier != r.cluster || group.DeletionTimestamp != nil {
 			continue
 		}
 		adoption.Namespace, adoption.Spec.NodeGroup, adoption.Spec.Cluster = group.Namespace, group.Name, group.Spec.Cluster
@@ -233,22 +193,22 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if err != nil {
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
-	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, keyOf(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
-	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", truncate("machine is adopted: "+why))
+	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
+	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine is adopted: "+why))
 	return nil
 }
 
 // complete gives objects that were made for a machine their status, once the machine is listed. The same
 // goes for an object that lost its status while its Node kept the proof: bought for again, it would have two.
-func (c *Clusters) complete(ctx context.Context, v *view, listed []launch.Listed, proofs map[string]proof) (bool, error) {
-	claimed, progress := v.claimed(), false
-	for _, n := range v.adopting {
+func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.Listed, proofs map[string]proof) (bool, error) {
+	claimed, progress := r.claimed(), false
+	for _, n := range r.adopting {
 		id := adoptedBy(n, proofs)
 		i := slices.IndexFunc(listed, func(m launch.Listed) bool { return m.Identifier == id && id != "" })
 		if p, proven := proofs[id]; i < 0 && proven && isRepair(n) {
 			listed, i = append(slices.Clip(listed), launch.Listed{Identifier: id, Hostname: p.node}), len(listed)
 		}
-		if i < 0 || claimed[id] && claimOf(n) != id {
+		if i < 0 || claimed[id] && machine.ClaimOf(n) != id {
 			if err := c.giveUpAdopting(ctx, n); ignoreGone(err) != nil {
 				return progress, err
 			}
@@ -268,7 +228,7 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 	if c.clock.Now().Sub(n.CreationTimestamp.Time) <= n.Spec.LaunchDeadline.Duration {
 		return nil
 	}
-	if isAdoption(n) {
+	if machine.IsAdoption(n) {
 		return c.store.Delete(ctx, n, preconditions(n))
 	}
 	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to be its machine's, but VPSie does not list that machine; nothing is bought for it beside that; delete the Node if it is a remnant")
@@ -277,7 +237,7 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 
 // adoptedBy is the machine that an object without a status stands for, empty when nothing tells.
 func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
-	if id := n.Annotations[v1beta1.AnnotationAdopts]; id != "" && isAdoption(n) {
+	if id := n.Annotations[v1beta1.AnnotationAdopts]; id != "" && machine.IsAdoption(n) {
 		return id
 	}
 	for id, p := range proofs {
@@ -288,45 +248,23 @@ func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
 	return ""
 }
 
-func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, machine launch.Listed) (bool, error) {
+func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed) (bool, error) {
 	node := &corev1.Node{}
-	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(machine.Hostname)}, node); err != nil {
-		if n.Spec.Reason != string(reason.AdoptLateAnswer) || !apierrors.IsNotFound(err) {
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(worker.Hostname)}, node); err != nil {
+		if !machine.CameLate(n) || !apierrors.IsNotFound(err) {
 			return false, err
 		}
 		node = nil
 	}
-	id, _, proven := "", proof{}, false
+	var joined *machine.Joined
 	if node != nil {
-		id, _, proven = proofOf(node)
+		id, _, proven := proofOf(node)
+		if proven && id == worker.Identifier {
+			joined = &machine.Joined{Name: node.Name, CreatedAt: node.CreationTimestamp.Time, IsReady: isNodeReady(node)}
+		}
 	}
-	proven = proven && id == machine.Identifier
-	if !proven && n.Spec.Reason != string(reason.AdoptLateAnswer) && !sabotage.OwnershipProof() {
+	if joined == nil && !machine.CameLate(n) && !sabotage.OwnershipProof() {
 		return false, nil
 	}
-	written, err := c.store.UpdateStatus(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier != "" || len(n.Status.Launches) > 0 || n.Status.Phase == v1beta1.PhaseFailed {
-			return false
-		}
-		n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = machine.Identifier, machine.Hostname, timestamp(c.clock.Now())
-		if o, ok := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
-			n.Status.MonthlyPrice = o.MonthlyPrice.Quantity()
-		}
-		setCondition(n, v1beta1.ConditionLaunched, true, "Adopted", "VPSie lists the machine as "+machine.Hostname)
-		if !proven {
-			setPhase(n, v1beta1.PhaseJoining)
-			setCondition(n, v1beta1.ConditionReady, false, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(machine.Hostname)+" is awaited until the launch deadline")
-			return true
-		}
-		// It was registered, so its Node was there once; whether it is Ready now is looked at next.
-		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(node.CreationTimestamp)
-		setPhase(n, v1beta1.PhaseReady)
-		setCondition(n, v1beta1.ConditionRegistered, true, "Adopted", "the Node carries the machine's providerID")
-		setCondition(n, v1beta1.ConditionReady, isNodeReady(node), map[bool]string{true: "NodeReady", false: "NodeNotReady"}[isNodeReady(node)], "the machine was adopted")
-		return true
-	})
-	if written {
-		c.facts.PhaseChanged(ctx, n, "", n.Status.Phase, "the machine was adopted")
-	}
-	return written, err
+	return c.store.Change(ctx, n, machine.Adopted(worker, joined, c.catalogue.Price(n), c.clock.Now()))
 }

@@ -237,6 +237,25 @@ func TestBlankListingProvesNoAbsence(t *testing.T) {
 	}
 }
 
+// TestListedMachineIsNotGone has VPSie list a machine and answer that it does not know it, as it does where the call for its deletion
+// is not the right one.
+func TestListedMachineIsNotGone(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines, f.cloud.denies = one("host-1"), true
+	f.life("a")
+	for range 8 {
+		f.pass(61 * time.Second)
+		f.step("a", time.Second)
+	}
+	n := f.machine("a")
+	if n.Status.AbsentSightings != 0 || !f.exists(node("host-1", "")) {
+		t.Errorf("%d sightings of the absence of a machine that is listed", n.Status.AbsentSightings)
+	}
+	if c := condition(n, v1beta1.ConditionDeleted); c.Reason != "Contradiction" {
+		t.Errorf("condition %+v, want it to say that VPSie contradicts itself", c)
+	}
+}
+
 func TestMachineUnderAnotherNameIsNotDeleted(t *testing.T) {
 	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "somebody-elses", Size: small}}
@@ -306,6 +325,52 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 				t.Errorf("deleted %v", f.cloud.deleted)
 			}
 		})
+	}
+}
+
+// TestPodsThatThePlannerIgnoresStopNoDrain has pods on the Node that the planner does not look at when it decides that the Node goes.
+func TestPodsThatThePlannerIgnoresStopNoDrain(t *testing.T) {
+	protected := map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+	tests := map[string]struct {
+		pod  *corev1.Pod
+		stay bool
+	}{
+		"BelowTheCutOff":     {pod: pod("p", "host-1", func(p *corev1.Pod) { p.Spec.Priority, p.Annotations = new(int32(-11)), protected })},
+		"BareBelowTheCutOff": {pod: pod("p", "host-1", func(p *corev1.Pod) { p.Spec.Priority, p.OwnerReferences = new(int32(-11)), nil })},
+		"FillsTheNodeBelowTheCutOff": {pod: pod("p", "host-1", func(p *corev1.Pod) {
+			p.Spec.Priority = new(int32(-11))
+			p.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("3")
+		})},
+		"AnnotatedAsADaemonSets": {stay: true, pod: pod("p", "host-1", func(p *corev1.Pod) {
+			p.OwnerReferences, p.Annotations = nil, map[string]string{"cluster-autoscaler.kubernetes.io/daemonset-pod": "true"}
+		})},
+		"LabelledAsADaemonSets": {stay: true, pod: pod("p", "host-1", func(p *corev1.Pod) {
+			p.Labels, p.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/daemonset-pod": "true"}, protected
+		})},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), node("host-1", "m1"), tc.pod, intent("a", bought("m1", "host-1"), retired))
+			f.cloud.machines = one("host-1")
+			f.life("a")
+			if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
+				t.Errorf("deleted %v, object there: %v; want the machine to go", f.cloud.deleted, f.exists(intent("a")))
+			}
+			if f.exists(pod("p", "host-1")) != tc.stay {
+				t.Errorf("pod there: %v, want %v", !tc.stay, tc.stay)
+			}
+		})
+	}
+}
+
+// TestBudgetBindsBelowTheCutOff keeps a machine whose pod of low priority must not be evicted now.
+func TestBudgetBindsBelowTheCutOff(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1", func(p *corev1.Pod) { p.Spec.Priority = new(int32(-11)) }), intent("a", bought("m1", "host-1"), retired))
+	f.cloud.machines = one("host-1")
+	f.evict = func(*corev1.Pod) error { return apierrors.NewTooManyRequests("budget", 0) }
+	f.life("a")
+	if len(f.cloud.deleted) > 0 {
+		t.Error("the machine was deleted with a pod on it that a budget keeps")
 	}
 }
 

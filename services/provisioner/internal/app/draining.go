@@ -1,0 +1,309 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/brake"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+)
+
+const (
+	// launchOutcomePoll is how often a retired intent looks whether its open request was resolved.
+	launchOutcomePoll = 5 * time.Second
+	drainPoll         = time.Second
+	drainPollMax      = 10 * time.Second
+	// drainTimeoutDefault stands in for a NodeGroup that is gone.
+	drainTimeoutDefault = 15 * time.Minute
+	blockersShown       = 5
+)
+
+// retire takes a machine that was asked to leave a step further:
+//
+//	taint → settle → read afresh → evict → read afresh → delete → absent twice → Node → finalizer
+//
+// Each step is on record before it is taken, so that another process can go on with it. While everything is
+// paused the machine stays at its step.
+func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	wait, err := r.retireUnlessPaused(ctx, n)
+	if state, paused := asPaused(err); paused {
+		return pausedPoll, r.standStill(ctx, n, state)
+	}
+	return wait, err
+}
+
+func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	swept, err := r.isSwept(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case n.DeletionTimestamp == nil && machine.StateOf(n) == v1beta1.PhaseFailed:
+		return 0, r.dropRetirement(ctx, n) // there is nothing to drain or to delete
+	case n.DeletionTimestamp == nil && machine.IsAdoption(n) && machine.AwaitsMachine(n, false):
+		return launchOutcomePoll, nil // its status follows
+	case swept && n.Status.NodeName != "":
+		return 0, r.letGo(ctx, n)
+	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionUnknown, "AwaitingLaunchOutcome",
+			"a machine may have been bought; it is looked for before the object may go"))
+		return launchOutcomePoll, err
+	case n.Status.Identifier == "":
+		return 0, r.release(ctx, n, "nothing was bought for it")
+	case n.Status.DeleteRequestedAt != nil && !machine.IsAbsent(n):
+		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		return 0, err
+	}
+	if machine.IsAbsent(n) {
+		return r.finish(ctx, n)
+	}
+	if err := r.resume(ctx, n); err != nil {
+		return 0, err
+	}
+	node, why, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if why != "" {
+		// Pods may run on the machine behind that Node; nobody knows, so nothing is deleted.
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted while that is so"))
+		return groupPausedPoll, err
+	}
+	if n.Status.DrainStartedAt == nil {
+		if err := r.startDrain(ctx, n, node); err != nil {
+			return 0, err
+		}
+	}
+	if node == nil {
+		return 0, r.goWithoutNode(ctx, n)
+	}
+	tainted, err := r.cordon(ctx, n, node)
+	if err != nil {
+		return 0, err
+	}
+	if wait := r.config.DrainSettle - r.settling.passed(node.Name, r.clock.Now()); wait > 0 {
+		return wait, r.unlessTaintIsLost(ctx, n, tainted)
+	}
+	return r.drain(ctx, n, node)
+}
+
+// standStill notes since when a drain waits for the end of a pause.
+func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
+	_, err := r.store.Change(ctx, n, machine.DrainHeld(reasonPaused, state.Message, r.clock.Now()))
+	return err
+}
+
+// resume goes on with a drain that a pause held: the time that was waited does not count for its timeout.
+func (r *Nodes) resume(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if n.Status.DrainHeldAt == nil {
+		return nil
+	}
+	_, err := r.store.Change(ctx, n, machine.DrainResumed(r.clock.Now()))
+	return err
+}
+
+// startDrain writes the intent to drain.
+func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	message := "deleted by a person or a tool"
+	if n.Spec.Retirement != nil {
+		message = n.Spec.Retirement.Message
+	}
+	written, err := r.store.Change(ctx, n, machine.DrainStarted(message, r.clock.Now()))
+	if err != nil {
+		return err
+	}
+	if n.Status.DrainStartedAt == nil {
+		return fmt.Errorf("drain of %s: retirement was withdrawn", machine.Key(n))
+	}
+	if written {
+		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		if node != nil {
+			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and deleted: "+message))
+		}
+	}
+	return nil
+}
+
+// unlessTaintIsLost gives a drain up whose time is over and whose Node has no taint again: somebody takes it off each time.
+func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tainted bool) error {
+	if !tainted || n.DeletionTimestamp != nil {
+		return nil
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	if timeout := drainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
+		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
+	}
+	return nil
+}
+
+// goWithoutNode has a machine deleted that has no Node, so that nothing runs there that Kubernetes knows.
+func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if isRepair(n) && n.DeletionTimestamp == nil {
+		group, err := r.groupOf(ctx, n)
+		if err != nil {
+			return err
+		}
+		code, why, err := r.repairObjection(ctx, n, nil, nil, group)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return r.abort(ctx, n, code, why)
+		}
+	}
+	return r.drained(ctx, n, "the machine has no Node")
+}
+
+// drain evicts the pods of a Node that has been tainted long enough for everybody to see it.
+func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (time.Duration, error) {
+	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
+		return 0, err
+	}
+	if !machine.IsLeaving(n) {
+		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
+	}
+	pods, err := r.podsOn(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	code, why, err := r.objection(ctx, n, node, pods, group)
+	if err != nil {
+		return 0, err
+	}
+	if why != "" {
+		return 0, r.abort(ctx, n, code, why)
+	}
+	if len(pods) == 0 {
+		return 0, r.drained(ctx, n, "no pods are left that would move")
+	}
+	blocked, err := r.evict(ctx, pods)
+	if err != nil {
+		return 0, err
+	}
+	return r.progress(ctx, n, pods, blocked, group)
+}
+
+// evict asks for the eviction of each pod and returns what stands in the way, in order.
+func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error) {
+	var blocked []string
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		if err := goOn(ctx, r.brake); err != nil {
+			return nil, err
+		}
+		err := r.store.SubResource("eviction").Create(ctx, pod, &policyv1.Eviction{
+			ObjectMeta:    metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
+		})
+		switch {
+		case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+			// Gone, or replaced by another of the same name, which the next look sees.
+		case apierrors.IsTooManyRequests(err):
+			blocked = append(blocked, fmt.Sprintf("%s/%s (PodDisruptionBudget)", pod.Namespace, pod.Name))
+		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err):
+			blocked = append(blocked, fmt.Sprintf("%s/%s (%s)", pod.Namespace, pod.Name, apierrors.ReasonForError(err)))
+		default:
+			return nil, fmt.Errorf("evict pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
+	}
+	return blocked, nil
+}
+
+// progress records how far the drain is, and gives it up when it takes too long.
+func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
+	timeout := drainTimeout(group)
+	elapsed := r.drainedFor(n)
+	why, message := "Draining", "pods were asked to leave and are awaited"
+	if len(blocked) > 0 {
+		why = "EvictionBlocked"
+		message = "pods may not be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
+		if more := len(blocked) - blockersShown; more > 0 {
+			message += fmt.Sprintf(" and %d more", more)
+		}
+		message += "; it is tried again until the drain timeout; make room in the budget or protect the node"
+	}
+	if elapsed >= timeout && n.DeletionTimestamp == nil {
+		if len(blocked) == 0 {
+			message = fmt.Sprintf("pod %s/%s was evicted but has not ended", pods[0].Namespace, pods[0].Name)
+		}
+		return 0, r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the drain took longer than %s: %s", timeout, message))
+	}
+	if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message)); err != nil {
+		return 0, err
+	}
+	wait := max(drainPoll, min(elapsed/10, drainPollMax))
+	if n.DeletionTimestamp == nil {
+		wait = min(wait, max(timeout-elapsed, drainPoll))
+	}
+	return wait, nil
+}
+
+func drainTimeout(group *v1beta1.NodeGroup) time.Duration {
+	if group != nil && group.Spec.ScaleDown.DrainTimeout != nil {
+		return group.Spec.ScaleDown.DrainTimeout.Duration
+	}
+	return drainTimeoutDefault
+}
+
+// drainedFor is for how long a drain has gone on, without the time for which its taint settles.
+func (r *Nodes) drainedFor(n *v1beta1.VPSieNode) time.Duration {
+	return max(r.clock.Now().Sub(n.Status.DrainStartedAt.Time)-r.config.DrainSettle, 0)
+}
+
+// abort gives a drain up: what we cordoned is uncordoned, and only that; then the retirement is
+// taken back, so that the planner decides anew.
+func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, why string) error {
+	node, _, err := r.nodeOf(ctx, n)
+	if err != nil {
+		return err
+	}
+	if node != nil {
+		if err := r.uncordon(ctx, node); err != nil {
+			return err
+		}
+	}
+	if _, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil
+		n.Spec.Retirement = nil
+		return had
+	}); err != nil {
+		return err
+	}
+	written, err := r.store.Change(ctx, n, machine.DrainUndone(code, why))
+	if err != nil || !written {
+		return err
+	}
+	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	if node != nil {
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))
+	}
+	return nil
+}
+
+// drained writes the intent to delete the machine. From here on there is no way back.
+func (r *Nodes) drained(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
+	_, err := r.store.Change(ctx, n, machine.DeletionDue(message, r.clock.Now()))
+	return err
+}

@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+)
+
+// join connects the machine with its Node.
+func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	node := &corev1.Node{}
+	err := r.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(n.Status.Hostname)}, node)
+	if apierrors.IsNotFound(err) {
+		return r.awaitNode(ctx, n)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if why := disowned(n, node); why != "" {
+		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, reasonNotOurs, why)); err != nil {
+			return 0, err
+		}
+		return r.awaitNode(ctx, n)
+	}
+	if err := r.register(ctx, n, node); err != nil {
+		if !apierrors.IsInvalid(err) {
+			return 0, err
+		}
+		// Nothing mends that by itself, so the launch deadline must not wait for it.
+		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, "InvalidTemplate",
+			machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
+				"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))); err != nil {
+			return 0, err
+		}
+		return r.awaitNode(ctx, n)
+	}
+	opens, err := r.open(ctx, n, node)
+	if err != nil {
+		return 0, err
+	}
+	if !isNodeReady(node) && n.Status.ReadyAt == nil {
+		wait, err := r.awaitNode(ctx, n)
+		return sooner(wait, opens), err
+	}
+	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
+		return opens, err
+	}
+	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
+}
+
+// awaitNode waits for a Ready Node until the launch deadline.
+func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	if n.Status.ReadyAt != nil {
+		_, err := r.store.Change(ctx, n, machine.NodeNotReady("NodeMissing", "the Node does not exist, though the machine does"))
+		return 0, err
+	}
+	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
+		return wait, nil
+	}
+	return r.giveUpJoining(ctx, n)
+}
+
+// ready records whether the Node works.
+func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
+	first := n.Status.ReadyAt == nil
+	change := machine.NodeNotReady("NodeNotReady", "the Node is not Ready")
+	if isNodeReady(node) {
+		change = machine.NodeReady(r.catalogue.Price(n), r.clock.Now())
+	}
+	written, err := r.store.Change(ctx, n, change)
+	if err != nil || !written {
+		return err
+	}
+	if first && n.Status.ReadyAt != nil {
+		r.traceReady(ctx, n)
+		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, node.Name)
+	}
+	return nil
+}
+
+// traceReady ends the story of a purchase: a span from the request to the Ready Node, below the launch.
+func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
+	a := machine.LastAttempt(n)
+	if a == nil || a.Traceparent == "" {
+		return
+	}
+	ctx = telemetry.ContextWithTraceparent(ctx, a.Traceparent)
+	_, span := telemetry.Tracer().Start(ctx, "node ready", trace.WithTimestamp(a.RequestedAt.Time), trace.WithAttributes(
+		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.machine", n.Status.Identifier),
+		attribute.String("k8s.node.name", n.Status.NodeName)))
+	span.End()
+}
+
+// reopen undoes the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
+func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
+	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
+		return err
+	}
+	if machine.IsLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
+		return nil
+	}
+	node, _, err := r.nodeOf(ctx, n)
+	if err != nil || node == nil {
+		return err
+	}
+	return r.uncordon(ctx, node)
+}
+
+// giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.
+func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
+		return groupPausedPoll, err
+	}
+	if err := goOn(ctx, r.brake); err != nil {
+		if _, paused := asPaused(err); paused {
+			return pausedPoll, nil
+		}
+		return 0, err
+	}
+	if err := r.queueing.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer r.queueing.leave()
+	code, why, err := r.turn(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if why != "" {
+		_, err := r.store.Change(ctx, n, machine.NodeNotReady(code.Condition(), why))
+		return turnPoll, err
+	}
+	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
+	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		if n.Spec.Retirement != nil || outage.WasReady(n) {
+			return false
+		}
+		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
+		return true
+	})
+	if written {
+		r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
+	}
+	return 0, err
+}

@@ -1,0 +1,198 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+)
+
+type launchResult struct {
+	any  bool
+	more bool
+}
+
+// launch asks VPSie for the machines of the candidates, within the limits of their NodeGroups as
+// they are now. The intent to ask is written before each request.
+func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (launchResult, error) {
+	candidates, err := c.due(ctx, r)
+	if err != nil || len(candidates) == 0 {
+		return launchResult{}, err
+	}
+	if err := c.orphans.load(ctx, r.cluster); err != nil {
+		const held = "nothing is bought while it is not known which machines are somebody else's"
+		c.log.WarnContext(ctx, held, telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
+		for _, n := range r.candidates {
+			c.update(ctx, n, machine.Hindered(machine.Hindrance{Reason: "ReportUnreadable", Message: machine.Truncate(held + ": " + err.Error())}, c.clock.Now()))
+		}
+		return launchResult{}, nil
+	}
+	if err := goOn(ctx, c.brake); err != nil {
+		if state, paused := asPaused(err); paused {
+			c.hindered(ctx, r, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
+			return launchResult{}, nil
+		}
+		return launchResult{}, err
+	}
+	groups, err := c.limits(ctx, r, candidates)
+	if err != nil {
+		return launchResult{}, err
+	}
+	open := int64(0)
+	for _, n := range r.nodes {
+		if machine.IsOpen(n) {
+			open = n.Spec.Offering
+		}
+	}
+	batch := launch.Choose(candidates, groups, open, listing.ShowsSizes)
+	nodes := r.byKey()
+	for intent, refusal := range batch.Refused {
+		c.fail(ctx, nodes[intent], refusal.Code, refusal.Message)
+	}
+	if len(batch.Launch) == 0 {
+		return launchResult{}, nil
+	}
+	vpsieGroups, refused, err := c.vpsieGroups(ctx, r.cluster, batch.Launch)
+	if err != nil {
+		c.hindered(ctx, r, err)
+		return launchResult{}, nil
+	}
+	possible := slices.DeleteFunc(batch.Launch, func(candidate launch.Candidate) bool {
+		if vpsieGroups[candidate.Offering] != 0 {
+			return false
+		}
+		c.failRefused(ctx, nodes[candidate.Intent], refused[candidate.Offering])
+		return true
+	})
+	requested := c.request(ctx, c.prepare(ctx, nodes, possible, entry{groups: vpsieGroups, foreign: c.foreign(r, listing.Workers), basis: r.at}))
+	c.conclude(ctx, requested)
+	return launchResult{any: len(requested) > 0, more: batch.More && listing.ShowsSizes}, nil
+}
+
+// due are the candidates that are not too old to be launched.
+func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, error) {
+	var candidates []launch.Candidate
+	for _, n := range r.candidates {
+		if !machine.IsCandidate(n, c.clock.Now()) {
+			continue // recognised a moment ago
+		}
+		if age := c.clock.Now().Sub(n.CreationTimestamp.Time); age > n.Spec.LaunchDeadline.Duration {
+			c.fail(ctx, n, reason.LaunchExpired, "the machine could not be asked for within the launch deadline, and what it was for may be gone; the planner decides anew")
+			continue
+		}
+		size, known := c.amountsOf(n)
+		candidates = append(candidates, launch.Candidate{Intent: machine.Key(n), Group: machine.GroupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
+	}
+	return candidates, nil
+}
+
+// limits reads the NodeGroups live: whoever acts checks again what the decider promised.
+func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Candidate) (map[string]launch.Group, error) {
+	nodes, groups := r.byKey(), map[string]launch.Group{}
+	for _, candidate := range candidates {
+		if _, ok := groups[candidate.Group]; ok {
+			continue
+		}
+		n := nodes[candidate.Intent]
+		var group v1beta1.NodeGroup
+		err := c.store.Live.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, &group)
+		if apierrors.IsNotFound(err) {
+			groups[candidate.Group] = launch.Group{Missing: true}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read NodeGroup %s: %w", candidate.Group, err)
+		}
+		enabled := group.Spec.ScaleUp.Enabled == nil || *group.Spec.ScaleUp.Enabled
+		g := launch.Group{
+			MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != "",
+			Ceilings: ceilings(group.Spec.Limits), HasKnown: true,
+		}
+		for _, other := range r.all {
+			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
+				continue
+			}
+			if machine.GroupOf(other) == candidate.Group && machine.MayExist(other) {
+				size, known := c.amountsOf(other)
+				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
+			}
+		}
+		groups[candidate.Group] = g
+	}
+	return groups, nil
+}
+
+func ceilings(l v1beta1.GroupLimits) launch.Ceilings {
+	var c launch.Ceilings
+	if l.CPU != nil {
+		c.MilliCPU = new(l.CPU.MilliValue())
+	}
+	if l.Memory != nil {
+		c.MemoryMiB = new(l.Memory.Value() >> 20)
+	}
+	if l.MonthlyCost != nil {
+		c.MonthlyPrice = new(money.FromQuantity(l.MonthlyCost))
+	}
+	return c
+}
+
+// amountsOf is what a machine has and costs; false while VPSie has not said what its size is.
+func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (launch.Amounts, bool) {
+	o, known := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
+	a := launch.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryMiB: o.Size.MemoryMiB, MonthlyPrice: o.MonthlyPrice}
+	if n.Status.MonthlyPrice != nil {
+		a.MonthlyPrice = money.FromQuantity(n.Status.MonthlyPrice)
+	}
+	return a, known
+}
+
+// foreign are the machines that no request from now on can have brought: those that nobody claims in the
+// listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
+// those that are leaving, from their retirement on, or gone, which a later listing may show when nobody claims them any more.
+func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
+	claimed := r.claimed()
+	foreign := launch.Foreign(listed, claimed)
+	for _, id := range append(c.strangers(r.cluster), c.orphans.known(r.cluster)...) {
+		if !claimed[id] {
+			foreign = append(foreign, id)
+		}
+	}
+	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(r.cluster)))
+	for _, n := range r.nodes {
+		if id := machine.ClaimOf(n); id != "" && machine.IsLeaving(n) {
+			foreign = append(foreign, id)
+		}
+	}
+	slices.Sort(foreign)
+	return slices.Compact(foreign)
+}
+
+// failRefused ends an intent for whose size VPSie makes no group.
+func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *CloudError) {
+	c.update(ctx, n, machine.RefusedUnasked(hindrance(e), c.clock.Now()))
+	c.events.Eventf(n, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(e)))
+}
+
+// fail ends an intent for which nothing was bought and nothing will be.
+func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
+	written, err := c.store.Change(ctx, n, machine.Abandoned(machine.Because(code, message), c.clock.Now()))
+	if ignoreGone(err) != nil {
+		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
+	}
+	if written {
+		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
+		c.events.Eventf(n, nil, corev1.EventTypeWarning, code.Condition(), "Launch", "%s", machine.Truncate(message))
+	}
+}

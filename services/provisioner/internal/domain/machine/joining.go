@@ -1,0 +1,101 @@
+package machine
+
+import (
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+)
+
+// Joined is a Node that proves a machine ours.
+type Joined struct {
+	Name      string
+	CreatedAt time.Time
+	IsReady   bool
+}
+
+// Adopted gives an object its machine that was made for it, or whose status was lost. A Node that proves it was registered, so it
+// was there once; whether it is Ready now is looked at next. Without one, nil, the Node is awaited.
+func Adopted(worker launch.Listed, node *Joined, price *resource.Quantity, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isBlank(n) {
+			return false
+		}
+		isListed(n, worker, price, now)
+		if node == nil {
+			note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
+			return true
+		}
+		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(metav1.NewTime(node.CreatedAt))
+		note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Adopted", "the Node carries the machine's providerID")
+		if node.IsReady {
+			note(n, v1beta1.ConditionReady, metav1.ConditionTrue, "NodeReady", "the machine was adopted, and its Node is Ready")
+		} else {
+			note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "NodeNotReady", "the machine was adopted, and its Node is not Ready")
+		}
+		return true
+	}
+}
+
+// Registered records that the Node is marked as the machine's.
+func Registered(nodeName string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if n.Status.Identifier == "" || n.Status.NodeName == nodeName {
+			return false
+		}
+		n.Status.NodeName = nodeName
+		note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Registered", "the Node carries the group's labels and taints and the machine's providerID")
+		return true
+	}
+}
+
+// NodeReady records that the Node of a machine that stays works.
+func NodeReady(price *resource.Quantity, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) {
+			return false
+		}
+		changed := n.Status.ReadyAt == nil || n.Status.MonthlyPrice == nil && price != nil
+		if n.Status.ReadyAt == nil {
+			n.Status.ReadyAt = Timestamp(now)
+		}
+		if n.Status.MonthlyPrice == nil {
+			n.Status.MonthlyPrice = price
+		}
+		return note(n, v1beta1.ConditionReady, metav1.ConditionTrue, "NodeReady", "the Node is Ready") || changed
+	}
+}
+
+// NodeNotReady says why the Node of a machine that stays does not work.
+func NodeNotReady(why, message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		return isUp(n) && note(n, v1beta1.ConditionReady, metav1.ConditionFalse, why, message)
+	}
+}
+
+// isUp reports whether there is a machine that neither drains nor is deleted.
+func isUp(n *v1beta1.VPSieNode) bool {
+	state := StateOf(n)
+	return state == v1beta1.PhaseJoining || state == v1beta1.PhaseReady
+}
+
+// SeenListed records that VPSie lists the machine, which it may not have done for a while.
+func SeenListed() Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
+			note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname)
+	}
+}
+
+// Unlisted says that VPSie does not list a machine whose Node is Ready, which proves that it lives.
+func Unlisted() Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
+			note(n, v1beta1.ConditionLaunched, metav1.ConditionUnknown, "NotListed",
+				"VPSie's listings lack the machine although its Node is Ready, which proves that it lives; nothing is done; ask VPSie about machine "+n.Status.Identifier)
+	}
+}

@@ -1,0 +1,174 @@
+package machine
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+)
+
+// DrainStarted puts the intent to drain on record.
+func DrainStarted(message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || !IsLeaving(n) {
+			return false
+		}
+		n.Status.DrainStartedAt = Timestamp(now)
+		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the Node is tainted; its pods are evicted next")
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Draining", message)
+		return true
+	}
+}
+
+// DrainHeld records since when a retirement waits for the end of a pause, which says what the message tells.
+func DrainHeld(why, message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if StateOf(n) == v1beta1.PhaseDeleting {
+			status := metav1.ConditionFalse
+			if IsAbsent(n) {
+				status = metav1.ConditionTrue
+			}
+			return note(n, v1beta1.ConditionDeleted, status, why, message)
+		}
+		held := StateOf(n) == v1beta1.PhaseDraining && n.Status.DrainHeldAt == nil
+		if held {
+			n.Status.DrainHeldAt = Timestamp(now)
+		}
+		return note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message) || held
+	}
+}
+
+// DrainResumed records that a drain goes on: the time that was waited does not count for its timeout.
+func DrainResumed(now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if n.Status.DrainHeldAt == nil {
+			return false
+		}
+		if n.Status.DrainStartedAt != nil {
+			waited := max(now.Sub(n.Status.DrainHeldAt.Time), 0)
+			n.Status.DrainStartedAt = new(metav1.NewTime(n.Status.DrainStartedAt.Add(waited.Truncate(time.Second))))
+		}
+		n.Status.DrainHeldAt = nil
+		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the pause is over; what the Node runs is read afresh")
+		return true
+	}
+}
+
+// DrainUndone records that a drain was given up and undone; the code is empty where the retirement was withdrawn.
+func DrainUndone(code reason.Code, message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if StateOf(n) != v1beta1.PhaseDraining {
+			return false
+		}
+		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
+		why := "Withdrawn"
+		if code != "" {
+			why = code.Condition()
+		}
+		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, why, message)
+		// What the Node is like now is looked at next.
+		note(n, v1beta1.ConditionReady, metav1.ConditionUnknown, "DrainUndone", message)
+		return true
+	}
+}
+
+// DeletionDue puts the intent to have the machine deleted on record. From here on there is no way back.
+func DeletionDue(message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if StateOf(n) != v1beta1.PhaseDraining || !IsLeaving(n) {
+			return false
+		}
+		n.Status.DeleteRequestedAt = Timestamp(now)
+		note(n, v1beta1.ConditionDrained, metav1.ConditionTrue, "Drained", message)
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Deleting", "the machine is being deleted: "+message)
+		note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Requested", "VPSie is asked to delete the machine")
+		return true
+	}
+}
+
+// DeletionAsked says what became of the call that asks for the machine's deletion. The machine was there then.
+func DeletionAsked(identifier, why, message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isBeingDeleted(n, identifier) {
+			return false
+		}
+		changed := seenAgain(n)
+		return note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, why, message) || changed
+	}
+}
+
+// isBeingDeleted reports whether no other replica went on with the machine.
+func isBeingDeleted(n *v1beta1.VPSieNode, identifier string) bool {
+	return n.Status.Identifier == identifier && StateOf(n) == v1beta1.PhaseDeleting
+}
+
+// SeenAbsent counts a look that did not find a machine whose deletion was asked for. Looks that follow sooner than the
+// interval count as one.
+func SeenAbsent(identifier string, interval time.Duration, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isBeingDeleted(n, identifier) || n.Status.LastAbsentAt != nil && now.Sub(n.Status.LastAbsentAt.Time) < interval {
+			return false
+		}
+		n.Status.AbsentSightings++
+		n.Status.LastAbsentAt = Timestamp(now)
+		if IsAbsent(n) {
+			note(n, v1beta1.ConditionDeleted, metav1.ConditionTrue, "Absent", "VPSie showed twice that the machine is gone")
+		} else {
+			note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Absent", "VPSie shows the machine no longer; a second look must confirm that")
+		}
+		return true
+	}
+}
+
+// SeenAgain forgets the looks that did not find a machine that is there.
+func SeenAgain() Change { return seenAgain }
+
+func seenAgain(n *v1beta1.VPSieNode) bool {
+	had := n.Status.AbsentSightings > 0
+	n.Status.AbsentSightings, n.Status.LastAbsentAt = 0, nil
+	return had
+}
+
+// NeverJoined leaves the object of a machine that is gone and never joined behind as a failed launch: without it the next
+// machine of the size would be bought at once, and the next. An adoption was not launched, so it has nothing to fail.
+func NeverJoined(message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		a := answeredBy(n, n.Status.Identifier)
+		if a == nil || !IsAbsent(n) {
+			return false
+		}
+		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), Truncate(message)
+		forget(n)
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, reason.LaunchDeadline.Condition(), Truncate(message))
+		return true
+	}
+}
+
+// KeptForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
+// its requests may be answered late: without it nobody would know of that machine.
+func KeptForAnswers(message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !IsAbsent(n) || len(LateAttempts(n, now)) == 0 {
+			return false
+		}
+		forget(n)
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingLateAnswer", message)
+		return true
+	}
+}
+
+// forget takes everything about a machine that is gone out of the status. Nothing is asked for again by an intent that had one.
+func forget(n *v1beta1.VPSieNode) {
+	s := &n.Status
+	switch a := LastAttempt(n); {
+	case a.Outcome == v1beta1.LaunchNotMade:
+		a.Outcome, a.Message = v1beta1.LaunchAbandoned, "a machine came of another request, and is gone"
+	case isPending(a):
+		a.Outcome, a.Machine = v1beta1.LaunchAnswered, s.Identifier // as an earlier version left it
+	}
+	s.Identifier, s.Hostname, s.NodeName = "", "", ""
+	s.ReadyAt, s.DrainStartedAt, s.DrainHeldAt, s.DeleteRequestedAt = nil, nil, nil, nil
+	s.AbsentSightings, s.LastAbsentAt = 0, nil
+}

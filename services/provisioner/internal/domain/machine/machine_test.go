@@ -1,0 +1,360 @@
+package machine_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+)
+
+var (
+	noon  = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	later = noon.Add(20 * time.Minute)
+)
+
+func object(change ...func(*v1beta1.VPSieNode)) *v1beta1.VPSieNode {
+	n := &v1beta1.VPSieNode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", CreationTimestamp: metav1.NewTime(noon)},
+		Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", LaunchDeadline: metav1.Duration{Duration: 15 * time.Minute}},
+	}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+// launches makes a ledger of one entry for each outcome.
+func launches(outcomes ...v1beta1.LaunchOutcome) func(*v1beta1.VPSieNode) {
+	return func(n *v1beta1.VPSieNode) {
+		for i, outcome := range outcomes {
+			a := v1beta1.LaunchAttempt{Number: int32(i + 1), RequestedAt: metav1.NewTime(noon), Outcome: outcome}
+			if outcome == v1beta1.LaunchAnswered {
+				a.Machine = "m1"
+			}
+			n.Status.Launches = append(n.Status.Launches, a)
+		}
+	}
+}
+
+func at() *metav1.Time { return new(metav1.NewTime(noon)) }
+
+func listed(n *v1beta1.VPSieNode)   { n.Status.Identifier, n.Status.Hostname = "m1", "Host-1" }
+func ready(n *v1beta1.VPSieNode)    { listed(n); n.Status.ReadyAt = at() }
+func draining(n *v1beta1.VPSieNode) { listed(n); n.Status.DrainStartedAt = at() }
+func deleting(n *v1beta1.VPSieNode) { draining(n); n.Status.DeleteRequestedAt = at() }
+func absent(n *v1beta1.VPSieNode)   { deleting(n); n.Status.AbsentSightings = machine.AbsenceSightings }
+func retired(n *v1beta1.VPSieNode) {
+	n.Spec.Retirement = &v1beta1.Retirement{Reason: "scaledown.empty"}
+}
+func adopted(n *v1beta1.VPSieNode) { n.Spec.Reason = string(reason.AdoptNodeProof) }
+
+// objects are some in every state, with what else the changes look at.
+func objects() map[string]*v1beta1.VPSieNode {
+	unconfirmed := slices.Repeat([]v1beta1.LaunchOutcome{v1beta1.LaunchUnconfirmed}, machine.AttemptsMax)
+	return map[string]*v1beta1.VPSieNode{
+		"New":                object(),
+		"Adoption":           object(adopted),
+		"NotMade":            object(launches(v1beta1.LaunchNotMade)),
+		"Unconfirmed":        object(launches(v1beta1.LaunchUnconfirmed)),
+		"RetiredBefore":      object(retired),
+		"Requested":          object(launches(v1beta1.LaunchRequested)),
+		"RequestedAgain":     object(launches(v1beta1.LaunchNotMade, v1beta1.LaunchRequested)),
+		"RequestedLast":      object(launches(append(unconfirmed[1:], v1beta1.LaunchRequested)...)),
+		"Accepted":           object(launches(v1beta1.LaunchAccepted)),
+		"Unknown":            object(launches(v1beta1.LaunchUnknown)),
+		"Refused":            object(launches(v1beta1.LaunchRefused)),
+		"Expired":            object(launches(v1beta1.LaunchExpired)),
+		"Abandoned":          object(launches(v1beta1.LaunchAbandoned)),
+		"AskedTooOften":      object(launches(unconfirmed...)),
+		"CameAndIsGone":      object(launches(v1beta1.LaunchUnconfirmed, v1beta1.LaunchAnswered)),
+		"Joining":            object(launches(v1beta1.LaunchAnswered), listed),
+		"JoiningAndRetired":  object(launches(v1beta1.LaunchAnswered), listed, retired),
+		"Ready":              object(launches(v1beta1.LaunchAnswered), ready),
+		"ReadyAndRetired":    object(launches(v1beta1.LaunchAnswered), ready, retired),
+		"Draining":           object(launches(v1beta1.LaunchAnswered), ready, draining, retired),
+		"DrainingUnjoined":   object(launches(v1beta1.LaunchAnswered), draining, retired),
+		"DrainWithdrawn":     object(launches(v1beta1.LaunchAnswered), ready, draining),
+		"Deleting":           object(launches(v1beta1.LaunchAnswered), deleting, retired),
+		"Absent":             object(launches(v1beta1.LaunchAnswered), absent, retired),
+		"AbsentAdoption":     object(absent, retired),
+		"AbsentWithLate":     object(launches(v1beta1.LaunchUnconfirmed, v1beta1.LaunchAnswered), absent, retired),
+		"AbsentWithUntried":  object(launches(v1beta1.LaunchUnconfirmed, v1beta1.LaunchAnswered, v1beta1.LaunchNotMade), absent, retired),
+		"AbsentNotMadeNext":  object(launches(v1beta1.LaunchAnswered, v1beta1.LaunchNotMade), absent, retired),
+		"AbsentAsOfVersion1": object(launches(v1beta1.LaunchUnconfirmed, v1beta1.LaunchAccepted), absent, retired),
+	}
+}
+
+// changes are all that the package has, each with arguments for all objects.
+func changes() map[string][]machine.Change { return changesAt(later) }
+
+func changesAt(later time.Time) map[string][]machine.Change {
+	worker := launch.Listed{Identifier: "m1", Hostname: "Host-1"}
+	h := machine.Because(reason.NoScaleUpLaunchFailed, "no")
+	all := map[string][]machine.Change{
+		"Requested":         {machine.Requested(machine.Request{Group: 1}, later)},
+		"RefusedUnasked":    {machine.RefusedUnasked(h, later)},
+		"Abandoned":         {machine.Abandoned(h, later)},
+		"Hindered":          {machine.Hindered(h, later)},
+		"Answered":          {machine.Answered(worker, noon, nil, later)},
+		"AnsweredElsewhere": {machine.AnsweredElsewhere("1", "m2")},
+		"Unanswered":        {machine.Unanswered(nil, 10*time.Minute, later), machine.Unanswered([]string{"m9"}, 10*time.Minute, noon), machine.Unanswered([]string{"m9"}, 10*time.Minute, later)},
+		"Adopted":           {machine.Adopted(worker, nil, nil, later), machine.Adopted(worker, &machine.Joined{Name: "host-1", CreatedAt: noon}, nil, later)},
+		"Registered":        {machine.Registered("host-1")},
+		"NodeReady":         {machine.NodeReady(nil, later)},
+		"NodeNotReady":      {machine.NodeNotReady("NodeNotReady", "the Node is not Ready")},
+		"SeenListed":        {machine.SeenListed()},
+		"Unlisted":          {machine.Unlisted()},
+		"Note":              {machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "Why", "why")},
+		"DrainStarted":      {machine.DrainStarted("unneeded", later)},
+		"DrainHeld":         {machine.DrainHeld("Paused", "paused", later)},
+		"DrainResumed":      {machine.DrainResumed(later)},
+		"DrainUndone":       {machine.DrainUndone("", "withdrawn"), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long")},
+		"DeletionDue":       {machine.DeletionDue("empty", later)},
+		"DeletionAsked":     {machine.DeletionAsked("m1", "Requested", "asked")},
+		"SeenAbsent":        {machine.SeenAbsent("m1", time.Second, later)},
+		"SeenAgain":         {machine.SeenAgain()},
+		"NeverJoined":       {machine.NeverJoined("never joined")},
+		"KeptForAnswers":    {machine.KeptForAnswers("may come late", later)},
+	}
+	for number := range int32(machine.AttemptsMax) {
+		all["Accepted"] = append(all["Accepted"], machine.Accepted(number+1, nil))
+		all["Unclear"] = append(all["Unclear"], machine.Unclear(number+1, h, later))
+		all["Refused"] = append(all["Refused"], machine.Refused(number+1, h))
+		all["NotMade"] = append(all["NotMade"], machine.NotMade(number+1, h))
+	}
+	return all
+}
+
+// TestLifeIsWhatChangesMake applies every change to objects in every state.
+func TestLifeIsWhatChangesMake(t *testing.T) {
+	type edge struct{ from, to v1beta1.Phase }
+	made := map[edge]bool{}
+	for of, n := range objects() {
+		for name, list := range changes() {
+			for _, change := range list {
+				n := n.DeepCopy()
+				step, err := machine.Apply(n, change)
+				if err != nil {
+					t.Errorf("%s of %s: %v", name, of, err)
+				}
+				if step.Changed && n.Status.Phase != machine.StateOf(n) {
+					t.Errorf("%s of %s: phase %s in state %s", name, of, n.Status.Phase, machine.StateOf(n))
+				}
+				if step.IsTransition() {
+					made[edge{step.From, step.To}] = true
+					if step.Why == "" {
+						t.Errorf("%s of %s: nothing explains the way from %s to %s", name, of, step.From, step.To)
+					}
+				}
+			}
+		}
+		for _, end := range []v1beta1.Phase{machine.Gone, machine.Released} {
+			if machine.MayGo(n, end) {
+				made[edge{machine.StateOf(n), end}] = true
+			}
+		}
+	}
+	for _, transition := range machine.Life {
+		e := edge{transition.From, transition.To}
+		if !made[e] {
+			t.Errorf("no change makes the transition from %s to %s", e.from, e.to)
+		}
+		delete(made, e)
+	}
+	for e := range made {
+		t.Errorf("the table lacks the transition from %s to %s", e.from, e.to)
+	}
+}
+
+// FuzzLife has changes come in any order, as two replicas and late answers may bring them, while the machine is retired, deleted and kept
+// again, and time passes.
+func FuzzLife(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45})
+	f.Fuzz(func(t *testing.T, order []byte) {
+		n, at := object(), noon
+		for _, b := range order {
+			at = at.Add(time.Minute)
+			possible := named(changesAt(at))
+			i := int(b) % (len(possible) + 2) // the last two retire it, or withdraw that
+			if i >= len(possible) {
+				n.Spec.Retirement = nil
+				if i > len(possible) {
+					retired(n)
+				}
+				continue
+			}
+			one := possible[i]
+			before := n.DeepCopy()
+			step, err := machine.Apply(n, one.change)
+			if err != nil {
+				t.Fatalf("%s: %v, of %+v", one.name, err, before.Status)
+			}
+			switch {
+			case before.Status.Identifier != "" && n.Status.Identifier != before.Status.Identifier && !machine.IsAbsent(before):
+				t.Fatalf("%s forgets a machine that is not known to be gone: %+v", one.name, before.Status)
+			case machine.IsOpen(before) && len(n.Status.Launches) > len(before.Status.Launches):
+				t.Fatalf("%s asks for a second machine while the first is not known: %+v", one.name, before.Status)
+			case step.Changed && n.Status.Phase != machine.StateOf(n):
+				t.Fatalf("%s: phase %s in state %s", one.name, n.Status.Phase, machine.StateOf(n))
+			case len(n.Status.Launches) > ledgerMax:
+				t.Fatalf("%s: the ledger has %d entries", one.name, len(n.Status.Launches))
+			}
+		}
+	})
+}
+
+// ledgerMax is what the API server lets the ledger hold.
+const ledgerMax = 20
+
+// namedChange is a change and what it is called.
+type namedChange struct {
+	name   string
+	change machine.Change
+}
+
+func named(all map[string][]machine.Change) []namedChange {
+	var out []namedChange
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, change := range all[name] {
+			out = append(out, namedChange{name, change})
+		}
+	}
+	return out
+}
+
+// TestNoChangeIsMissing holds that the test above knows every change.
+func TestNoChangeIsMissing(t *testing.T) {
+	var have []string
+	for name := range changes() {
+		have = append(have, name)
+	}
+	slices.Sort(have)
+	var want []string
+	each(t, ".", func(_ string, file *ast.File) {
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Type.Results == nil || len(f.Type.Results.List) != 1 {
+				continue
+			}
+			if result, ok := f.Type.Results.List[0].Type.(*ast.Ident); ok && result.Name == "Change" {
+				want = append(want, f.Name.Name)
+			}
+		}
+	})
+	slices.Sort(want)
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("changes (-in the package +in the test):\n%s", diff)
+	}
+}
+
+// TestNobodyElseWritesTheStatus looks for assignments to the status of an object in the use cases.
+func TestNobodyElseWritesTheStatus(t *testing.T) {
+	each(t, "../../app", func(name string, file *ast.File) {
+		ast.Inspect(file, func(node ast.Node) bool {
+			assignment, ok := node.(*ast.AssignStmt)
+			if !ok {
+				return true
+			}
+			for _, left := range assignment.Lhs {
+				if field, ok := left.(*ast.SelectorExpr); ok {
+					if of, ok := field.X.(*ast.SelectorExpr); ok && of.Sel.Name == "Status" {
+						t.Errorf("%s writes Status.%s; that is for a change of this package", name, field.Sel.Name)
+					}
+				}
+			}
+			return true
+		})
+	})
+}
+
+// TestNobodyReadsConditions looks for use cases that take what conditions say for what is so. Those of Nodes are the kubelet's.
+func TestNobodyReadsConditions(t *testing.T) {
+	each(t, "../../app", func(name string, file *ast.File) {
+		ast.Inspect(file, func(node ast.Node) bool {
+			field, ok := node.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			of, isStatus := field.X.(*ast.SelectorExpr)
+			if field.Sel.Name == "FindStatusCondition" || field.Sel.Name == "Conditions" && (!isStatus || !isIdent(of.X, "node")) {
+				t.Errorf("%s reads conditions of an object", name)
+			}
+			return true
+		})
+	})
+}
+
+func isIdent(e ast.Expr, name string) bool {
+	i, ok := e.(*ast.Ident)
+	return ok && i.Name == name
+}
+
+// each parses the Go files of a folder but tests.
+func each(t *testing.T, folder string, look func(name string, file *ast.File)) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no files in %s: %v", folder, err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		look(name, file)
+	}
+}
+
+// TestDrawingsAgreeWithTheTable compares the table with the comment of the package and with the README.
+func TestDrawingsAgreeWithTheTable(t *testing.T) {
+	var comment, rows string
+	for _, t := range machine.Life {
+		line := "//\t" + string(t.From)
+		if !strings.Contains(comment, line) {
+			comment += "\n" + line + strings.Repeat(" ", 10-len(t.From)) + "→ " + string(t.To)
+		} else {
+			comment += ", " + string(t.To)
+		}
+		rows += "| " + string(t.From) + " | " + string(t.To) + " | " + t.When + " |\n"
+	}
+	for name, want := range map[string]string{"machine.go": comment + "\n//\n", "../../../README.md": "| From | To | When |\n| --- | --- | --- |\n" + rows + "\n"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s does not contain:\n%s", name, want)
+		}
+	}
+}
+
+// TestLateMachineOfAnObjectThatHadOneBefore holds that nothing of the first machine is taken for the second one's.
+func TestLateMachineOfAnObjectThatHadOneBefore(t *testing.T) {
+	n := objects()["AbsentWithLate"]
+	n.Status.ReadyAt = at()
+	for _, change := range []machine.Change{machine.KeptForAnswers("may come late", later), machine.Answered(launch.Listed{Identifier: "m2", Hostname: "Host-2"}, noon, nil, later)} {
+		if _, err := machine.Apply(n, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n.Status.Phase != v1beta1.PhaseJoining || n.Status.Identifier != "m2" || n.Status.ReadyAt != nil || n.Status.Launches[0].Machine != "m2" {
+		t.Errorf("status %+v, want m2 to join", n.Status)
+	}
+}

@@ -1,0 +1,79 @@
+package machine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+)
+
+// AbsenceSightings is how many looks in a row must not find a machine before it counts as gone.
+const AbsenceSightings = 2
+
+// Key is the name of the object, as namespace/name.
+func Key(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Name }
+
+// GroupOf is the name of the machine's NodeGroup, as namespace/name.
+func GroupOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Spec.NodeGroup }
+
+// NodeName is the name of the machine's Node, empty while it is unknown.
+func NodeName(n *v1beta1.VPSieNode) string {
+	if n.Status.NodeName != "" {
+		return n.Status.NodeName
+	}
+	return strings.ToLower(n.Status.Hostname)
+}
+
+// IsLeaving reports whether the machine was asked to go, by the planner or by a person.
+func IsLeaving(n *v1beta1.VPSieNode) bool {
+	return n.DeletionTimestamp != nil || n.Spec.Retirement != nil || n.Status.DeleteRequestedAt != nil
+}
+
+// IsAbsent reports whether it is confirmed that the machine is gone.
+func IsAbsent(n *v1beta1.VPSieNode) bool {
+	return StateOf(n) == v1beta1.PhaseDeleting && n.Status.AbsentSightings >= AbsenceSightings
+}
+
+// MayExist reports whether a machine exists, or may exist, because of the intent.
+func MayExist(n *v1beta1.VPSieNode) bool { return n.Status.Identifier != "" || IsOpen(n) }
+
+// IsAdoption reports whether the object was made for a machine that existed already. It is never bought for,
+// whatever becomes of its annotation: the reason cannot be changed.
+func IsAdoption(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Reason == string(reason.AdoptNodeProof) || CameLate(n)
+}
+
+// CameLate reports whether the object was made for a machine that answered a request which was given up.
+func CameLate(n *v1beta1.VPSieNode) bool { return n.Spec.Reason == string(reason.AdoptLateAnswer) }
+
+// AwaitsMachine reports whether the object is of a machine that exists, though its status does not name it: it was
+// made for that machine, or it lost its status while a Node proves the machine.
+func AwaitsMachine(n *v1beta1.VPSieNode, proven bool) bool {
+	return isBlank(n) && (IsAdoption(n) || proven)
+}
+
+// isBlank reports whether nothing was done for the object yet.
+func isBlank(n *v1beta1.VPSieNode) bool {
+	return n.Status.Identifier == "" && len(n.Status.Launches) == 0
+}
+
+// ClaimOf is the identifier of the object's machine, also while its status does not name it yet.
+func ClaimOf(n *v1beta1.VPSieNode) string {
+	if isBlank(n) && IsAdoption(n) {
+		return n.Annotations[v1beta1.AnnotationAdopts]
+	}
+	return n.Status.Identifier
+}
+
+// IntendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late, or that was
+// made for an earlier request, is younger than the machine, and perhaps than its Node.
+func IntendedAt(n *v1beta1.VPSieNode) time.Time {
+	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && CameLate(n) {
+		return at
+	}
+	if n.Status.EarliestRequestAt != nil {
+		return n.Status.EarliestRequestAt.Time
+	}
+	return n.CreationTimestamp.Time
+}
