@@ -27,7 +27,7 @@ func (p *planner) makeState() {
 	p.state = scheduling.NewState(scheduling.Cluster{Items: p.snapshot.Items, Namespaces: p.snapshot.Namespaces})
 	p.nodeIndex, p.becoming = map[string]int{}, map[int]bool{}
 	p.nominees, p.allocatable, p.nominated = map[string]bool{}, map[string]scheduling.Resources{}, p.snapshot.countNominated()
-	p.assumed, p.served = map[string]map[scheduling.ShapeID]int{}, map[scheduling.ShapeID]int{}
+	p.assumed, p.served, p.servedBy = map[string]map[scheduling.ShapeID]int{}, map[scheduling.ShapeID]int{}, map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
