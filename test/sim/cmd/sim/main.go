@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&o.folder, "folder", "test/sim", "where the simulation's package is")
 	flag.IntVar(&o.min, "faults-min", 0, "fail unless this many faults did something")
 	flag.BoolVar(&o.month, "month", false, "play one more run, of thirty days")
-	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds, and those that break an invariant, once more, and fail unless each takes the same steps")
+	flag.IntVar(&o.replays, "replays", 0, "play so many of the seeds, and those that break an invariant, again, and fail unless two plays of each take the same steps")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -115,7 +115,11 @@ func share(ctx context.Context, o options, n int, do func(n int) error) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// replay plays the first seeds again, and those that broke an invariant, and fails unless each takes the same steps.
+// playsMax bounds how often a seed is played until two plays of it take the same steps. A busy machine may disturb one: two threads of
+// a process that the kernel stops for long enough change places. What depends on chance gives other steps each time.
+const playsMax = 3
+
+// replay plays the first seeds again, and those that broke an invariant, and fails unless two plays of each take the same steps.
 func replay(ctx context.Context, o options, binary, scratch string, sums *sums, out io.Writer) error {
 	var seeds []uint64
 	for n := range min(o.replays, o.seeds) {
@@ -126,14 +130,19 @@ func replay(ctx context.Context, o options, binary, scratch string, sums *sums, 
 	}
 	return share(ctx, o, len(seeds), func(n int) error {
 		seed := seeds[n]
-		again, err := play(ctx, o, binary, filepath.Join(scratch, fmt.Sprintf("again%03d", n)), seed, o.length, newSums(), io.Discard)
-		if err != nil {
-			return err
+		traces := []string{sums.traceOf(seed)}
+		for len(traces) < playsMax {
+			again, err := play(ctx, o, binary, filepath.Join(scratch, fmt.Sprintf("again%03d", n*playsMax+len(traces))), seed, o.length, newSums(), io.Discard)
+			if err != nil {
+				return err
+			}
+			if slices.Contains(traces, again.Trace) {
+				return nil
+			}
+			fmt.Fprintf(out, "seed %d took other steps than before when it was played again\n", seed)
+			traces = append(traces, again.Trace)
 		}
-		if first := sums.traceOf(seed); first != again.Trace {
-			return fmt.Errorf("seed %d took other steps when it was played again: trace %s, then %s", seed, first, again.Trace)
-		}
-		return nil
+		return fmt.Errorf("seed %d took other steps each time: traces %s", seed, strings.Join(traces, ", "))
 	})
 }
 

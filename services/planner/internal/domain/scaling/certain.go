@@ -69,7 +69,7 @@ func (p *planner) settle(m Memory) (placements map[string]bool, waiting int) {
 	}
 	var over time.Time
 	bound, closed, placements := 0, false, map[string]bool{}
-	for _, machine := range p.snapshot.Machines {
+	for _, machine := range p.snapshot.sortedMachines() { // the first ones get the pods
 		node := p.snapshot.Nodes[nodeName(machine)]
 		if machine.Status.ReadyAt == nil || isLeaving(machine) || !p.isFilling(machine) || node == nil {
 			continue

@@ -65,15 +65,20 @@ func (p *planner) makeState() {
 	p.addLaunching()
 }
 
+// sortedMachines are the machines in an order that does not hang on how they were listed.
+func (s *Snapshot) sortedMachines() []*v1beta1.VPSieNode {
+	machines := slices.Clone(s.Machines)
+	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
+		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
+	})
+	return machines
+}
+
 func (p *planner) addLaunching() {
 	if sabotage.InFlightCounting() {
 		return
 	}
-	machines := slices.Clone(p.snapshot.Machines)
-	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
-		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
-	})
-	for _, m := range machines {
+	for _, m := range p.snapshot.sortedMachines() {
 		// What should have joined by now may never come, so pods must not be left to wait for it.
 		if isLeaving(m) || isFailed(m) || !p.isFresh(m) && !p.isUnseen(m) || outage.IsHeld(m) {
 			continue
