@@ -30,7 +30,7 @@ func TestSabotage(t *testing.T) {
 		{sabotage.CheckOwnershipProof, []string{"I2"}, 1},
 		{sabotage.CheckInFlightCounting, []string{"I4"}, 1},
 		{sabotage.CheckListBeforeRetry, []string{"I5"}, 41},
-		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 373},
+		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 412},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 323},
 		{sabotage.CheckNominationCondition, []string{"I31"}, 56},
 	} {
