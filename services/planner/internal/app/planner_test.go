@@ -58,9 +58,6 @@ type fixture struct {
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
-	// slow is how long a write of a status takes, and lost loses the answers to such writes.
-	slow time.Duration
-	lost bool
 	// unreadable fails the read of the switch that pauses everything.
 	unreadable error
 }
@@ -156,12 +153,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			},
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 				f.write()
-				time.Sleep(f.slow)
-				err := c.SubResource(sub).Patch(ctx, o, p, opts...)
-				if f.lost {
-					return errors.New("the answer was lost")
-				}
-				return err
+				return c.SubResource(sub).Patch(ctx, o, p, opts...)
 			},
 		}).Build()
 	f.planner = f.newPlanner()

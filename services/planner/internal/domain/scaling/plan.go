@@ -103,8 +103,6 @@ type Fate struct {
 	Pods int
 	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve.
 	OnExisting, OnLaunching, OnNew int
-	// Nominated counts the pods that are nominated to Nodes, which are served by these.
-	Nominated int
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
@@ -224,13 +222,12 @@ type planner struct {
 	packing   packing.Plan
 	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
 	// the planner has nominated to each Node, and assumed those of them that the simulation counts as bound there; served counts
-	// the latter by shape, and servedBy by Node.
+	// the latter by shape.
 	nominees    map[string]bool
 	allocatable map[string]scheduling.Resources
 	nominated   map[string]map[scheduling.ShapeID]int
 	assumed     map[string]map[scheduling.ShapeID]int
 	served      map[scheduling.ShapeID]int
-	servedBy    map[string]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]packing.Limit
