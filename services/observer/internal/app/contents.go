@@ -15,7 +15,7 @@ const (
 	// what it would say is not to be guessed.
 	arrivingMax = 30 * time.Second
 	// overlookedMax is how long it may say nothing of a pod while it says something of others, as it does one by one; longer means that
-	// something is strange about the pod.
+	// its word on the others cannot be relied on either.
 	overlookedMax = 2 * time.Minute
 )
 
@@ -68,7 +68,7 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 
 // pressure tells the pods that have no node. Pods of a shape are interchangeable: what the scheduler said of one holds for the
 // others, and a slow scheduler need not say it for each before one decision can serve them all. Shapes of which it has looked at none are
-// told apart, for the planner to judge by itself. They are left out where it does not run.
+// told apart, for the planner to judge by itself. All are left out where it does not run, or overlooks one.
 func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 	c.Arrived = l.arrived
 	waiting, arriving := map[scheduling.ShapeID][]*podEntry{}, map[scheduling.ShapeID][]*podEntry{}

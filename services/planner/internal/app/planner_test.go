@@ -48,7 +48,7 @@ type fixture struct {
 	stale     error
 	catalogue scaling.Catalogue
 	away      error
-	// unknownCluster is the identifier of a cluster about which nobody answers.
+	// unknownCluster is the identifier of a cluster for which Describe fails.
 	unknownCluster string
 	log            []string
 	announced      []proto.Message

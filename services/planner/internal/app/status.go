@@ -125,8 +125,8 @@ func (w *StatusWriter) next() []groupReport {
 	return batch
 }
 
-// write brings one status up to date. What another writer changed meanwhile is a conflict, and the plan that the change wakes
-// reports anew.
+// write brings one status up to date. A conflict is left to the next plan: another writer changed the group, or the plan saw the group as it was
+// before our last write.
 func (w *StatusWriter) write(ctx context.Context, r groupReport) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()

@@ -247,7 +247,7 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 }
 
 // keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
-// its requests may be answered late: without it nobody would know of that machine.
+// its requests may be answered late: without the object that machine would be unknown.
 func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode, now time.Time) error {
 	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
 	if _, err := r.store.Change(ctx, n, machine.KeptForAnswers(message, now)); err != nil {
@@ -268,7 +268,7 @@ func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error 
 	return err
 }
 
-// release deletes the object, if nobody did, and takes the finalizer off.
+// release deletes the object, unless it is being deleted, and takes the finalizer off.
 func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
 	if n.DeletionTimestamp == nil {
 		// The next pass, which the deletion triggers, takes the finalizer off.

@@ -78,7 +78,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return 0, err
 	}
 	if why != "" {
-		// Pods may run on the machine behind that Node; nobody knows, so nothing is deleted.
+		// Whether pods run on the machine behind that Node is unknown, so nothing is deleted.
 		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted while that is so"))
 		return groupPausedPoll, err
 	}
@@ -137,7 +137,7 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 	return nil
 }
 
-// unlessTaintIsLost gives a drain up whose time is over and whose Node has no taint again: somebody takes it off each time.
+// unlessTaintIsLost gives a drain up whose time is over and whose Node has no taint again: another component takes it off each time.
 func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tainted bool) error {
 	if !tainted || n.DeletionTimestamp != nil {
 		return nil

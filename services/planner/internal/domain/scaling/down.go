@@ -212,7 +212,7 @@ func drainFailed(m *v1beta1.VPSieNode) (bool, time.Time) {
 	return false, time.Time{}
 }
 
-// lastingRefusals are the refusals by which pods keep a node, those first that nobody lifts by waiting.
+// lastingRefusals are the refusals by which pods keep a node, those first that do not end by themselves.
 var lastingRefusals = []reason.Code{
 	reason.NoScaleDownPodProtected, reason.NoScaleDownPodBare, reason.NoScaleDownPodLocalStorage, reason.NoScaleDownPodKubeSystem,
 	reason.NoScaleDownPodUnjudged, reason.NoScaleDownPodBudget,

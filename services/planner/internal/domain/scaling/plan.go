@@ -101,7 +101,8 @@ type Refusal struct {
 // Fate is what becomes of the waiting pods of a shape.
 type Fate struct {
 	Pods int
-	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve.
+	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve. Pods that are nominated to a
+	// machine on its way count as OnExisting.
 	OnExisting, OnLaunching, OnNew int
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int

@@ -157,7 +157,7 @@ func nodeName(m *v1beta1.VPSieNode) string {
 type counts struct {
 	// machines exist or may come to exist, those that leave included.
 	machines, launching, leaving, ready int
-	// cost is the price of the machines that VPSie has, unpriced how many of them cost nobody knows what.
+	// cost is the price of the machines that VPSie has, unpriced counts those without a known price.
 	cost     money.Micros
 	unpriced int
 }

@@ -1,0 +1,179 @@
+package scaling
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+)
+
+// explain says of a shape which group buys for it, and why the others do not.
+func (p *planner) explain(id scheduling.ShapeID) {
+	fate := p.plan.Shapes[id]
+	for _, l := range p.plan.Launches {
+		if l.Pods[id] > 0 && !l.Recommended {
+			fate.Launch = l.Group
+		}
+	}
+	if fate.Left > 0 && fate.Refusal.Code == "" {
+		item := p.snapshot.Items[id]
+		fate.ByGroup = map[string]Refusal{}
+		for _, g := range p.groups {
+			refusal, weighed := p.refuse(g, item)
+			fate.Candidates = append(fate.Candidates, weighed...)
+			fate.ByGroup[g.name()] = refusal
+		}
+		fate.Refusal = p.summarise(fate.ByGroup)
+	}
+	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
+	})
+	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
+	p.plan.Shapes[id] = fate
+}
+
+// groupsShown bounds the groups that the message to a pod names.
+const groupsShown = 3
+
+// summarise makes one refusal of all groups' for a pod: it names the groups that could serve it, or else those that are nearest to
+// doing so, and counts the others.
+func (p *planner) summarise(byGroup map[string]Refusal) Refusal {
+	if len(p.groups) == 0 {
+		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
+	}
+	groups := slices.Clone(p.groups)
+	remoteness := func(g *Group) int { return scheduling.Remoteness(byGroup[g.name()].Code) }
+	slices.SortStableFunc(groups, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(b.Spec.Weight, a.Spec.Weight))
+	})
+	could := 0
+	for _, g := range groups {
+		if remoteness(g) < 0 { // the machine would do, and something else forbids it
+			could++
+		}
+	}
+	shown := min(cmp.Or(could, len(groups)), groupsShown)
+	var texts []string
+	for _, g := range groups[:shown] {
+		texts = append(texts, g.name()+": "+byGroup[g.name()].Message)
+	}
+	if more := could - shown; more > 0 {
+		texts = append(texts, number(more, "other group that could serve the pod does not buy either", "other groups that could serve the pod do not buy either"))
+	}
+	if misfits := len(groups) - max(could, shown); misfits > 0 {
+		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
+	}
+	return Refusal{byGroup[groups[0].name()].Code, strings.Join(texts, "; ")}
+}
+
+// candidatesMax bounds the sizes that a refusal names.
+const candidatesMax = 20
+
+// refuse says why a group does not serve a shape that nothing serves.
+func (p *planner) refuse(g *Group, item *scheduling.Item) (Refusal, []Candidate) {
+	if refusal, shut := p.closed[g.name()]; shut {
+		return refusal, []Candidate{{Group: g.name(), Rejection: refusal.Code, Message: refusal.Message}}
+	}
+	var verdicts []scheduling.Verdict
+	var weighed []Candidate
+	for _, o := range p.offerings[g.name()] {
+		verdict := p.state.CheckNew(item, p.option(g, o).Empty)
+		if verdict.OK() {
+			refusal := p.refuseFitting(g)
+			return refusal, append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: refusal.Code, Message: refusal.Message})
+		}
+		weighed = append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: verdict.Code, Message: verdict.Message})
+		verdict.Message = "a new " + o.Name + ": " + verdict.Message
+		verdicts = append(verdicts, verdict)
+	}
+	nearest := scheduling.Nearest(verdicts)
+	advice := map[reason.Code]string{
+		reason.NoScaleUpResources:      "lower the pod's requests or allow larger sizes in the group",
+		reason.NoScaleUpSelector:       "add the labels to spec.template.labels or change the pod's selector",
+		reason.NoScaleUpTaint:          "add the toleration to the pod or take the taint off the group",
+		reason.NoScaleUpTopologySpread: "allow a group in another topology domain, or relax the pod's topology spread",
+		reason.NoScaleUpPodAffinity:    "relax the pod's affinity, or start the pods that it wants to be near",
+		reason.NoScaleUpVolume:         "add a group where the pod's volumes are, or make volumes where a group is",
+		reason.NoScaleUpAttachLimit:    "use fewer volumes in the pod",
+	}[nearest.Code]
+	message := nearest.Message + "; nothing is bought, since a new node would not take the pod"
+	if advice != "" {
+		message += "; " + advice
+	}
+	return Refusal{nearest.Code, message}, weighed
+}
+
+// refuseFitting says why a group that could serve a shape does not.
+func (p *planner) refuseFitting(g *Group) Refusal {
+	c := p.counts[g.name()]
+	switch {
+	case g.Spec.Mode == v1beta1.ModeRecommend:
+		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
+	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its nodes (maxNodes is %d), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+	case p.failsToJoin(g) != "":
+		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
+	case p.isAtStep(g):
+		return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
+	}
+	return p.refuseByLimit(g)
+}
+
+func (p *planner) bought(group string) int {
+	for _, l := range p.plan.Launches {
+		if l.Group == group && !l.Recommended {
+			return len(l.Machines)
+		}
+	}
+	return 0
+}
+
+// describe writes down what is bought, for what, at what price, and what else was weighed.
+func (p *planner) describe(l *Launch) {
+	bySize := map[string]int{}
+	for _, m := range l.Machines {
+		bySize[m.OfferingName]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(bySize)) {
+		parts = append(parts, fmt.Sprintf("%d × %s", bySize[name], name))
+	}
+	pods := 0
+	for _, n := range l.Pods {
+		pods += n
+	}
+	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
+	if l.Reason == reason.ScaleUpMinNodes {
+		why = "the minimum of " + number(int(p.find(l.Group).Spec.MinNodes), "node", "nodes")
+	}
+	verb := "buy"
+	if l.Recommended {
+		verb = "would buy"
+	}
+	l.Message = fmt.Sprintf("%s %s for %s: %s a month (%s an hour)", verb, strings.Join(parts, " and "), why, l.MonthlyPrice, l.MonthlyPrice.PerHour())
+	for _, g := range p.groups {
+		for _, o := range p.wanted(g) {
+			c := Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice}
+			if g.name() == l.Group {
+				c.Nodes = bySize[o.Name]
+			}
+			if c.Nodes == 0 {
+				c.Rejection, c.Message = reason.NoScaleUpCostlier, "another choice serves the same pods for less"
+				if refusal, shut := p.closed[g.name()]; shut {
+					c.Rejection, c.Message = refusal.Code, refusal.Message
+				} else if o.BackoffUntil.After(p.now) {
+					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage+"; it is tried again at "+minute(o.BackoffUntil)
+				}
+			}
+			l.Candidates = append(l.Candidates, c)
+		}
+	}
+	slices.SortStableFunc(l.Candidates, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
+	})
+}
