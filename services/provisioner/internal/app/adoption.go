@@ -223,7 +223,8 @@ func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.List
 	return progress, nil
 }
 
-// giveUpAdopting ends an object whose machine has not been listed for too long.
+// giveUpAdopting ends an object whose machine has not been listed, or proven, for too long. A machine that is listed is reported then
+// as one that nobody claims.
 func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if c.clock.Now().Sub(n.CreationTimestamp.Time) <= n.Spec.LaunchDeadline.Duration {
 		return nil
@@ -251,7 +252,7 @@ func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
 func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed) (bool, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(worker.Hostname)}, node); err != nil {
-		if !machine.CameLate(n) || !apierrors.IsNotFound(err) {
+		if !apierrors.IsNotFound(err) {
 			return false, err
 		}
 		node = nil
@@ -263,8 +264,11 @@ func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker
 			joined = &machine.Joined{Name: node.Name, CreatedAt: node.CreationTimestamp.Time, IsReady: isNodeReady(node)}
 		}
 	}
-	if joined == nil && !machine.CameLate(n) && !sabotage.OwnershipProof() {
-		return false, nil
+	switch {
+	case joined != nil, machine.CameLate(n), sabotage.OwnershipProof():
+		return c.store.Change(ctx, n, machine.Adopted(worker, joined, c.catalogue.Price(n), c.clock.Now()))
+	case machine.IsAdoption(n):
+		return false, c.giveUpAdopting(ctx, n) // the Node went, or lost the proof, after the object was made
 	}
-	return c.store.Change(ctx, n, machine.Adopted(worker, joined, c.catalogue.Price(n), c.clock.Now()))
+	return false, nil
 }

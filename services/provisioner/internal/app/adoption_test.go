@@ -187,6 +187,31 @@ func TestProofIsReadAfresh(t *testing.T) {
 	}
 }
 
+// TestMachineWhoseNodeWentWhileItWasAdoptedIsTold: the object waits for a proof that does not come, and must not hide the machine for ever.
+func TestMachineWhoseNodeWentWhileItWasAdoptedIsTold(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.survey(6 * time.Minute)
+	f.machine("a")
+	if err := f.kube.Delete(t.Context(), f.node("host-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.survey(14 * time.Minute)
+	f.step("a", time.Second)
+	if n := f.machine("a"); n.DeletionTimestamp != nil || n.Status.Identifier != "" {
+		t.Errorf("object %+v, want it to wait for the Node", n)
+	}
+	f.survey(2 * time.Minute)
+	f.step("a", time.Second)
+	for range 3 {
+		f.survey(6 * time.Minute)
+	}
+	if told := f.told(); !strings.Contains(told, `"m1"`) || len(f.objects()) > 0 || len(f.cloud.deleted) > 0 {
+		t.Errorf("told %q, %d objects, deleted %v; want the machine told and left alone", told, len(f.objects()), f.cloud.deleted)
+	}
+}
+
 func TestNameThatIsTakenIsNotReused(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", bought("m2", "host-2")), node("host-2", "m2"))
 	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
