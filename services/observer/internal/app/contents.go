@@ -84,10 +84,7 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 	if l.verdicts != l.heard {
 		l.heard, l.heardAt = l.verdicts, now
 	}
-	silent, patience := false, arrivingMax
-	if now.Sub(l.heardAt) < arrivingMax {
-		patience = overlookedMax
-	}
+	silent, speaks := false, now.Sub(l.heardAt) < arrivingMax
 	for id, entries := range arriving {
 		switch {
 		case len(waiting[id]) > 0:
@@ -95,8 +92,13 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 			delete(arriving, id)
 		case l.shapes[id].record.GetUnjudged() != "":
 			delete(arriving, id) // another scheduler's, perhaps
+		case speaks:
+			arriving[id] = slices.DeleteFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= overlookedMax })
+			if len(arriving[id]) == 0 {
+				delete(arriving, id)
+			}
 		default:
-			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= patience })
+			silent = silent || slices.ContainsFunc(entries, func(e *podEntry) bool { return now.Sub(e.pod.CreationTimestamp) >= arrivingMax })
 		}
 	}
 	if silent {

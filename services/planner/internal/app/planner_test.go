@@ -58,6 +58,9 @@ type fixture struct {
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
+	// slow is how long a write of a status takes, and lost loses the answers to such writes.
+	slow time.Duration
+	lost bool
 	// unreadable fails the read of the switch that pauses everything.
 	unreadable error
 }
@@ -153,7 +156,12 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			},
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 				f.write()
-				return c.SubResource(sub).Patch(ctx, o, p, opts...)
+				time.Sleep(f.slow)
+				err := c.SubResource(sub).Patch(ctx, o, p, opts...)
+				if f.lost {
+					return errors.New("the answer was lost")
+				}
+				return err
 			},
 		}).Build()
 	f.planner = f.newPlanner()

@@ -47,6 +47,14 @@ type StatusWriter struct {
 	order  []string
 	// decided are decisions that the group's status does not show yet, oldest first.
 	decided map[string][]v1beta1.DecisionSummary
+	// last is what was last written of each group.
+	last map[string]writtenStatus
+}
+
+// writtenStatus is a group as a write left it, and the resource versions that the cache may still show instead.
+type writtenStatus struct {
+	group    *v1beta1.NodeGroup
+	replaced []string
 }
 
 // groupReport is what a plan says of a group as it saw it.
@@ -61,7 +69,7 @@ var _ Statuses = (*StatusWriter)(nil)
 func NewStatusWriter(store client.StatusClient, recorder events.EventRecorder, log *slog.Logger) *StatusWriter {
 	return &StatusWriter{
 		store: store, events: recorder, log: log, changed: make(chan struct{}, 1),
-		wanted: map[string]groupReport{}, decided: map[string][]v1beta1.DecisionSummary{},
+		wanted: map[string]groupReport{}, decided: map[string][]v1beta1.DecisionSummary{}, last: map[string]writtenStatus{},
 	}
 }
 
@@ -125,34 +133,51 @@ func (w *StatusWriter) next() []groupReport {
 	return batch
 }
 
-// write brings one status up to date. A conflict is left to the next plan: another writer changed the group, or the plan saw the group as it was
-// before our last write.
+// write brings one status up to date. A plan may have seen the group as it was before our last write. What another writer changed
+// meanwhile is a conflict, and the plan that the change wakes reports anew.
 func (w *StatusWriter) write(ctx context.Context, r groupReport) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	name, changed := r.group.Namespace+"/"+r.group.Name, r.group.DeepCopy()
-	apply(changed, r.report)
+	name, base := r.group.Namespace+"/"+r.group.Name, r.group
 	w.mu.Lock()
-	fresh := slices.Clone(w.decided[name])
+	fresh, last := slices.Clone(w.decided[name]), w.last[name]
 	w.mu.Unlock()
+	if last.group != nil && last.group.UID == base.UID && slices.Contains(last.replaced, base.ResourceVersion) {
+		base = last.group
+	} else {
+		last = writtenStatus{}
+	}
+	changed := base.DeepCopy()
+	apply(changed, r.report)
 	summarise(changed, fresh)
-	if equality.Semantic.DeepEqual(r.group.Status, changed.Status) {
+	if equality.Semantic.DeepEqual(base.Status, changed.Status) {
 		return
 	}
-	err := w.store.Status().Patch(ctx, changed, client.MergeFromWithOptions(r.group, client.MergeFromWithOptimisticLock{}))
+	err := w.store.Status().Patch(ctx, changed, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
 	switch {
 	case err == nil:
-		w.shown(name, fresh)
-		w.tellTrouble(r.group, changed)
-	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+		w.shown(name, fresh, writtenStatus{changed, append(last.replaced, base.ResourceVersion)})
+		w.tellTrouble(base, changed)
+	case apierrors.IsNotFound(err):
+		w.forget(name)
+	case !apierrors.IsConflict(err):
 		w.log.WarnContext(ctx, "status is not written", telemetry.KeyNodeGroup, name, telemetry.KeyError, err)
 	}
 }
 
-// shown forgets decisions that the status of a group shows by now. Others may have come meanwhile.
-func (w *StatusWriter) shown(group string, decisions []v1beta1.DecisionSummary) {
+// forget drops what is known of a group that is gone.
+func (w *StatusWriter) forget(group string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	delete(w.decided, group)
+	delete(w.last, group)
+}
+
+// shown notes what was written, and forgets decisions that the status of a group shows by now. Others may have come meanwhile.
+func (w *StatusWriter) shown(group string, decisions []v1beta1.DecisionSummary, written writtenStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last[group] = written
 	left := slices.DeleteFunc(w.decided[group], func(d v1beta1.DecisionSummary) bool {
 		return slices.ContainsFunc(decisions, func(s v1beta1.DecisionSummary) bool { return s.ID == d.ID })
 	})
@@ -177,12 +202,14 @@ func apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	}
 }
 
-// summarise puts decisions, oldest first, before those that the group shows.
+// summarise puts decisions, oldest first, before those that the group shows. It may show them already where the answer to a write was lost.
 func summarise(group *v1beta1.NodeGroup, decisions []v1beta1.DecisionSummary) {
-	if len(decisions) == 0 {
+	fresh := slices.DeleteFunc(slices.Clone(decisions), func(d v1beta1.DecisionSummary) bool {
+		return slices.ContainsFunc(group.Status.RecentDecisions, func(shown v1beta1.DecisionSummary) bool { return shown.ID == d.ID })
+	})
+	if len(fresh) == 0 {
 		return
 	}
-	fresh := slices.Clone(decisions)
 	for _, d := range fresh {
 		switch d.Kind {
 		case kinds[busv1.DecisionKind_DECISION_KIND_SCALE_UP]:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // needsVerdict reports whether pods of an item, which kube-scheduler has not looked at yet, must wait for its word before a machine is bought
@@ -37,6 +38,8 @@ func (p *planner) leastPriority() int32 {
 const (
 	// settleMax is how long after a machine's first Ready pods that are left over are held back for it at most.
 	settleMax = time.Minute
+	// holdMax is for how long they are held back in all while machines open one after the other: what is left over may have nothing to do with those.
+	holdMax = 2 * time.Minute
 	// settleQuiet is how long nothing must have been bound to machines that opened, with all their Nodes open, before kube-scheduler counts
 	// as done with them. It tries a pod that was unschedulable again within a second of a change while nothing else is queued (since 1.33,
 	// SchedulerPopFromBackoffQ).
@@ -48,14 +51,16 @@ const (
 
 // Settling is how far kube-scheduler has come with filling machines that opened. The zero value is that of none.
 type Settling struct {
+	// Since is when pods began to wait for machines that opened.
+	Since time.Time
 	// Bound counts the pods on their Nodes, and Changed is when that last changed or one of them was last closed.
 	Bound   int
 	Changed time.Time
 }
 
-// settle finds the machines that opened and for which pods still wait, and returns how many pods do, zero once kube-scheduler has bound
-// nothing to them for a while: what waits then was left over.
-func (p *planner) settle(m Memory) (waiting int) {
+// settle finds the machines that opened and for which pods still wait, and returns for which placements and how many: none once
+// kube-scheduler has bound nothing to them for a while, as what waits then was left over.
+func (p *planner) settle(m Memory) (placements map[string]bool, waiting int) {
 	pending := map[string]int{}
 	for id, pods := range p.snapshot.Pending {
 		if item := p.snapshot.Items[id]; item != nil {
@@ -63,41 +68,53 @@ func (p *planner) settle(m Memory) (waiting int) {
 		}
 	}
 	var over time.Time
-	bound, closed := 0, false
-	for _, machine := range p.snapshot.Machines {
-		if machine.Status.ReadyAt == nil || isLeaving(machine) {
-			continue
-		}
-		end := machine.Status.ReadyAt.Add(settleMax)
+	bound, closed, placements := 0, false, map[string]bool{}
+	for _, machine := range p.snapshot.sortedMachines() { // the first ones get the pods
 		node := p.snapshot.Nodes[nodeName(machine)]
-		count := claim(pending, PlannedPods(machine))
-		if node == nil || count == 0 || !end.After(p.now) {
+		if machine.Status.ReadyAt == nil || isLeaving(machine) || !p.isFilling(machine) || node == nil {
 			continue
 		}
-		waiting, over = waiting+count, later(over, end)
-		for _, pods := range node.Pods {
-			bound += pods
+		there := map[string]int{}
+		for id, count := range node.Pods {
+			bound += count
+			if item := p.snapshot.Items[id]; item != nil {
+				there[item.Placement] += count
+			}
 		}
-		closed = closed || slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
+		opening := slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool {
 			return t.Key == v1beta1.TaintOpening || t.Key == corev1.TaintNodeNotReady
 		})
+		for placement, planned := range PlannedPods(machine) {
+			n := min(planned-there[placement], pending[placement])
+			if n <= 0 {
+				continue
+			}
+			pending[placement] -= n
+			waiting, placements[placement], closed = waiting+n, true, closed || opening
+			over = later(over, machine.Status.ReadyAt.Add(settleMax))
+		}
 	}
 	if waiting == 0 {
-		return 0
+		return nil, 0
 	}
 	s := m.Settling
+	if s.Since.IsZero() {
+		s.Since = p.now
+	}
 	if closed || bound != s.Bound || s.Changed.IsZero() {
-		s = Settling{Bound: bound, Changed: p.now}
+		s.Bound, s.Changed = bound, p.now
 	}
 	p.plan.Memory.Settling = s
-	if end := s.Changed.Add(settleQuiet); end.Before(over) {
-		over = end
+	for _, end := range []time.Time{s.Changed.Add(settleQuiet), s.Since.Add(holdMax)} {
+		if end.Before(over) {
+			over = end
+		}
 	}
 	p.due(over)
 	if !over.After(p.now) {
-		return 0
+		return nil, 0
 	}
-	return waiting
+	return placements, waiting
 }
 
 // isFilling reports whether pods are nominated to a machine that is on its way, or that opened a moment ago.
@@ -105,15 +122,39 @@ func (p *planner) isFilling(m *v1beta1.VPSieNode) bool {
 	return m.Status.ReadyAt == nil || m.Status.ReadyAt.Add(settleMax).After(p.now)
 }
 
-// claim takes a machine's planned pods off those that wait, and counts them.
-func claim(pending, planned map[string]int) int {
-	count := 0
-	for placement, n := range planned {
-		n = min(n, pending[placement])
-		pending[placement] -= n
-		count += n
+// heldBack takes those purchases out of a plan of which kube-scheduler may place all pods on machines that opened a moment ago. While a burst
+// goes on these are held back only where many more wait for such machines, and what any plan would contain is bought.
+func (p *planner) heldBack(purchases []packing.Purchase, problem packing.Problem, m Memory) []packing.Purchase {
+	placements, waiting := p.settle(m)
+	if waiting == 0 || len(purchases) == 0 {
+		return purchases
 	}
-	return count
+	held, pods := make([]bool, len(purchases)), 0
+	for i, purchase := range purchases {
+		held[i] = true
+		for id := range purchase.Pods {
+			held[i] = held[i] && placements[p.snapshot.Items[id].Placement]
+		}
+		if held[i] {
+			for _, n := range purchase.Pods {
+				pods += n
+			}
+		}
+	}
+	sure := make([]bool, len(purchases))
+	if p.snapshot.Buy == BuyAll {
+		if settleShare*pods > waiting {
+			return purchases
+		}
+		sure = packing.Sure(problem, &p.packing)
+	}
+	var out []packing.Purchase
+	for i, purchase := range purchases {
+		if !held[i] || sure[i] {
+			out = append(out, purchase)
+		}
+	}
+	return out
 }
 
 func later(a, b time.Time) time.Time {

@@ -27,7 +27,7 @@ func (p *planner) makeState() {
 	p.state = scheduling.NewState(scheduling.Cluster{Items: p.snapshot.Items, Namespaces: p.snapshot.Namespaces})
 	p.nodeIndex, p.becoming = map[string]int{}, map[int]bool{}
 	p.nominees, p.allocatable, p.nominated = map[string]bool{}, map[string]scheduling.Resources{}, p.snapshot.countNominated()
-	p.assumed, p.served = map[string]map[scheduling.ShapeID]int{}, map[scheduling.ShapeID]int{}
+	p.assumed, p.served, p.servedBy = map[string]map[scheduling.ShapeID]int{}, map[scheduling.ShapeID]int{}, map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
@@ -65,15 +65,20 @@ func (p *planner) makeState() {
 	p.addLaunching()
 }
 
+// sortedMachines are the machines in an order that does not hang on how they were listed.
+func (s *Snapshot) sortedMachines() []*v1beta1.VPSieNode {
+	machines := slices.Clone(s.Machines)
+	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
+		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
+	})
+	return machines
+}
+
 func (p *planner) addLaunching() {
 	if sabotage.InFlightCounting() {
 		return
 	}
-	machines := slices.Clone(p.snapshot.Machines)
-	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
-		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
-	})
-	for _, m := range machines {
+	for _, m := range p.snapshot.sortedMachines() {
 		// What should have joined by now may never come, so pods must not be left to wait for it.
 		if isLeaving(m) || isFailed(m) || !p.isFresh(m) && !p.isUnseen(m) || outage.IsHeld(m) {
 			continue

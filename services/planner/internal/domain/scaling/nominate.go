@@ -95,6 +95,7 @@ func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[sche
 		}
 		if p.assumed[node][id] > 0 {
 			p.assumed[node][id]--
+			p.awaited[index[node]] = true // what kube-scheduler is about to use does not go
 			continue
 		}
 		if want[node][id] > 0 {
@@ -105,7 +106,7 @@ func (p *planner) keepOrTakeBack(id scheduling.ShapeID, want map[string]map[sche
 		i, there := index[node]
 		known := there && (p.nominees[node] || is && existing == i)
 		if p.policy.Nominate && known && item.Shape.Unjudged == "" && p.state.PlaceUpTo(item, i, 1) == 1 {
-			p.awaited[i] = true // what kube-scheduler is about to use does not go
+			p.awaited[i] = true
 			continue
 		}
 		p.plan.Nominations = append(p.plan.Nominations, Nomination{Pod: pod})
@@ -136,7 +137,9 @@ func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (unfin
 	for _, node := range nodes {
 		there := p.snapshot.Nodes[node] != nil
 		if standing[there] >= most {
-			unfinished[node] = slices.Max(slices.Collect(maps.Values(want[node]))) > 0
+			for id, count := range want[node] {
+				unfinished[node] = unfinished[node] || count > 0 && len(free[id]) > 0
+			}
 			continue
 		}
 		ids := slices.SortedFunc(maps.Keys(want[node]), func(a, b scheduling.ShapeID) int {
@@ -253,7 +256,7 @@ func (p *planner) withNominated(n *scheduling.Node) map[string]int {
 // It ends with settleMax, since a pod may turn out not to fit there after all.
 func (p *planner) assume(n *scheduling.Node) {
 	nominated := p.nominated[n.Name]
-	if len(nominated) == 0 || !p.policy.Nominate {
+	if len(nominated) == 0 || !p.policy.Nominate || n.Unschedulable {
 		return
 	}
 	free := n.Allocatable.Clone()
@@ -282,6 +285,7 @@ func (p *planner) assume(n *scheduling.Node) {
 			assumed[id]++
 			pods[id]++
 			p.served[id]++
+			p.servedBy[n.Name]++
 		}
 	}
 	n.Pods, p.assumed[n.Name] = pods, assumed

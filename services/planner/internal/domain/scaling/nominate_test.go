@@ -2,6 +2,7 @@ package scaling_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -277,10 +278,10 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(g)
-			web := w.shape("web", 1300, 256)
+			web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
 			w.pending(web, 1)
 			m := w.awaited(g, "n1", web, 3)
-			w.opened(m, g, tc.ago, map[scheduling.ShapeID]int{web: 3})
+			w.opened(m, g, tc.ago, map[scheduling.ShapeID]int{web: 2, other: 1})
 			if tc.taint != "" {
 				w.Nodes["n1"].Taints = []corev1.Taint{{Key: tc.taint, Effect: corev1.TaintEffectNoSchedule}}
 			}
@@ -303,15 +304,22 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 // TestMachinesThatKeepFillingDoNotHoldPodsBackForEver: pods that are bound one after the other prolong the wait up to a bound.
 func TestMachinesThatKeepFillingDoNotHoldPodsBackForEver(t *testing.T) {
 	g := group("g", offerings(smallID))
-	for readyFor, want := range map[time.Duration]int{50 * time.Second: 0, time.Minute: 1} {
+	for _, tc := range []struct {
+		readyFor, since time.Duration
+		want            int
+	}{
+		{readyFor: 50 * time.Second, since: 110 * time.Second, want: 0},
+		{readyFor: time.Minute, since: time.Minute, want: 1},
+		{readyFor: 50 * time.Second, since: 2 * time.Minute, want: 1},
+	} {
 		w := newWorld(g)
-		web := w.shape("web", 1300, 256)
+		web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
 		w.pending(web, 1)
-		w.opened(w.awaited(g, "n1", web, 3), g, readyFor, map[scheduling.ShapeID]int{web: 3})
+		w.opened(w.awaited(g, "n1", web, 3), g, tc.readyFor, map[scheduling.ShapeID]int{web: 2, other: 1})
 		w.Buy = scaling.BuySettled
-		plan := w.plan(scaling.Memory{Settling: scaling.Settling{Bound: 2, Changed: noon}})
-		if got := bought(plan)["default/g/small"]; got != want {
-			t.Errorf("%d machines are bought %s after the machine was Ready, want %d", got, readyFor, want)
+		plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-tc.since), Bound: 2, Changed: noon}})
+		if got := bought(plan)["default/g/small"]; got != tc.want {
+			t.Errorf("%d machines are bought %s after the machine was Ready and %s after the first was, want %d", got, tc.readyFor, tc.since, tc.want)
 		}
 	}
 }
@@ -328,6 +336,38 @@ func TestNominationsToNodesThatJoinedLongAgoStand(t *testing.T) {
 	plan := planOf(w)
 	if len(plan.Nominations) > 0 || bought(plan)["default/g/small"] != 1 {
 		t.Errorf("nominations %v and purchases %v; want those that stand kept, and a machine for the larger pods", plan.Nominations, bought(plan))
+	}
+}
+
+// TestLongGoneBurstsHoldNothingBack: what a machine was bought for stays written on it.
+func TestLongGoneBurstsHoldNothingBack(t *testing.T) {
+	g := group("g", offerings(smallID))
+	w := newWorld(g)
+	web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
+	w.opened(w.awaited(g, "n1", web, 3), g, time.Hour, map[scheduling.ShapeID]int{other: 3})
+	w.opened(w.awaited(g, "n2", web, 3), g, 5*time.Second, map[scheduling.ShapeID]int{web: 2, other: 1})
+	w.pending(web, 1)
+	w.Buy = scaling.BuySettled
+	if plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-5 * time.Second), Bound: 3, Changed: noon}}); len(plan.Launches) > 0 {
+		t.Error("a machine is bought while one that opened a moment ago fills: the one of an hour ago is taken for what the pod waits for")
+	}
+}
+
+// TestNodesWithNominatedPodsDoNotGo: kube-scheduler is about to bind them.
+func TestNodesWithNominatedPodsDoNotGo(t *testing.T) {
+	g := group("g", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{} })
+	w := newWorld(g)
+	web := w.shape("web", 1300, 256)
+	w.machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
+	w.opened(w.awaited(g, "n2", web, 3), g, 5*time.Second, nil)
+	w.pending(web, 3)
+	nominatedTo(w.Pending[web], "n2", 0, 1, 2)
+	plan := planOf(w)
+	if got := retired(plan); !slices.Equal(got, []string{"n1"}) {
+		t.Errorf("retired are %v, want n1 alone", got)
+	}
+	if fate, report := plan.Shapes[web], plan.Groups["default/g"]; fate.Nominated != 3 || report.PendingPods != 3 {
+		t.Errorf("%d pods count as nominated and %d as pending for the group, want three of each", fate.Nominated, report.PendingPods)
 	}
 }
 
@@ -367,20 +407,29 @@ func TestNominationsStandWhileOtherPodsAreBoundFirst(t *testing.T) {
 // depends on which these are.
 func TestRestOfABurstWaitsForMachinesThatFill(t *testing.T) {
 	g := group("g", offerings(smallID))
-	for name, tc := range map[string]struct{ waiting, others, want int }{
-		"Few":                {waiting: 3, others: 1, want: 0},
-		"AsMany":             {waiting: 3, others: 3, want: 1},
-		"LoneOnes":           {waiting: 1, others: 1, want: 1},
-		"NobodyWaits":        {waiting: 0, others: 1, want: 1},
+	for name, tc := range map[string]struct {
+		waiting, others, want int
+		unrelated             bool
+	}{
+		"Few":                {waiting: 8, others: 1, want: 0},
+		"Many":               {waiting: 8, others: 6, want: 2},
+		"Lone":               {waiting: 0, others: 1, want: 1},
+		"Unrelated":          {waiting: 8, others: 1, want: 1, unrelated: true},
 		"FewThatFillMachine": {waiting: 8, others: 3, want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(g)
-			web, other := w.shape("web", 400, 64), w.shape("other", 1300, 256, func(s *scheduling.Shape) { s.Labels = map[string]string{"app": "other"} })
+			web, other := w.shape("web", 100, 64), w.shape("other", 1300, 256)
 			if tc.waiting > 0 {
 				w.pending(web, tc.waiting)
 			}
-			w.opened(w.awaited(g, "n1", web, 9), g, 5*time.Second, map[scheduling.ShapeID]int{web: 9 - tc.waiting})
+			m := w.awaited(g, "n1", web, 36)
+			planned := map[string]int{w.Items[web].Placement: 36, w.Items[other].Placement: 3}
+			if tc.unrelated {
+				delete(planned, w.Items[other].Placement)
+			}
+			m.Annotations[v1beta1.AnnotationPlannedPods] = scaling.DescribePlannedPods(planned)
+			w.opened(m, g, 5*time.Second, map[scheduling.ShapeID]int{web: 36 - tc.waiting})
 			w.pending(other, tc.others)
 			plan := w.plan(scaling.Memory{Settling: scaling.Settling{Changed: noon}})
 			if got := bought(plan)["default/g/small"]; got != tc.want {

@@ -104,6 +104,8 @@ type Fate struct {
 	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve. Pods that are nominated to a
 	// machine on its way count as OnExisting.
 	OnExisting, OnLaunching, OnNew int
+	// Nominated counts the pods that are nominated to Nodes, which are served by these.
+	Nominated int
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
@@ -223,12 +225,13 @@ type planner struct {
 	packing   packing.Plan
 	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
 	// the planner has nominated to each Node, and assumed those of them that the simulation counts as bound there; served counts
-	// the latter by shape.
+	// the latter by shape, and servedBy by Node.
 	nominees    map[string]bool
 	allocatable map[string]scheduling.Resources
 	nominated   map[string]map[scheduling.ShapeID]int
 	assumed     map[string]map[scheduling.ShapeID]int
 	served      map[scheduling.ShapeID]int
+	servedBy    map[string]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]packing.Limit

@@ -63,6 +63,11 @@ func (p *planner) pendingPods() map[string]int {
 			pods[group] += placed.Count
 		}
 	}
+	for node, count := range p.servedBy {
+		if group, managed := groups[node]; managed {
+			pods[group] += count
+		}
+	}
 	for i := range p.plan.Launches {
 		if l := &p.plan.Launches[i]; !l.Recommended {
 			for _, n := range l.Pods {

@@ -19,10 +19,6 @@ import (
 func (p *planner) scaleUp(m Memory) {
 	demands := p.demands()
 	var options []*packing.Option
-	settling := p.settle(m)
-	if p.snapshot.Buy == BuySettled && settling > 0 {
-		p.snapshot.Buy = BuyNothing
-	}
 	if p.snapshot.Buy != BuyNothing {
 		options = p.options(false)
 	}
@@ -34,11 +30,10 @@ func (p *planner) scaleUp(m Memory) {
 		p.awaited[placed.Node] = true
 	}
 	purchases := p.packing.Purchases
-	if n := servedBy(purchases); p.snapshot.Buy == BuyAll && n > 0 && settleShare*n <= settling {
-		p.snapshot.Buy = BuySure
-	}
 	if p.snapshot.Buy == BuySure {
 		purchases = p.sure(problem)
+	} else {
+		purchases = p.heldBack(purchases, problem, m)
 	}
 	p.buy(purchases, false)
 	if p.snapshot.Buy < BuySure {
@@ -56,7 +51,7 @@ func (p *planner) scaleUp(m Memory) {
 	}
 	for id, count := range p.served {
 		fate := p.plan.Shapes[id]
-		fate.Pods, fate.OnExisting, fate.Arriving = fate.Pods+count, fate.OnExisting+count, p.snapshot.Pending[id].Count == 0
+		fate.Pods, fate.Nominated, fate.Arriving = fate.Pods+count, count, p.snapshot.Pending[id].Count == 0
 		p.plan.Shapes[id] = fate
 	}
 	if p.snapshot.Buy < BuySure { // the pods may need more than the minimum
@@ -68,17 +63,6 @@ func (p *planner) scaleUp(m Memory) {
 	for i := range p.plan.Launches {
 		p.describe(&p.plan.Launches[i])
 	}
-}
-
-// servedBy counts the pods that purchases are for.
-func servedBy(purchases []packing.Purchase) int {
-	count := 0
-	for _, purchase := range purchases {
-		for _, n := range purchase.Pods {
-			count += n
-		}
-	}
-	return count
 }
 
 // sure are the purchases that a plan for more pods of the same kinds would make as well.

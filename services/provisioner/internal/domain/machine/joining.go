@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -87,6 +88,7 @@ func isUp(n *v1beta1.VPSieNode) bool {
 func SeenListed() Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
+			!meta.IsStatusConditionTrue(n.Status.Conditions, v1beta1.ConditionLaunched) &&
 			note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname)
 	}
 }
