@@ -14,9 +14,18 @@ FROM ?= 1
 SEED ?= 0
 FAULTS ?=
 LENGTH ?= 50m0s
+# How many seeds a test run plays, at least how many of the faults must have done something then, and which crash points it tries: every nth call.
+TEST_SEEDS ?= 150
+TEST_FAULTS_MIN ?= 40
+CRASH_STRIDE ?= 7
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
-TEST_TIMEOUT ?= 25m
+TEST_TIMEOUT ?= 40m
+# What "go test" is told besides: make test asks for JSON, to count tests.
+TESTFLAGS ?=
 CHAOS_COUNT ?= 1
+SOAK_CHAOS_COUNT ?= 10
+# The least coverage of a domain or app package, in percent.
+COVER_MIN ?= 80
 # Which cases of what is paid are run, and the newer Go that Karpenter, and nothing else, is built with.
 PAID_ARGS ?=
 PEER_GO = GOWORK=off GOTOOLCHAIN=go1.27.3 CGO_ENABLED=0 $(GO)
@@ -35,25 +44,51 @@ demo: ## Watch the product work: pods wait, machines are bought, used, drained a
 	@$(GO) run ./test/demo
 
 .PHONY: test
-test: test-unit test-sim test-integration test-e2e test-load test-chaos ## Run every test there is.
+test: ## Run every kind of test and print a table of them; make soak has the long ones. Suites that wait most of the time run beside the others.
+	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'test-unit test-sim test-load' test-e2e 'test-integration test-chaos'
+
+.PHONY: soak
+soak: ## Run the long proofs: 1,000 seeds and a month, a crash at every call, safety checks taken out, and ten rounds of chaos.
+	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'sim test-sabotage soak-crash' soak-chaos
+
+.PHONY: soak-crash
+soak-crash: # What soak runs of test-crash.
+	@$(MAKE) --no-print-directory test-crash CRASH_STRIDE=1
+
+.PHONY: soak-chaos
+soak-chaos: # What soak runs of test-chaos.
+	@$(MAKE) --no-print-directory test-chaos CHAOS_COUNT=$(SOAK_CHAOS_COUNT)
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
-	$(GO) test -race -timeout $(TEST_TIMEOUT) work
-	cd test/conformance/differential && $(GO) test -race -count=1
+	$(GO) test $(TESTFLAGS) -race -timeout $(TEST_TIMEOUT) work
+	cd test/conformance/differential && $(GO) test $(TESTFLAGS) -race -count=1
 
 .PHONY: test-integration
 test-integration: ## Run each service on real parts; KUBECONFIG names a cluster to use instead of a new one.
-	$(GO) test -race -tags integration -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,integration)
+	$(GO) test $(TESTFLAGS) -race -tags integration -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,integration)
 
 .PHONY: test-e2e
 test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to use instead of a new one.
-	$(GO) test -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
+	$(GO) test $(TESTFLAGS) -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
 
 .PHONY: test-sim
-test-sim: sim ## Run the simulation: seeds, a crash at every call, and with safety checks taken out.
-	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=1
-	cd test/sim && GOMAXPROCS=1 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -tags sabotage -run TestSabotage .
+test-sim: ## Run the simulation: TEST_SEEDS (150) seeds, some of them again, and a crash at every CRASH_STRIDEth (7th) call.
+	@$(GO) run ./test/sim/cmd/sim -seeds $(TEST_SEEDS) -faults-min $(TEST_FAULTS_MIN) -replays 4
+	@$(MAKE) --no-print-directory test-crash
+
+.PHONY: test-crash
+test-crash: ## Crash a service at every CRASH_STRIDEth (7th) call that it makes.
+	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=$(CRASH_STRIDE)
+
+.PHONY: test-sabotage
+test-sabotage: ## Take safety checks out one by one; the simulation must notice each.
+	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -tags sabotage -run TestSabotage .
+
+.PHONY: cover
+cover: ## Print the coverage of domain and app packages, and fail where it is below COVER_MIN (80) percent.
+	@$(GO) test -cover $$($(GO) list work | grep -E '/internal/(domain|app)|/libs/scheduling/(cover|packing|evacuation)$$') | \
+		awk '{print} match($$0, /coverage: [0-9.]+/) && substr($$0, RSTART + 10, RLENGTH - 10) + 0 < $(COVER_MIN) {low = 1; print "coverage is below $(COVER_MIN)%"} END {exit low}'
 
 .PHONY: sim
 sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days), or SEED alone; FAULTS names faults.
@@ -62,11 +97,11 @@ sim: ## Play SEEDS runs from seed FROM on (1000 from 1, and one of thirty days),
 
 .PHONY: test-chaos
 test-chaos: ## Break what the product depends on, CHAOS_COUNT (1) times; CHAOS_SEED repeats what the dice of a run chose.
-	$(GO) test -race -tags chaos -count=$(CHAOS_COUNT) -p 1 -timeout $$((25 * $(CHAOS_COUNT)))m $(call tagged,chaos)
+	$(GO) test $(TESTFLAGS) -race -tags chaos -count=$(CHAOS_COUNT) -p 1 -timeout $$((25 * $(CHAOS_COUNT)))m $(call tagged,chaos)
 
 .PHONY: test-load
 test-load: ## Put the whole product under a small load, and stress it: counts only, no times.
-	$(GO) test -race -tags load -count=1 -timeout $(TEST_TIMEOUT) ./test/performance/load
+	$(GO) test $(TESTFLAGS) -race -tags load -count=1 -timeout $(TEST_TIMEOUT) ./test/performance/load
 
 .PHONY: load
 load: ## Measure 100 NodeGroups, 1,000 nodes and 30,000 pods on real parts, beside the goals; exit status 3 if one is missed. LOAD_ARGS as for bench-load.

@@ -1,0 +1,96 @@
+// Package suites runs suites of tests beside each other and counts their tests.
+package suites
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// killAfter is how long a suite that was told to end may take to do so.
+const killAfter = 30 * time.Second
+
+// Lane is a list of suites that run one after the other.
+type Lane []string
+
+// Command returns the command that runs a suite. It prints what "go test -json" does, and other lines.
+type Command func(ctx context.Context, suite string) *exec.Cmd
+
+// Make runs a suite as a make target. It ends with everything that it has started.
+func Make(ctx context.Context, suite string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", suite)
+	cmd.Env = append(os.Environ(), "TESTFLAGS=-json")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = killAfter
+	return cmd
+}
+
+// Run runs the lanes beside each other, tells what goes on line by line, each with the name of its suite, and prints a table at the end.
+// A suite that fails stops no other one, so that one run shows everything that is broken. The error names the suites that failed.
+func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) error {
+	began := time.Now()
+	var mu sync.Mutex
+	results := make([][]Result, len(lanes))
+	var work sync.WaitGroup
+	for i, lane := range lanes {
+		work.Go(func() {
+			for _, suite := range lane {
+				tally := newTally()
+				started := time.Now()
+				err := runOne(command(ctx, suite), tally, func(line string) {
+					mu.Lock()
+					defer mu.Unlock()
+					fmt.Fprintf(out, "%s: %s\n", suite, line)
+				})
+				results[i] = append(results[i], Result{Suite: suite, Counts: tally.counts, Took: time.Since(started), Err: err})
+			}
+		})
+	}
+	work.Wait()
+	all := slices.Concat(results...)
+	print(out, all, time.Since(began))
+	var failed error
+	for _, r := range all {
+		if r.Err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", r.Suite, r.Err))
+		}
+	}
+	return errors.Join(failed, ctx.Err())
+}
+
+// runOne hands what a suite prints to the tally, and what is worth reading to say.
+func runOne(cmd *exec.Cmd, tally *tally, say func(string)) error {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	err = cmd.Start()
+	writer.Close()
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewReader(reader)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			for _, text := range tally.add(line) {
+				say(text)
+			}
+		}
+		if err != nil {
+			break // all who could write have ended
+		}
+	}
+	return cmd.Wait()
+}
