@@ -158,13 +158,13 @@ build: ## Build the services and the bus's admin command into bin/.
 		./services/provisioner/cmd/provisioner ./libs/bus/cmd/bus-admin
 
 .PHONY: generate
-generate: ## Generate deep copies, custom resource definitions, protobuf and gRPC code.
+generate: ## Generate deep copies, custom resource definitions, protobuf and gRPC code, and docs/reasons.md.
 	scripts/generate.sh
 
 .PHONY: check-generate
 check-generate: generate ## Fail if generated code is not what generate makes.
-	git diff --exit-code -- api
-	@test -z "$$(git status --porcelain -- api)" || { git status --short -- api; exit 1; }
+	git diff --exit-code -- api docs/reasons.md
+	@test -z "$$(git status --porcelain -- api docs/reasons.md)" || { git status --short -- api docs/reasons.md; exit 1; }
 
 .PHONY: cluster
 cluster: ## Leave a control plane and a NATS server running, and print how to reach them.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Regenerates everything that is generated: deep copies, CRDs, protobuf and gRPC code.
+# Regenerates everything that is generated: deep copies, CRDs, protobuf and gRPC code, and the page of reason codes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool() { go run ./tools/cmd/toolchain --quiet "$1" | sed -n "s|^$1=||p"; }
@@ -14,3 +14,6 @@ cd api
 rm -rf gen
 "$buf" lint
 "$buf" generate
+
+cd ..
+go run ./tools/cmd/reasons >docs/reasons.md

@@ -1,5 +1,5 @@
-// Package reason is the registry of reason codes: the one place where a code, what it
-// means and what to do about it are written down. Codes are append-only and never renamed.
+// Package reason is the registry of reason codes: the one place where a code, what it means, what to do about it and which
+// records may carry it are written down. Codes are append-only and never renamed.
 package reason
 
 import "strings"

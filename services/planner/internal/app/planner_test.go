@@ -99,6 +99,14 @@ func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecor
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.records = append(f.records, r)
+	kind := map[busv1.DecisionKind]reason.Kind{
+		busv1.DecisionKind_DECISION_KIND_SCALE_UP: reason.ScaleUp, busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: reason.NoScaleUp,
+		busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: reason.ScaleDown, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: reason.NoScaleDown,
+		busv1.DecisionKind_DECISION_KIND_HOLD: reason.Hold, busv1.DecisionKind_DECISION_KIND_REPAIR: reason.Repair,
+	}[r.GetKind()]
+	if e, _ := reason.Lookup(reason.Code(r.GetReason())); !slices.Contains(e.Kinds, kind) {
+		f.t.Errorf("a record of kind %s carries %q, which the registry does not have for it", kind, r.GetReason())
+	}
 }
 
 func (f *fixture) Want(nominations []scaling.Nomination) {
@@ -543,6 +551,26 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
 		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would buy 1 × small") {
 			t.Errorf("records %v, want what it would buy and why it does not", told)
+		}
+	})
+}
+
+func TestRecommendingGroupOnlyTellsWhatItWouldRetire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machine := &v1beta1.VPSieNode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
+			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
+		}
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }), machine)
+		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.run()
+		f.wait(time.Hour)
+		told := slices.DeleteFunc(f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN), func(r *busv1.DecisionRecord) bool {
+			return r.GetReason() != string(reason.NoScaleDownGroupRecommend)
+		})
+		if len(told) != 1 || f.machines()[0].Spec.Retirement != nil {
+			t.Errorf("records %v and retirement %+v, want what it would retire, told once", told, f.machines()[0].Spec.Retirement)
 		}
 	})
 }

@@ -54,23 +54,23 @@ func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRec
 	p.records.Decided(ctx, namespace, name, r)
 	if group != "" {
 		p.statuses.Decided(group, v1beta1.DecisionSummary{
-			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: kinds[r.Kind], Reason: r.Reason, Message: truncate(r.Message),
+			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
 		})
 	}
 	level := slog.LevelInfo
 	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
 		level = slog.LevelDebug // one for every node that stays
 	}
-	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", kinds[r.Kind], telemetry.KeyNodeGroup, group,
+	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(kinds[r.Kind]), telemetry.KeyNodeGroup, group,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }
 
 // kinds are the names of decisions for people.
-var kinds = map[busv1.DecisionKind]string{
-	busv1.DecisionKind_DECISION_KIND_SCALE_UP: "ScaleUp", busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: "NoScaleUp",
-	busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: "ScaleDown", busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: "NoScaleDown",
-	busv1.DecisionKind_DECISION_KIND_HOLD: "Hold", busv1.DecisionKind_DECISION_KIND_REPAIR: "Repair",
+var kinds = map[busv1.DecisionKind]reason.Kind{
+	busv1.DecisionKind_DECISION_KIND_SCALE_UP: reason.ScaleUp, busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: reason.NoScaleUp,
+	busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: reason.ScaleDown, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: reason.NoScaleDown,
+	busv1.DecisionKind_DECISION_KIND_HOLD: reason.Hold, busv1.DecisionKind_DECISION_KIND_REPAIR: reason.Repair,
 }
 
 func groupSubject(group string) *busv1.Subject {

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -211,10 +211,10 @@ func summarise(group *v1beta1.NodeGroup, decisions []v1beta1.DecisionSummary) {
 		return
 	}
 	for _, d := range fresh {
-		switch d.Kind {
-		case kinds[busv1.DecisionKind_DECISION_KIND_SCALE_UP]:
+		switch reason.Kind(d.Kind) {
+		case reason.ScaleUp:
 			group.Status.LastScaleUpTime = &d.Time
-		case kinds[busv1.DecisionKind_DECISION_KIND_SCALE_DOWN]:
+		case reason.ScaleDown:
 			group.Status.LastScaleDownTime = &d.Time
 		}
 	}

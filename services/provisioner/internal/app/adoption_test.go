@@ -279,6 +279,9 @@ func TestOrphanIsDeletedWhereThatIsWanted(t *testing.T) {
 	f.cloud.machines = one("host-1")
 	f.survey(0)
 	f.survey(6 * time.Minute)
+	if r := f.machine("a").Spec.Retirement; r == nil || r.Reason != string(reason.OrphanNoGroup) {
+		t.Errorf("retirement %+v, want that of an orphan", r)
+	}
 	f.step("a", time.Second) // before the status is written
 	f.pass(time.Second)
 	f.step("a", time.Second)

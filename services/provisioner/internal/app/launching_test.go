@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 func TestEveryIntentGetsOneMachine(t *testing.T) {
@@ -46,6 +47,7 @@ func TestCrashAndLostReply(t *testing.T) {
 		wait    time.Duration
 		asked   int
 		phase   v1beta1.Phase
+		code    reason.Code // of the first request, in the end
 	}{
 		"CrashedAfterTheCall": {
 			why: "the machine is there and must be recognised", outcome: v1beta1.LaunchRequested, arrives: true, wait: time.Second, phase: v1beta1.PhaseJoining,
@@ -55,12 +57,12 @@ func TestCrashAndLostReply(t *testing.T) {
 			why: "nobody knows yet whether the call was made", outcome: v1beta1.LaunchRequested, wait: settle - 20*time.Second, phase: v1beta1.PhaseLaunching,
 		},
 		"CrashedBeforeTheCallLongAgo": {
-			why: "no listing showed a machine for the settle time", outcome: v1beta1.LaunchRequested, wait: settle + time.Second, asked: 1, phase: v1beta1.PhaseJoining,
+			why: "no listing showed a machine for the settle time", outcome: v1beta1.LaunchRequested, wait: settle + time.Second, asked: 1, phase: v1beta1.PhaseJoining, code: reason.LaunchUnconfirmed,
 		},
 		"AcceptedButSlow": {
 			why: "an accepted request is never repeated", outcome: v1beta1.LaunchAccepted, wait: settle + time.Minute, phase: v1beta1.PhaseLaunching,
 		},
-		"AcceptedButNeverBuilt": {outcome: v1beta1.LaunchAccepted, wait: 16 * time.Minute, phase: v1beta1.PhaseFailed},
+		"AcceptedButNeverBuilt": {outcome: v1beta1.LaunchAccepted, wait: 16 * time.Minute, phase: v1beta1.PhaseFailed, code: reason.LaunchNoMachine},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -75,8 +77,12 @@ func TestCrashAndLostReply(t *testing.T) {
 			if f.cloud.asked != tc.asked {
 				t.Errorf("VPSie was asked %d times, want %d (%s)", f.cloud.asked, tc.asked, tc.why)
 			}
-			if n := f.machine("a"); n.Status.Phase != tc.phase {
+			n := f.machine("a")
+			if n.Status.Phase != tc.phase {
 				t.Errorf("phase %s, want %s (%s); %+v", n.Status.Phase, tc.phase, tc.why, n.Status)
+			}
+			if got := n.Status.Launches[0].Reason; got != string(tc.code) {
+				t.Errorf("the request carries reason %q, want %q", got, tc.code)
 			}
 		})
 	}
@@ -229,8 +235,9 @@ func TestOutageKeepsIntents(t *testing.T) {
 func TestOldIntentIsNotBoughtAnyMore(t *testing.T) {
 	f := newFixture(t, group(), intent("a", func(n *v1beta1.VPSieNode) { n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }))
 	f.pass(time.Second)
-	if n := f.machine("a"); f.cloud.asked != 0 || n.Status.Phase != v1beta1.PhaseFailed {
-		t.Errorf("asked %d times, phase %s; want the intent to expire", f.cloud.asked, n.Status.Phase)
+	n := f.machine("a")
+	if f.cloud.asked != 0 || n.Status.Phase != v1beta1.PhaseFailed || machine.LastAttempt(n).Reason != string(reason.LaunchExpired) {
+		t.Errorf("asked %d times, phase %s, requests %+v; want the intent to expire", f.cloud.asked, n.Status.Phase, n.Status.Launches)
 	}
 }
 

@@ -16,6 +16,17 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
+func TestRetirementSaysWhetherPodsMove(t *testing.T) {
+	g := group("g")
+	w := newWorld(g)
+	w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("web", 500, 256): 1})
+	w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+	plan := w.plan(scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour)}})
+	if len(plan.Retirements) != 1 || plan.Retirements[0].Reason != reason.ScaleDownUnneeded || plan.Retirements[0].Pods != 1 {
+		t.Errorf("retirements %+v, want one whose pod moves", plan.Retirements)
+	}
+}
+
 func TestScaleDown(t *testing.T) {
 	long := scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour), "n2": noon.Add(-time.Hour), "n3": noon.Add(-time.Hour)}}
 	tests := map[string]struct {

@@ -301,6 +301,14 @@ func TestScaleUp(t *testing.T) {
 			},
 			refusal: reason.NoScaleUpGroupPaused,
 		},
+		"GroupThatMustNotGrow": {
+			build: func() *world {
+				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }))
+				w.pending(w.shape("web", 100, 64), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpGroupDisabled,
+		},
 		"RecommendingGroupDoesNotBuy": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
@@ -698,4 +706,30 @@ func FuzzPropose(f *testing.F) {
 			t.Errorf("seed %d: planning again after %v buys %v more", seed, bought(plan), again)
 		}
 	})
+}
+
+// TestAlternativesAreOnRecord: whoever asks why this size was bought reads why no other was.
+func TestAlternativesAreOnRecord(t *testing.T) {
+	w := newWorld(group("a"), group("b", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }))
+	w.Groups[0].Catalogue.Offerings[0].BackoffUntil = noon.Add(time.Minute)
+	w.pending(w.shape("web", 900, 512), 1)
+	plan := w.plan(scaling.Memory{})
+	if len(plan.Launches) != 1 {
+		t.Fatalf("%d purchases, want one", len(plan.Launches))
+	}
+	got := map[reason.Code]int{}
+	for _, c := range plan.Launches[0].Candidates {
+		if got[c.Rejection]++; c.Rejection != "" && c.Message == "" {
+			t.Errorf("alternative %+v does not say why it was rejected", c)
+		}
+	}
+	if got[""] != 1 || got[reason.NoScaleUpOfferingBackoff] != 1 || got[reason.NoScaleUpGroupPaused] == 0 {
+		t.Errorf("alternatives %v, want the one that is bought, the size in backoff and the paused group", got)
+	}
+	w.Groups[0].Catalogue.Offerings[0].BackoffUntil = time.Time{}
+	for _, c := range w.plan(scaling.Memory{}).Launches[0].Candidates {
+		if c.Group == "default/a" && c.Nodes == 0 && c.Rejection != reason.NoScaleUpCostlier {
+			t.Errorf("alternative %+v, want it to be costlier", c)
+		}
+	}
 }
