@@ -46,6 +46,8 @@ const (
 	NoScaleUpOfferingSoldOut  Code = "noscaleup.offering.sold_out"
 	NoScaleUpCostlier         Code = "noscaleup.offering.costlier"
 	NoScaleUpFailingTogether  Code = "noscaleup.group.failing_together"
+	// NoScaleUpFits is what Explain says of pods that no purchase is for because they fit.
+	NoScaleUpFits Code = "noscaleup.pod.fits"
 )
 
 // Codes of what became of purchases.

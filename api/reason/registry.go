@@ -66,6 +66,8 @@ var Entries = []Entry{
 	{NoScaleUpCostlier, []Kind{NoScaleUp, ScaleUp}, "Another alternative serves the pods for less.", nothing},
 	{NoScaleUpFailingTogether, []Kind{NoScaleUp}, "Several machines of the NodeGroup did not join, so one at a time is bought until one does.", "Look at what the machines have in common: image, network, bootstrap."},
 
+	{NoScaleUpFits, []Kind{NoScaleUp}, "The pods fit on Nodes that are there or on their way.", "Wait until kube-scheduler binds them; look at its events where that takes long."},
+
 	{LaunchUnconfirmed, []Kind{Launch}, "The answer to a launch request was unclear, and no listing since shows a machine; it is asked for again.", nothing},
 	{LaunchNoMachine, []Kind{Launch}, "VPSie accepted a launch request, and listed no machine for it until the launch deadline.", "Look for the machine in VPSie's console."},
 	{LaunchDeadline, []Kind{Launch}, "A machine's Node was not Ready when the launch deadline had passed, so the machine is deleted.", "Look at the machine's console and kubelet, or raise the planner's --launch-deadline."},

@@ -36,6 +36,12 @@ type Config struct {
 	Bus       bus.Config       `embed:"" prefix:"bus-"`
 	Catalogue grpc.Config      `embed:"" prefix:"catalogue-"`
 	App       app.Config       `embed:""`
+	RPC       RPCConfig        `embed:"" prefix:"rpc-"`
+}
+
+// RPCConfig says where explanations are served.
+type RPCConfig struct {
+	Address string `help:"Address of the service that explains the last plan (gRPC)." default:"127.0.0.1:9091"`
 }
 
 // Validate reports every problem at once.
@@ -67,6 +73,8 @@ var Module = fx.Module("planner",
 			return app.NewStatusWriter(store, r, log)
 		},
 		func(w *app.StatusWriter) app.Statuses { return w },
+		app.NewExplanations,
+		newServer,
 		app.NewPlanner,
 	),
 	fx.Invoke(start),
@@ -103,6 +111,10 @@ func newCatalogues(lc fx.Lifecycle, c grpc.Config, network rpc.Network) (*grpc.C
 	return catalogues, err
 }
 
+func newServer(c RPCConfig, network rpc.Network, explanations *app.Explanations, log *slog.Logger) *rpc.Server {
+	return grpc.NewServer(c.Address, network, explanations, log)
+}
+
 // changes breaks the circle between the feed's replica, which tells of changes, and the planner,
 // which reads the replica.
 type changes struct{ tell func() }
@@ -114,11 +126,12 @@ func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
-func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, statuses *app.StatusWriter, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, statuses *app.StatusWriter, server *rpc.Server, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	c.tell = planner.FeedChanged
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
 		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.ReplicaTask(server.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 		mgr.Add(servicefx.LeaderTask(nominator.Run)),
 		mgr.Add(servicefx.LeaderTask(statuses.Run)),
@@ -126,6 +139,7 @@ func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nom
 			if err := kube.Watch(ctx, mgr.GetCache(), planner.Changed); err != nil {
 				return err
 			}
+			server.Activate()
 			return planner.Run(ctx)
 		})),
 	)

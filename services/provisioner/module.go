@@ -98,12 +98,12 @@ func newTransport() (http.RoundTripper, error) {
 	return transport.Clone(), nil
 }
 
-func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *grpc.Server {
+func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *rpc.Server {
 	return grpc.NewServer(c.Address, network, catalogue, log)
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
-func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *rpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	catalogue.Listen(func(ctx context.Context, cluster string, listing app.Listing, at time.Time) {
 		clusters.Survey(cluster, listing, at)
 		_ = wakeups.Wake(ctx, cluster) // it fails only when the process stops

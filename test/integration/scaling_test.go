@@ -14,8 +14,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	plannerv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/planner/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
+	"github.com/vpsie/vpsie-autoscaler/test/stack"
 	"github.com/vpsie/vpsie-autoscaler/test/stack/stacktest"
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
@@ -93,6 +96,29 @@ func TestMaximumHolds(t *testing.T) {
 		return running == 2 && waiting == 3, fmt.Sprintf("%d have a node and %d wait", running, waiting)
 	})
 	s.WantBought(2)
+	wantExplained(t, s)
+}
+
+// wantExplained asks the planner why the group does not grow and why its nodes stay.
+func wantExplained(t *testing.T, s *stacktest.Scenario) {
+	t.Helper()
+	conn, err := rpc.NewClient(s.Service(stack.Planner).RPCAddress, rpc.TCP{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	planner := plannerv1.NewPlannerServiceClient(conn)
+	s.Eventually("the planner explains the group and its nodes", func(ctx context.Context) (bool, string) {
+		reply, err := planner.Explain(ctx, &plannerv1.ExplainRequest{Subject: &plannerv1.ExplainRequest_NodeGroup{NodeGroup: s.Namespace + "/general"}})
+		full, kept := false, 0
+		for _, r := range reply.GetRecords() {
+			full = full || r.GetReason() == string(reason.NoScaleUpGroupMaxSize) && r.GetPods() == 3
+			if r.GetKind() == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
+				kept++
+			}
+		}
+		return err == nil && full && kept == 2, fmt.Sprintf("%v, %v", reply, err)
+	})
 }
 
 // TestStepsAreBounded lets one decision add no more machines than the group allows; the rest follows.

@@ -124,7 +124,8 @@ func (s *Stack) newService(ctx context.Context, name, replica string) (*Service,
 	}
 	switch name {
 	case Planner:
-		args = append(args, "--catalogue-address="+peers[Catalogue])
+		service.RPCAddress = addresses[1]
+		args = append(args, "--catalogue-address="+peers[Catalogue], "--rpc-address="+service.RPCAddress)
 	case Provisioner:
 		service.RPCAddress = addresses[1]
 		args = append(args,

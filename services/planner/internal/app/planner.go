@@ -130,9 +130,11 @@ type Planner struct {
 	metrics    *Metrics
 	nominator  Nominator
 	statuses   Statuses
-	clock      clock.WithTicker
-	config     Config
-	log        *slog.Logger
+	// explanations answer what the last plan says.
+	explanations *Explanations
+	clock        clock.WithTicker
+	config       Config
+	log          *slog.Logger
 
 	// changed tells of NodeGroups and VPSieNodes, fedAnew of the feed.
 	changed, fedAnew chan struct{}
@@ -154,9 +156,9 @@ type Planner struct {
 
 // NewPlanner returns a planner that does nothing until Run. It plans on the store's cache and reads live what the
 // cache does not show in time.
-func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, explanations *Explanations, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses,
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, explanations: explanations,
 		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
 	}
 }
@@ -308,6 +310,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 	if buy < scaling.BuySure && plan.Buy < scaling.BuySure { // what is held back is not refused
 		p.tell(ctx, snapshot, plan)
 		p.report(snapshot, plan)
+		p.explanations.show(snapshot, plan, began)
 	}
 	return p.nextIn(plan, again, began), true
 }

@@ -41,7 +41,9 @@ type fixture struct {
 	t        *testing.T
 	planner  *app.Planner
 	statuses *app.StatusWriter
-	kube     client.Client
+	// explanations answer what the planner planned last.
+	explanations *app.Explanations
+	kube         client.Client
 
 	mu        sync.Mutex
 	state     *feed.State
@@ -184,8 +186,9 @@ func (f *fixture) newPlanner() *app.Planner {
 		f.t.Fatal(err)
 	}
 	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
+	f.explanations = app.NewExplanations()
 	f.statuses = app.NewStatusWriter(f.kube, f, slog.New(slog.DiscardHandler))
-	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
+	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, f.explanations, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
 }
 
 func (f *fixture) write() {

@@ -44,24 +44,31 @@ func (s *said) keep(prefix string, inUse map[string]bool) {
 	}
 }
 
+// parameterShape names the shape of the pods that a record is about.
+const parameterShape = "shape"
+
+// record keeps a record of an act, or of what would be one, and has the status of its group show it.
 func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRecord) {
+	r.NodeGroup = group
+	p.keep(ctx, r)
+	p.statuses.Decided(group, v1beta1.DecisionSummary{
+		ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
+	})
+}
+
+// keep keeps a record, of the group that it names.
+func (p *Planner) keep(ctx context.Context, r *busv1.DecisionRecord) {
 	if r.Id == "" {
 		r.Id = p.newID()
 	}
 	r.Time = timestamppb.New(p.clock.Now())
-	r.NodeGroup = group
-	namespace, name, _ := strings.Cut(group, "/")
+	namespace, name, _ := strings.Cut(r.NodeGroup, "/")
 	p.records.Decided(ctx, namespace, name, r)
-	if group != "" {
-		p.statuses.Decided(group, v1beta1.DecisionSummary{
-			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
-		})
-	}
 	level := slog.LevelInfo
 	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
 		level = slog.LevelDebug // one for every node that stays
 	}
-	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(kinds[r.Kind]), telemetry.KeyNodeGroup, group,
+	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(kinds[r.Kind]), telemetry.KeyNodeGroup, r.NodeGroup,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }
@@ -147,27 +154,36 @@ func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r 
 	p.metrics.decided(decisionNoScaleDown, 1)
 }
 
-// recordRefusal records pods for which nothing is bought.
-func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+// refusalRecord is of pods for which nothing is bought.
+func refusalRecord(plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) *busv1.DecisionRecord {
+	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left, 1<<30)),
-		Parameters: map[string]string{"shape": string(shape)}, Candidates: candidates(fate.Candidates),
-	})
+		Parameters: map[string]string{parameterShape: string(shape)}, Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
+	}
+}
+
+func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) {
+	p.keep(ctx, refusalRecord(plan, pod, fate, shape))
 	p.metrics.decided(decisionNoScaleUp, 1)
 }
 
-// recordKept records a node that stays.
-func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string, refusal scaling.Refusal) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+// keptRecord is of a node that stays.
+func keptRecord(plan scaling.Plan, node string) *busv1.DecisionRecord {
+	refusal := plan.Kept[node]
+	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: node},
-		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis,
-	})
+		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis, NodeGroup: plan.NodeGroups[node],
+	}
+}
+
+func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string) {
+	p.keep(ctx, keptRecord(plan, node))
 	p.metrics.decided(decisionNoScaleDown, 1)
 }
 
 func (p *Planner) recordHold(ctx context.Context, code reason.Code, why string) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+	p.keep(ctx, &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(code), Message: why,
 	})
 	p.metrics.decided(decisionHold, 1)

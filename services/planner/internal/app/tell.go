@@ -81,7 +81,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	for node, refusal := range plan.Kept {
 		inUse[saidKept+node] = true
 		if p.said.change(saidKept+node, string(refusal.Code)) {
-			p.recordKept(ctx, plan, node, refusal)
+			p.recordKept(ctx, plan, node)
 		}
 	}
 	for _, r := range plan.Retirements {

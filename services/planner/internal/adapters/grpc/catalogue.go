@@ -6,11 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/health" // the client's side of health checking
 
 	cataloguev1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/catalogue/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -34,10 +30,6 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// serviceConfig makes the client ask, of all addresses that the name resolves to, those whose health
-// service says that they serve: a standby's does not.
-const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
-
 // Catalogues asks the provisioner. It is safe for concurrent use.
 type Catalogues struct {
 	conn   *grpc.ClientConn
@@ -48,17 +40,9 @@ var _ app.Catalogues = (*Catalogues)(nil)
 
 // NewCatalogues returns a client that connects when it is first asked; the caller closes it.
 func NewCatalogues(c Config, network rpc.Network) (*Catalogues, error) {
-	retry := backoff.DefaultConfig
-	retry.MaxDelay = retry.BaseDelay * 2
-	conn, err := grpc.NewClient("dns:///"+c.Address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
-		grpc.WithDefaultServiceConfig(serviceConfig),
-		grpc.WithContextDialer(network.Dial),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry}),
-	)
+	conn, err := rpc.NewClient(c.Address, network)
 	if err != nil {
-		return nil, fmt.Errorf("make catalogue client for %q: %w", c.Address, err)
+		return nil, err
 	}
 	return &Catalogues{conn: conn, client: cataloguev1.NewCatalogueServiceClient(conn)}, nil
 }

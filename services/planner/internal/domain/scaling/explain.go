@@ -28,7 +28,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 			fate.Candidates = append(fate.Candidates, weighed...)
 			fate.ByGroup[g.name()] = refusal
 		}
-		fate.Refusal = p.summarise(fate.ByGroup)
+		fate.Refusal, fate.Nearest = p.summarise(fate.ByGroup)
 	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
@@ -41,10 +41,10 @@ func (p *planner) explain(id scheduling.ShapeID) {
 const groupsShown = 3
 
 // summarise makes one refusal of all groups' for a pod: it names the groups that could serve it, or else those that are nearest to
-// doing so, and counts the others.
-func (p *planner) summarise(byGroup map[string]Refusal) Refusal {
+// doing so, and counts the others. It returns the nearest as well.
+func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 	if len(p.groups) == 0 {
-		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}
+		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}, ""
 	}
 	groups := slices.Clone(p.groups)
 	remoteness := func(g *Group) int { return scheduling.Remoteness(byGroup[g.name()].Code) }
@@ -68,7 +68,8 @@ func (p *planner) summarise(byGroup map[string]Refusal) Refusal {
 	if misfits := len(groups) - max(could, shown); misfits > 0 {
 		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
 	}
-	return Refusal{byGroup[groups[0].name()].Code, strings.Join(texts, "; ")}
+	nearest := groups[0].name()
+	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; ")}, nearest
 }
 
 // candidatesMax bounds the sizes that a refusal names.

@@ -30,6 +30,8 @@ type Plan struct {
 	Shapes map[scheduling.ShapeID]Fate
 	// Kept tells for each managed node that stays why it does, by name of the node.
 	Kept map[string]Refusal
+	// NodeGroups is the group of each managed node, as namespace/name, by name of the node.
+	NodeGroups map[string]string
 	// Groups tells what each group's status should say.
 	Groups map[string]Report
 	// Memory is for the next plan.
@@ -109,6 +111,8 @@ type Fate struct {
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
+	// Nearest is the group, as namespace/name, that is nearest to serving what is left; empty when there is none.
+	Nearest string
 	// Arriving says that the scheduler has not looked at the pods yet, so that nothing is said about them.
 	Arriving bool
 	// ByGroup is the refusal of each group, by namespace/name.
@@ -263,9 +267,14 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 		snapshot: &s, policy: policy, now: now, groups: s.groups(), byName: map[string]*Group{},
 		closed: map[string]Refusal{}, counts: map[string]counts{}, offerings: map[string][]*Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{},
 		plan: Plan{
-			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{},
+			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{}, NodeGroups: map[string]string{},
 			Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 		},
+	}
+	for _, m := range s.Machines {
+		if name := nodeName(m); name != "" {
+			p.plan.NodeGroups[name] = groupOf(m)
+		}
 	}
 	for _, g := range p.groups {
 		p.byName[g.name()], p.counts[g.name()] = g, s.count(g)

@@ -53,11 +53,7 @@ func (p *planner) pendingPods() map[string]int {
 	for _, m := range p.snapshot.Machines {
 		groups[m.Name] = groupOf(m) // the name of a machine whose Node's is not known yet
 	}
-	for _, m := range p.snapshot.Machines {
-		if name := nodeName(m); name != "" {
-			groups[name] = groupOf(m)
-		}
-	}
+	maps.Copy(groups, p.plan.NodeGroups)
 	for _, placed := range p.packing.Placements {
 		if group, managed := groups[p.state.NodeName(placed.Node)]; managed {
 			pods[group] += placed.Count

@@ -3,17 +3,10 @@ package grpc
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"sync/atomic"
-	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/health"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -23,69 +16,23 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
 
-const stopWait = 2 * time.Second
-
-// Server answers what can be bought. Only the elected replica knows, so a standby refuses, and
-// says so by the standard health service as well.
-type Server struct {
+// Catalogue answers what can be bought.
+type Catalogue struct {
 	cataloguev1.UnimplementedCatalogueServiceServer
 
-	address   string
-	network   rpc.Network
 	catalogue *app.Catalogue
 	log       *slog.Logger
-	active    atomic.Bool
-	health    *health.Server
 }
 
-// NewServer returns a server that listens once started.
-func NewServer(address string, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *Server {
-	s := &Server{address: address, network: network, catalogue: catalogue, log: log, health: health.NewServer()}
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-	return s
-}
-
-// Activate says that this replica was elected.
-func (s *Server) Activate() {
-	s.active.Store(true)
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
-}
-
-// Run serves until ctx ends.
-func (s *Server) Run(ctx context.Context) error {
-	listener, err := s.network.Listen(ctx, s.address)
-	if err != nil {
-		return fmt.Errorf("listen for gRPC on %s: %w", s.address, err)
-	}
-	s.log.InfoContext(ctx, "gRPC listens", "address", listener.Addr().String())
-	server := grpc.NewServer(grpc.StatsHandler(otelgrpc.NewServerHandler()))
-	cataloguev1.RegisterCatalogueServiceServer(server, s)
-	healthv1.RegisterHealthServer(server, s.health)
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return fmt.Errorf("serve gRPC: %w", err)
-	case <-ctx.Done():
-	}
-	timer := time.AfterFunc(stopWait, server.Stop)
-	defer timer.Stop()
-	server.GracefulStop()
-	return ignoreStopped(<-done)
-}
-
-func ignoreStopped(err error) error {
-	if errors.Is(err, grpc.ErrServerStopped) {
-		return nil
-	}
-	return err
+// NewServer returns a server of the catalogue, which listens once it runs.
+func NewServer(address string, network rpc.Network, catalogue *app.Catalogue, log *slog.Logger) *rpc.Server {
+	return rpc.NewServer(address, network, func(r grpc.ServiceRegistrar) {
+		cataloguev1.RegisterCatalogueServiceServer(r, &Catalogue{catalogue: catalogue, log: log})
+	}, log)
 }
 
 // Describe implements the catalogue service.
-func (s *Server) Describe(ctx context.Context, r *cataloguev1.DescribeRequest) (*cataloguev1.DescribeResponse, error) {
-	if !s.active.Load() {
-		return nil, status.Error(codes.Unavailable, "this replica of the provisioner is on standby")
-	}
+func (s *Catalogue) Describe(ctx context.Context, r *cataloguev1.DescribeRequest) (*cataloguev1.DescribeResponse, error) {
 	if r.GetCluster() == "" || r.GetDatacenter() == "" {
 		return nil, status.Error(codes.InvalidArgument, "cluster and datacenter must be named")
 	}
