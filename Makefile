@@ -45,7 +45,7 @@ demo: ## Watch the product work: pods wait, machines are bought, used, drained a
 
 .PHONY: test
 test: ## Run every kind of test and print a table of them; make soak has the long ones. Suites that wait most of the time run beside the others.
-	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'test-unit test-sim test-load' test-e2e 'test-integration test-chaos'
+	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'test-unit test-chaos' 'test-e2e test-load' 'test-integration test-sim'
 
 .PHONY: soak
 soak: ## Run the long proofs: 1,000 seeds and a month, a crash at every call, safety checks taken out, and ten rounds of chaos.

@@ -57,7 +57,7 @@ func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) erro
 	}
 	work.Wait()
 	all := slices.Concat(results...)
-	print(out, all, time.Since(began))
+	printTable(out, all, time.Since(began))
 	var failed error
 	for _, r := range all {
 		if r.Err != nil {

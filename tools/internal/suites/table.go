@@ -16,8 +16,8 @@ type Result struct {
 	Err error
 }
 
-// print writes the table of suites, and how long all of them took together.
-func print(out io.Writer, results []Result, took time.Duration) {
+// printTable writes the table of suites, and how long all of them took together.
+func printTable(out io.Writer, results []Result, took time.Duration) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "suite\ttests\tfailed\tskipped\tseconds")
 	var sum Counts
