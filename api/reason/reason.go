@@ -114,6 +114,8 @@ const (
 	HoldFeedStale Code = "hold.feed.stale"
 	// HoldPaused holds everything still while a person wants it so.
 	HoldPaused Code = "hold.paused"
+	// HoldMachinesFilling holds back what is left over of a burst while kube-scheduler fills the machines bought for it.
+	HoldMachinesFilling Code = "hold.machines_filling"
 )
 
 // IsRepair reports whether the code says that a machine is replaced because it does not work.

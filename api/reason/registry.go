@@ -108,6 +108,7 @@ var Entries = []Entry{
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and deleted.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},
 
 	{HoldFeedStale, []Kind{Hold}, "The observer's feed is not current, so nothing is decided.", "Look at the observer's log and at its connection to the API server."},
+	{HoldMachinesFilling, []Kind{NoScaleUp}, "Machines that opened a moment ago may still take the pod, so none is launched for it yet.", "Wait: two minutes at most."},
 	{HoldPaused, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "A person has paused everything.", "Delete the ConfigMap vpsie-autoscaler-pause, or wait for the time in it."},
 }
 

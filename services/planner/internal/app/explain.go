@@ -163,13 +163,13 @@ func (x *explained) shape(id scheduling.ShapeID, pod scaling.Pod) (Explanation, 
 	records := x.launches(func(l *scaling.Launch) bool { return l.Pods[id] > 0 })
 	if fits := fate.OnExisting + fate.OnLaunching + fate.Nominated; fits > 0 {
 		served := fate
-		served.Left, served.Candidates, served.Nearest = fits, nil, ""
+		served.Left, served.Held, served.Candidates, served.Nearest = fits, 0, nil, ""
 		served.Refusal = scaling.Refusal{Code: reason.NoScaleUpFits, Message: fmt.Sprintf(
 			"of %d waiting pods like it, %d fit on Nodes that are there, %d on Nodes that are on their way, and %d are nominated to a Node",
 			fate.Pods, fate.OnExisting, fate.OnLaunching, fate.Nominated)}
 		records = append(records, refusalRecord(x.plan, pod, served, id))
 	}
-	if fate.Left > 0 && fate.Refusal.Code != "" {
+	if fate.Left+fate.Held > 0 && fate.Refusal.Code != "" {
 		records = append(records, refusalRecord(x.plan, pod, fate, id))
 	}
 	return x.answer(records), nil

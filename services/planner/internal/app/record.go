@@ -158,7 +158,7 @@ func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r 
 func refusalRecord(plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) *busv1.DecisionRecord {
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
-		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left, 1<<30)),
+		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left+fate.Held, 1<<30)),
 		Parameters: map[string]string{parameterShape: string(shape)}, Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
 	}
 }

@@ -53,7 +53,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	inUse := map[string]bool{}
 	for id, fate := range plan.Shapes {
 		pending := s.Pending[id]
-		if pending == nil || fate.Left == 0 || fate.Arriving || fate.Refusal.Code == "" {
+		if pending == nil || fate.Left+fate.Held == 0 || fate.Arriving || fate.Refusal.Code == "" {
 			continue
 		}
 		inUse[saidShape+string(id)] = true
@@ -64,7 +64,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			p.recordRefusal(ctx, plan, pending.Sample[0], fate, id)
 		}
 		// The newest pods of a shape are those that find no place.
-		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left, 0):] {
+		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left-fate.Held, 0):] {
 			inUse[saidPod+pod.UID] = true
 			if p.said.change(saidPod+pod.UID, fate.Refusal.Message) {
 				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.

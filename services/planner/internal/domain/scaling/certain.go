@@ -152,6 +152,10 @@ func (p *planner) heldBack(purchases []packing.Purchase, problem packing.Problem
 	for i, purchase := range purchases {
 		if !held[i] || sure[i] {
 			out = append(out, purchase)
+			continue
+		}
+		for id, n := range purchase.Pods {
+			p.held[id] += n
 		}
 	}
 	return out

@@ -30,6 +30,9 @@ func (p *planner) explain(id scheduling.ShapeID) {
 		}
 		fate.Refusal, fate.Nearest = p.summarise(fate.ByGroup)
 	}
+	if fate.Held > 0 && fate.Left == 0 {
+		fate.Refusal = Refusal{reason.HoldMachinesFilling, "machines that opened a moment ago may still take it; a machine is bought for it once kube-scheduler has filled those"}
+	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})

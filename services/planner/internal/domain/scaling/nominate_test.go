@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -293,6 +294,9 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 			plan := w.plan(memory)
 			if got := bought(plan)["default/g/small"]; got != tc.want {
 				t.Errorf("%d machines are bought, want %d", got, tc.want)
+			}
+			if fate := plan.Shapes[web]; tc.want == 0 && (fate.Held != 1 || fate.Refusal.Code != reason.HoldMachinesFilling) {
+				t.Errorf("the pod's fate is %+v, want it to say why nothing is bought for it", fate)
 			}
 			if tc.want == 0 && !plan.Next.Equal(noon.Add(tc.next)) {
 				t.Errorf("the next plan is due at %v, want after %s", plan.Next, tc.next)

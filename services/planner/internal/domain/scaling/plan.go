@@ -103,14 +103,16 @@ type Refusal struct {
 // Fate is what becomes of the waiting pods of a shape.
 type Fate struct {
 	Pods int
-	// OnExisting, OnLaunching and OnNew count the pods that nodes there, on their way and to be bought serve. Pods that are nominated to a
+	// OnExisting and OnLaunching count the pods that nodes there and on their way serve. Pods that are nominated to a
 	// machine on its way count as OnExisting.
-	OnExisting, OnLaunching, OnNew int
+	OnExisting, OnLaunching int
 	// Nominated counts the pods that are nominated to Nodes, which are served by these.
 	Nominated int
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
+	// Held counts the pods for which a purchase is held back while machines fill.
+	Held int
 	// Nearest is the group, as namespace/name, that is nearest to serving what is left; empty when there is none.
 	Nearest string
 	// Arriving says that the scheduler has not looked at the pods yet, so that nothing is said about them.
@@ -236,6 +238,8 @@ type planner struct {
 	assumed     map[string]map[scheduling.ShapeID]int
 	served      map[scheduling.ShapeID]int
 	servedBy    map[string]int
+	// held counts the pods by shape for which purchases are held back.
+	held map[scheduling.ShapeID]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
 	limits  map[string]packing.Limit
@@ -265,7 +269,7 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 	}
 	p := &planner{
 		snapshot: &s, policy: policy, now: now, groups: s.groups(), byName: map[string]*Group{},
-		closed: map[string]Refusal{}, counts: map[string]counts{}, offerings: map[string][]*Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{},
+		closed: map[string]Refusal{}, counts: map[string]counts{}, offerings: map[string][]*Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{}, held: map[scheduling.ShapeID]int{},
 		plan: Plan{
 			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{}, NodeGroups: map[string]string{},
 			Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},

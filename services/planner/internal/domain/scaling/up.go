@@ -45,7 +45,7 @@ func (p *planner) scaleUp(m Memory) {
 	for _, d := range demands {
 		id := d.Item.ID
 		p.plan.Shapes[id] = Fate{
-			Pods: d.Count, OnExisting: p.packing.OnExisting[id], OnLaunching: p.packing.OnLaunching[id], OnNew: p.packing.Served[id], Left: p.packing.Left[id],
+			Pods: d.Count, OnExisting: p.packing.OnExisting[id], OnLaunching: p.packing.OnLaunching[id], Held: p.held[id], Left: p.packing.Left[id],
 			Arriving: p.snapshot.Pending[id].Count == 0,
 		}
 	}
