@@ -114,6 +114,10 @@ const (
 	HoldFeedStale Code = "hold.feed.stale"
 	// HoldPaused holds everything still while a person wants it so.
 	HoldPaused Code = "hold.paused"
+	// HoldListingIncomplete holds launches back while VPSie's listings lack many machines that are ours.
+	HoldListingIncomplete Code = "hold.listing_incomplete"
+	// HoldReportUnreadable holds launches back while the report of unclaimed machines cannot be read.
+	HoldReportUnreadable Code = "hold.report_unreadable"
 	// HoldMachinesFilling holds back what is left over of a burst while kube-scheduler fills the machines bought for it.
 	HoldMachinesFilling Code = "hold.machines_filling"
 )

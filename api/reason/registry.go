@@ -108,6 +108,8 @@ var Entries = []Entry{
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and deleted.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},
 
 	{HoldFeedStale, []Kind{Hold}, "The observer's feed is not current, so nothing is decided.", "Look at the observer's log and at its connection to the API server."},
+	{HoldListingIncomplete, []Kind{Hold, Launch}, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not believed and nothing is launched.", "Look at VPSie's console and status page; it ends with a complete listing, or after an hour."},
+	{HoldReportUnreadable, []Kind{Hold, Launch}, "The report of unclaimed machines cannot be read, so it is unknown which machines are foreign and nothing is launched.", "Look at the ConfigMap vpsie-autoscaler-orphans and at the API server."},
 	{HoldMachinesFilling, []Kind{NoScaleUp}, "Machines that opened a moment ago may still take the pod, so none is launched for it yet.", "Wait: two minutes at most."},
 	{HoldPaused, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "A person has paused everything.", "Delete the ConfigMap vpsie-autoscaler-pause, or wait for the time in it."},
 }

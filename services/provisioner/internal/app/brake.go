@@ -18,8 +18,6 @@ type Brake interface {
 const (
 	// pausedPoll is how often something that a pause keeps is looked at.
 	pausedPoll = 5 * time.Second
-	// reasonPaused is the reason of conditions of what a pause keeps.
-	reasonPaused = "Paused"
 	// ledgerFreshMax bounds how old what a paid or final call is based on may be.
 	ledgerFreshMax = time.Minute
 )

@@ -42,7 +42,7 @@ func TestPauseBuysNothing(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), pause())
 	f.pass(time.Second)
 	n := f.machine("a")
-	if c := condition(n, v1beta1.ConditionLaunched); f.cloud.asked > 0 || c.Reason != "Paused" || !strings.Contains(c.Message, "bad image") {
+	if c := condition(n, v1beta1.ConditionLaunched); f.cloud.asked > 0 || c.Reason != "HoldPaused" || !strings.Contains(c.Message, "bad image") {
 		t.Errorf("asked %d times, condition %+v; want the intent to wait and say why", f.cloud.asked, c)
 	}
 	before := n.ResourceVersion
@@ -119,7 +119,7 @@ func TestPauseHoldsADrainWhereItIs(t *testing.T) {
 	f.step("a", 6*time.Second)
 	f.step("a", time.Hour)
 	n := f.machine("a")
-	if c := condition(n, v1beta1.ConditionDrained); c.Reason != "Paused" || n.Spec.Retirement == nil || n.Status.Phase != v1beta1.PhaseDraining {
+	if c := condition(n, v1beta1.ConditionDrained); c.Reason != "HoldPaused" || n.Spec.Retirement == nil || n.Status.Phase != v1beta1.PhaseDraining {
 		t.Errorf("condition %+v, machine %+v; want the drain to stand still", c, n.Status)
 	}
 	if host := f.node("host-1"); !host.Spec.Unschedulable || !f.exists(pod("p", "host-1")) {
@@ -170,7 +170,7 @@ func TestPauseHoldsADeletion(t *testing.T) {
 	for range 5 {
 		f.pass(time.Minute)
 	}
-	if c := condition(f.machine("a"), v1beta1.ConditionDeleted); len(f.cloud.deleted) > 0 || c.Reason != "Paused" {
+	if c := condition(f.machine("a"), v1beta1.ConditionDeleted); len(f.cloud.deleted) > 0 || c.Reason != "HoldPaused" {
 		t.Errorf("deleted %v, condition %+v", f.cloud.deleted, c)
 	}
 	f.remove(pause())

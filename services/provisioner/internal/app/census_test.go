@@ -3,9 +3,11 @@ package app_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -178,8 +180,16 @@ func TestNothingIsBoughtBeforeAListingIsBelieved(t *testing.T) {
 	all := f.cloud.machines
 	f.cloud.machines = nil
 	f.pass(time.Minute)
-	if f.cloud.asked > 0 {
-		t.Error("bought on the first listing, which lacks every machine")
+	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); f.cloud.asked > 0 || c.Reason != reason.HoldListingIncomplete.Condition() {
+		t.Errorf("asked %d times on the first listing, which lacks every machine; condition %+v", f.cloud.asked, c)
+	}
+	f.pass(time.Minute)
+	const want = `# HELP vpsie_launch_holds_total Launches of VPSieNodes that were put on hold, by reason code; each counts once while its reason stays the same.
+# TYPE vpsie_launch_holds_total counter
+vpsie_launch_holds_total{reason="hold.listing_incomplete"} 1
+`
+	if err := testutil.GatherAndCompare(f.registry, strings.NewReader(want), "vpsie_launch_holds_total"); err != nil {
+		t.Error(err)
 	}
 	f.cloud.machines = all
 	f.pass(time.Minute)

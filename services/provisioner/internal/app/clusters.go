@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
@@ -28,6 +29,7 @@ type Clusters struct {
 	catalogue *Catalogue
 	orphans   *Orphans
 	brake     Brake
+	holds     *Holds
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -53,9 +55,9 @@ type Clusters struct {
 }
 
 // NewClusters returns a worker that does nothing until it is given clusters.
-func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, holds *Holds, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
-		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, events: recorder, clock: c, config: config, log: log,
+		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, holds: holds, events: recorder, clock: c, config: config, log: log,
 		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
 		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
 		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
@@ -173,6 +175,8 @@ func (c *Clusters) act(ctx context.Context, r *roster, listing Listing, proofs m
 		if launched, err = c.launch(ctx, r, listing); err != nil {
 			return 0, err
 		}
+	} else {
+		c.hold(ctx, r, reason.HoldListingIncomplete, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not believed: nothing is launched until they show them again, for an hour at most; look at VPSie's console and status page")
 	}
 	removed, err := c.remove(ctx, r, listing.Workers, findings.Suspect)
 	if err != nil {

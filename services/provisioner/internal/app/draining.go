@@ -102,7 +102,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 
 // standStill notes since when a drain waits for the end of a pause.
 func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
-	_, err := r.store.Change(ctx, n, machine.DrainHeld(reasonPaused, state.Message, r.clock.Now()))
+	_, err := r.store.Change(ctx, n, machine.DrainHeld(reason.HoldPaused.Condition(), state.Message, r.clock.Now()))
 	return err
 }
 

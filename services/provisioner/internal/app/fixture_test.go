@@ -273,7 +273,11 @@ func (f *fixture) restart() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, &events.FakeRecorder{}, f.clock, config, log)
+	holds, err := app.NewHolds(f.registry)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, holds, &events.FakeRecorder{}, f.clock, config, log)
 	f.nodes = app.NewNodes(f.store, catalogue, b, &events.FakeRecorder{}, f.clock, config, log)
 }
 

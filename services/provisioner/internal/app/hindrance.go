@@ -26,7 +26,7 @@ func conditionReason(e *CloudError) string {
 		return e.Code.Condition()
 	case Held:
 		if e.Code == reason.HoldPaused {
-			return reasonPaused
+			return e.Code.Condition()
 		}
 		return "Outdated"
 	}

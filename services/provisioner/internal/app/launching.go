@@ -32,16 +32,12 @@ func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (laun
 		return launchResult{}, err
 	}
 	if err := c.orphans.load(ctx, r.cluster); err != nil {
-		const held = "nothing is bought while it is not known which machines are somebody else's"
-		c.log.WarnContext(ctx, held, telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
-		for _, n := range r.candidates {
-			c.update(ctx, n, machine.Hindered(machine.Hindrance{Reason: "ReportUnreadable", Message: machine.Truncate(held + ": " + err.Error())}, c.clock.Now()))
-		}
+		c.hold(ctx, r, reason.HoldReportUnreadable, "nothing is launched while the report of unclaimed machines cannot be read: "+err.Error())
 		return launchResult{}, nil
 	}
 	if err := goOn(ctx, c.brake); err != nil {
 		if state, paused := asPaused(err); paused {
-			c.hindered(ctx, r, &CloudError{Failure: Held, Code: reason.HoldPaused, Message: state.Message})
+			c.hold(ctx, r, reason.HoldPaused, state.Message)
 			return launchResult{}, nil
 		}
 		return launchResult{}, err

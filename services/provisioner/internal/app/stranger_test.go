@@ -112,7 +112,7 @@ func TestUnreadableReportHoldsUpPurchasesOnly(t *testing.T) {
 	if f.cloud.asked != 0 || len(f.cloud.deleted) != 1 {
 		t.Errorf("asked for %d machines, deleted %v; want none and m1", f.cloud.asked, f.cloud.deleted)
 	}
-	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); c.Reason != "ReportUnreadable" {
+	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); c.Reason != reason.HoldReportUnreadable.Condition() {
 		t.Errorf("condition %+v does not say why", c)
 	}
 }
