@@ -85,6 +85,20 @@ const (
 	NoScaleDownPodUnjudged     Code = "noscaledown.pod.unjudged"
 	NoScaleDownDrainFailed     Code = "noscaledown.drain.failed"
 	NoScaleDownPendingPods     Code = "noscaledown.pods_pending"
+	// NoScaleDownGroupGone keeps machines whose NodeGroup is gone or going.
+	NoScaleDownGroupGone Code = "noscaledown.group.gone"
+	// NoScaleDownControlPlane keeps Nodes that run the control plane.
+	NoScaleDownControlPlane Code = "noscaledown.node.control_plane"
+	// NoScaleDownBeingReplaced keeps a machine whose replacement is on its way.
+	NoScaleDownBeingReplaced Code = "noscaledown.node.being_replaced"
+	// NoScaleDownReplacement keeps a machine that was bought in the place of another which still drains.
+	NoScaleDownReplacement Code = "noscaledown.node.replacement"
+)
+
+// Codes of replacements that were not made.
+const (
+	// NoReplaceFailed says that no machine takes the place of the one that is to be replaced.
+	NoReplaceFailed Code = "noreplace.replacement.failed"
 )
 
 // Codes of repairs: the replacement of machines that do not work.
@@ -120,16 +134,15 @@ const (
 	HoldReportUnreadable Code = "hold.report_unreadable"
 	// HoldMachinesFilling holds back what is left over of a burst while kube-scheduler fills the machines bought for it.
 	HoldMachinesFilling Code = "hold.machines_filling"
+	// HoldReplacement holds a drain until the machines that replace the drained one are Ready.
+	HoldReplacement Code = "hold.replacement.not_ready"
+	// HoldOccupied holds the deletion of a machine while pods run on it that have to move.
+	HoldOccupied Code = "hold.node.occupied"
 )
-
-// IsRepair reports whether the code says that a machine is replaced because it does not work.
-func (c Code) IsRepair() bool {
-	return c == RepairNodeNotReady || c == RepairNodeMissing || c == RepairMachineMissing
-}
 
 // words spell the parts of a code in a condition's reason where capitals alone do not.
 var words = map[string]string{
-	"noscaleup": "NoScaleUp", "scaleup": "ScaleUp", "noscaledown": "NoScaleDown", "scaledown": "ScaleDown", "norepair": "NoRepair",
+	"noscaleup": "NoScaleUp", "scaleup": "ScaleUp", "noscaledown": "NoScaleDown", "scaledown": "ScaleDown", "norepair": "NoRepair", "noreplace": "NoReplace",
 	"api": "API", "pdb": "PDB", "vpsie": "VPSie",
 }
 

@@ -80,10 +80,14 @@ var Entries = []Entry{
 	{NoScaleDownUnneededFor, []Kind{NoScaleDown}, "The Node can go, and does once that has been so for long enough.", "Wait, or lower spec.scaleDown.unneededFor."},
 	{NoScaleDownMinSize, []Kind{NoScaleDown}, "The NodeGroup would fall below minNodes.", "Lower spec.minNodes."},
 	{NoScaleDownDisabled, []Kind{NoScaleDown}, "Scale-down is switched off for the NodeGroup, or the group does not exist any more.", "Set spec.scaleDown.enabled to true, or delete the VPSieNode."},
+	{NoScaleDownGroupGone, []Kind{NoScaleDown}, "The NodeGroup of the Node is gone or being deleted; its machines stay.", "Create the NodeGroup again, or delete the VPSieNode to retire the machine."},
 	{NoScaleDownGroupPaused, []Kind{NoScaleDown}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
 	{NoScaleDownGroupRecommend, []Kind{NoScaleDown}, "The NodeGroup only recommends; what it would remove is on record.", "Set spec.mode to Enforce to let it act."},
 	{NoScaleDownStepLimit, []Kind{NoScaleDown}, "As many Nodes of the NodeGroup are leaving as may do so at a time.", "Wait, or raise spec.scaleDown.maxNodesPerStep."},
 	{NoScaleDownNodeProtected, []Kind{NoScaleDown}, "An annotation or label of the Node forbids its removal.", "Take the annotation off the Node."},
+	{NoScaleDownControlPlane, []Kind{NoScaleDown}, "The Node runs the control plane.", nothing},
+	{NoScaleDownBeingReplaced, []Kind{NoScaleDown}, "The machine's replacement is on its way, or was Ready a short while ago.", "Wait; the replacement decides what becomes of the Node."},
+	{NoScaleDownReplacement, []Kind{NoScaleDown}, "The machine was launched in the place of another one that still drains.", "Wait until that drain has ended."},
 	{NoScaleDownNodeNotReady, []Kind{NoScaleDown}, "The Node is not Ready, or still gets what Nodes of its kind have.", "Look at the Node's conditions; it is repaired when that lasts."},
 	{NoScaleDownPodNoPlace, []Kind{NoScaleDown}, "A pod of the Node fits nowhere else.", "Look at the pod's requests and constraints."},
 	{NoScaleDownPodProtected, []Kind{NoScaleDown}, "An annotation of a pod on the Node forbids its eviction.", "Take the annotation off the pod, or move the pod."},
@@ -103,6 +107,8 @@ var Entries = []Entry{
 	{NoRepairOneAtATime, []Kind{NoScaleDown}, "Another machine of the NodeGroup is being replaced.", "Wait; this one follows."},
 	{NoRepairNodeReady, []Kind{NoScaleDown}, "The Node is Ready again, so it is not replaced.", nothing},
 
+	{NoReplaceFailed, []Kind{NoScaleDown}, "No machine takes the place of the one that was to be replaced: its replacement failed, is leaving or does not exist.", "Look at the VPSieNode whose spec.replaces names the machine."},
+
 	{AdoptNodeProof, []Kind{Adoption}, "A machine that no VPSieNode claimed is ours by its Node, and gets a VPSieNode.", "Find out who deleted its VPSieNode."},
 	{AdoptLateAnswer, []Kind{Adoption}, "A machine answers a launch request that was given up, and gets a VPSieNode.", nothing},
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and deleted.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},
@@ -110,6 +116,8 @@ var Entries = []Entry{
 	{HoldFeedStale, []Kind{Hold}, "The observer's feed is not current, so nothing is decided.", "Look at the observer's log and at its connection to the API server."},
 	{HoldListingIncomplete, []Kind{Hold, Launch}, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not believed and nothing is launched.", "Look at VPSie's console and status page; it ends with a complete listing, or after an hour."},
 	{HoldReportUnreadable, []Kind{Hold, Launch}, "The report of unclaimed machines cannot be read, so it is unknown which machines are foreign and nothing is launched.", "Look at the ConfigMap vpsie-autoscaler-orphans and at the API server."},
+	{HoldReplacement, []Kind{Hold}, "The drain of a machine waits until its replacement is Ready.", "Look at the VPSieNode whose spec.replaces names the machine."},
+	{HoldOccupied, []Kind{Hold}, "The deletion of a machine waits because pods run on it that have to move first.", "Look at the pods that the VPSieNode's condition names."},
 	{HoldMachinesFilling, []Kind{NoScaleUp}, "Machines that opened a moment ago may still take the pod, so none is launched for it yet.", "Wait: two minutes at most."},
 	{HoldPaused, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "A person has paused everything.", "Delete the ConfigMap vpsie-autoscaler-pause, or wait for the time in it."},
 }

@@ -83,21 +83,64 @@ const (
 	LaunchAbandoned LaunchOutcome = "Abandoned"
 )
 
+// Origin is how the object of a machine came to be.
+// +kubebuilder:validation:Enum=ScaleUp;Replacement;Adoption;LateAnswer
+type Origin string
+
+const (
+	// OriginScaleUp means that the machine is bought for pods that wait or for the group's minimum.
+	OriginScaleUp Origin = "ScaleUp"
+	// OriginReplacement means that the machine is bought in the place of those that replaces names.
+	OriginReplacement Origin = "Replacement"
+	// OriginAdoption means that the machine was there before its object: its Node proves it ours.
+	OriginAdoption Origin = "Adoption"
+	// OriginLateAnswer means that the machine was there before its object: it answers a request that was given up.
+	OriginLateAnswer Origin = "LateAnswer"
+)
+
+// RetirementKind is what a machine is retired for. Which guards hold for a retirement follows from its kind; its reason
+// explains it to people.
+// +kubebuilder:validation:Enum=ScaleDown;Replace;Repair;LaunchFailed;Orphan;Manual
+type RetirementKind string
+
+const (
+	// RetireScaleDown takes a machine away that nothing needs.
+	RetireScaleDown RetirementKind = "ScaleDown"
+	// RetireReplace takes a machine away, pods and all, whose replacement is Ready.
+	RetireReplace RetirementKind = "Replace"
+	// RetireRepair takes a machine away that does not work.
+	RetireRepair RetirementKind = "Repair"
+	// RetireLaunchFailed takes a machine away whose Node was never Ready.
+	RetireLaunchFailed RetirementKind = "LaunchFailed"
+	// RetireOrphan takes a machine away whose NodeGroup is gone.
+	RetireOrphan RetirementKind = "Orphan"
+	// RetireManual takes a machine away because a person wants it; so does a deletion of the object.
+	RetireManual RetirementKind = "Manual"
+)
+
 // Retirement asks the provisioner to drain and delete the machine. Until the drain is
 // complete it can be withdrawn by removing the field, which uncordons the Node.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a retirement may be withdrawn, but not changed"
 type Retirement struct {
+	// Kind is what the machine is retired for.
+	Kind RetirementKind `json:"kind"`
 	// DecisionID is the ULID of the decision record.
+	// +kubebuilder:validation:MaxLength=64
 	DecisionID string `json:"decisionID"`
 	// Reason is the stable reason code.
+	// +kubebuilder:validation:MaxLength=128
 	Reason string `json:"reason"`
 	// Message explains the decision to a person.
 	// +optional
+	// +kubebuilder:validation:MaxLength=32768
 	Message string `json:"message,omitempty"`
 }
 
 // VPSieNodeSpec is the durable intent "one machine". Everything but retirement is immutable.
 //
-// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.offeringName == oldSelf.offeringName && self.cluster == oldSelf.cluster && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
+// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.offeringName == oldSelf.offeringName && self.cluster == oldSelf.cluster && self.origin == oldSelf.origin && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
+// +kubebuilder:validation:XValidation:rule="has(self.replaces) == has(oldSelf.replaces) && (!has(self.replaces) || self.replaces == oldSelf.replaces)",message="what a machine replaces may not change"
 type VPSieNodeSpec struct {
 	// NodeGroup is the name of the NodeGroup, in the same namespace.
 	// +kubebuilder:validation:MinLength=1
@@ -110,6 +153,10 @@ type VPSieNodeSpec struct {
 	OfferingName string `json:"offeringName"`
 	// Cluster is the managed cluster at VPSie that the machine joins.
 	Cluster ClusterReference `json:"cluster"`
+	// Origin is how the object came to be.
+	// +optional
+	// +kubebuilder:default=ScaleUp
+	Origin Origin `json:"origin,omitempty"`
 	// Reason is the stable reason code of the purchase.
 	Reason string `json:"reason"`
 	// DecisionID is the ULID of the decision record.
@@ -117,6 +164,14 @@ type VPSieNodeSpec struct {
 	DecisionID string `json:"decisionID"`
 	// LaunchDeadline is how long after the purchase the Node may take to become Ready.
 	LaunchDeadline metav1.Duration `json:"launchDeadline"`
+	// Replaces are the names of the VPSieNodes, in the same namespace, whose place the machine takes. A retirement of
+	// one of them of kind Replace waits until every machine that replaces it is Ready.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Replaces []string `json:"replaces,omitempty"`
 	// Retirement asks for the machine to be drained and deleted.
 	// +optional
 	Retirement *Retirement `json:"retirement,omitempty"`
@@ -193,6 +248,9 @@ type VPSieNodeStatus struct {
 	// ReadyAt is when the Node first became Ready.
 	// +optional
 	ReadyAt *metav1.Time `json:"readyAt,omitempty"`
+	// OverdueSince is since when the Node should have been Ready, while something keeps the machine from being deleted.
+	// +optional
+	OverdueSince *metav1.Time `json:"overdueSince,omitempty"`
 	// DrainStartedAt is when the Node was cordoned for its retirement.
 	// +optional
 	DrainStartedAt *metav1.Time `json:"drainStartedAt,omitempty"`
@@ -200,6 +258,13 @@ type VPSieNodeStatus struct {
 	// drainStartedAt moves by the time that was waited, so that a pause takes nothing off the drain timeout.
 	// +optional
 	DrainHeldAt *metav1.Time `json:"drainHeldAt,omitempty"`
+	// DrainFailedAt is when a retirement was last refused, or its drain given up. The machine is left alone for a while then.
+	// +optional
+	DrainFailedAt *metav1.Time `json:"drainFailedAt,omitempty"`
+	// MissingSince is since when VPSie's listings have lacked the machine for so long that it counts as lost. It is
+	// forgotten when VPSie lists the machine again.
+	// +optional
+	MissingSince *metav1.Time `json:"missingSince,omitempty"`
 	// DeleteRequestedAt is when the deletion of the machine was first about to be asked of VPSie.
 	// +optional
 	DeleteRequestedAt *metav1.Time `json:"deleteRequestedAt,omitempty"`

@@ -472,6 +472,11 @@ func (in *VPSieNodeSpec) DeepCopyInto(out *VPSieNodeSpec) {
 	*out = *in
 	out.Cluster = in.Cluster
 	out.LaunchDeadline = in.LaunchDeadline
+	if in.Replaces != nil {
+		in, out := &in.Replaces, &out.Replaces
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Retirement != nil {
 		in, out := &in.Retirement, &out.Retirement
 		*out = new(Retirement)
@@ -516,12 +521,24 @@ func (in *VPSieNodeStatus) DeepCopyInto(out *VPSieNodeStatus) {
 		in, out := &in.ReadyAt, &out.ReadyAt
 		*out = (*in).DeepCopy()
 	}
+	if in.OverdueSince != nil {
+		in, out := &in.OverdueSince, &out.OverdueSince
+		*out = (*in).DeepCopy()
+	}
 	if in.DrainStartedAt != nil {
 		in, out := &in.DrainStartedAt, &out.DrainStartedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.DrainHeldAt != nil {
 		in, out := &in.DrainHeldAt, &out.DrainHeldAt
+		*out = (*in).DeepCopy()
+	}
+	if in.DrainFailedAt != nil {
+		in, out := &in.DrainFailedAt, &out.DrainFailedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.MissingSince != nil {
+		in, out := &in.MissingSince, &out.MissingSince
 		*out = (*in).DeepCopy()
 	}
 	if in.DeleteRequestedAt != nil {

@@ -3,7 +3,6 @@ package outage
 import (
 	"time"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
@@ -33,15 +32,7 @@ func IsOverdue(n *v1beta1.VPSieNode, now time.Time) bool {
 // IsHeld reports whether the provisioner says of a machine that it did not join in time and waits for its turn to
 // go. Others must not compare the times in its status with their own clocks.
 func IsHeld(n *v1beta1.VPSieNode) bool {
-	if n.Status.Identifier == "" || WasReady(n) {
-		return false
-	}
-	for _, c := range n.Status.Conditions {
-		if c.Type == v1beta1.ConditionReady {
-			return c.Reason == reason.NoRepairFailingTogether.Condition() || c.Reason == reason.NoRepairOneAtATime.Condition()
-		}
-	}
-	return false
+	return n.Status.Identifier != "" && !WasReady(n) && n.Status.OverdueSince != nil
 }
 
 // Counts reports whether the machine should have a Ready Node: it had one, or should have by now (it is overdue),
@@ -50,7 +41,7 @@ func Counts(n *v1beta1.VPSieNode, overdue bool) bool {
 	if n.DeletionTimestamp != nil || n.Status.DeleteRequestedAt != nil || n.Status.Identifier == "" {
 		return false
 	}
-	if r := n.Spec.Retirement; r != nil && !reason.Code(r.Reason).IsRepair() && r.Reason != string(reason.LaunchDeadline) {
+	if r := n.Spec.Retirement; r != nil && r.Kind != v1beta1.RetireRepair && r.Kind != v1beta1.RetireLaunchFailed {
 		return false
 	}
 	return WasReady(n) || overdue

@@ -6,7 +6,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 )
@@ -47,8 +46,8 @@ func TestJoinDeadline(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	ready := func(n *v1beta1.VPSieNode) { n.Status.ReadyAt = new(metav1.NewTime(noon)) }
-	retired := func(code reason.Code) func(*v1beta1.VPSieNode) {
-		return func(n *v1beta1.VPSieNode) { n.Spec.Retirement = &v1beta1.Retirement{Reason: string(code)} }
+	retired := func(kind v1beta1.RetirementKind) func(*v1beta1.VPSieNode) {
+		return func(n *v1beta1.VPSieNode) { n.Spec.Retirement = &v1beta1.Retirement{Kind: kind} }
 	}
 	tests := map[string]struct {
 		n     *v1beta1.VPSieNode
@@ -58,9 +57,10 @@ func TestCounts(t *testing.T) {
 		"WasReady":            {n: machine(ready), want: true},
 		"IsLaunching":         {n: machine(), after: 14 * time.Minute},
 		"IsOverdue":           {n: machine(), after: 15 * time.Minute, want: true},
-		"LeavesAsUnneeded":    {n: machine(ready, retired(reason.ScaleDownEmpty))},
-		"IsRepaired":          {n: machine(ready, retired(reason.RepairNodeNotReady)), want: true},
-		"NeverJoinedAndGoes":  {n: machine(retired(reason.LaunchDeadline)), after: time.Hour, want: true},
+		"LeavesAsUnneeded":    {n: machine(ready, retired(v1beta1.RetireScaleDown))},
+		"IsRepaired":          {n: machine(ready, retired(v1beta1.RetireRepair)), want: true},
+		"NeverJoinedAndGoes":  {n: machine(retired(v1beta1.RetireLaunchFailed)), after: time.Hour, want: true},
+		"IsReplaced":          {n: machine(ready, retired(v1beta1.RetireReplace))},
 		"IsDeleted":           {n: machine(ready, func(n *v1beta1.VPSieNode) { n.DeletionTimestamp = new(metav1.NewTime(noon)) })},
 		"DeletionIsRequested": {n: machine(ready, func(n *v1beta1.VPSieNode) { n.Status.DeleteRequestedAt = new(metav1.NewTime(noon)) })},
 		"HasNoMachine":        {n: machine(func(n *v1beta1.VPSieNode) { n.Status.Identifier = "" }), after: time.Hour},

@@ -22,6 +22,7 @@ const (
 	labelForeignNodePool        = "karpenter.sh/nodepool"
 	annotationScaleDown         = "autoscaler.vpsie.com/scale-down"
 	labelScaleDownDisabled      = "autoscaler.vpsie.com/scale-down-disabled"
+	labelControlPlane           = "node-role.kubernetes.io/control-plane"
 	valueFalse                  = "false"
 )
 
@@ -111,6 +112,9 @@ func isLocal(v corev1.Volume) bool {
 
 // NodeProtection says why a Node's annotations or labels forbid its removal.
 func NodeProtection(node *corev1.Node) reason.Code {
+	if _, is := node.Labels[labelControlPlane]; is {
+		return reason.NoScaleDownControlPlane
+	}
 	a := node.Annotations
 	disrupts := func(key string) bool { return a[key] == "" || a[key] == valueFalse }
 	if a[v1beta1.AnnotationProtected] == valueTrue || a[annotationScaleDownDisabled] == valueTrue ||

@@ -34,6 +34,7 @@ func TestNodeProtection(t *testing.T) {
 		"Karpenters":         {annotated("karpenter.sh/do-not-disrupt", "true"), reason.NoScaleDownNodeProtected},
 		"KarpentersNo":       {annotated("karpenter.sh/do-not-disrupt", "false"), ""},
 		"Shared":             {annotated("node-autoscaling.kubernetes.io/do-not-disrupt", "true"), reason.NoScaleDownNodeProtected},
+		"ControlPlane":       {labelled("node-role.kubernetes.io/control-plane", ""), reason.NoScaleDownControlPlane},
 		"OwnedByKarpenter":   {labelled("karpenter.sh/nodepool", "default"), reason.NoScaleDownNodeProtected},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -185,7 +185,7 @@ func TestDeletedNodeGroupKeepsItsMachines(t *testing.T) {
 	}
 	s.Scale("web", 0)
 	for _, n := range s.MustVPSieNodes() {
-		awaitKept(s, n.Status.NodeName, reason.NoScaleDownDisabled)
+		awaitKept(s, n.Status.NodeName, reason.NoScaleDownGroupGone)
 	}
 	for _, m := range s.Bought() {
 		if !m.DeleteRequestedAt.IsZero() {

@@ -232,7 +232,7 @@ func TestWithdrawnDrainReopensTheNode(t *testing.T) {
 			Selector:     &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
 		},
 	})
-	retirement := `{"spec":{"retirement":{"decisionID":"by-hand","reason":"` + string(reason.LaunchDeadline) + `"}}}`
+	retirement := `{"spec":{"retirement":{"kind":"Manual","decisionID":"by-hand","reason":"by-hand"}}}`
 	s.Patch(&n, retirement)
 	s.AwaitVPSieNodes(1, v1beta1.PhaseDraining)
 	s.Patch(&n, `{"spec":{"retirement":null}}`)

@@ -28,6 +28,7 @@ var (
 	atMost       = regexp.MustCompile(`^self\.(\w+) <= self\.(\w+)$`)
 	keysMatch    = regexp.MustCompile(`^self\.all\((\w+), \w+\.matches\('(.+)'\) && !\w+\.contains\('(.+)'\)\)$`)
 	notNegative  = regexp.MustCompile(`^!string\(self\)\.startsWith\('-'\)$`)
+	asBefore     = regexp.MustCompile(`^has\(self\.(\w+)\) == has\(oldSelf\.(\w+)\) && \(!has\(self\.(\w+)\) \|\| self\.(\w+) == oldSelf\.(\w+)\)$`)
 	notBoth      = regexp.MustCompile(`^!\(has\(self\.(\w+)\) && has\(self\.(\w+)\)\)$`)
 )
 
@@ -56,6 +57,20 @@ func (r *rule) compile(t reflect.Type) {
 		r.holds = func(self, _ reflect.Value) bool {
 			q, is := self.Interface().(apiresource.Quantity)
 			return is && q.Sign() >= 0
+		}
+		return
+	}
+	if r.Rule == "self == oldSelf" {
+		r.transition = true
+		r.holds = func(self, old reflect.Value) bool { return reflect.DeepEqual(self.Interface(), old.Interface()) }
+		return
+	}
+	if m := asBefore.FindStringSubmatch(r.Rule); m != nil && len(slices.Compact(m[1:])) == 1 {
+		optional := fieldNamed(t, m[1])
+		r.transition = true
+		r.holds = func(self, old reflect.Value) bool {
+			before, after := old.Field(optional), self.Field(optional)
+			return before.IsZero() && after.IsZero() || reflect.DeepEqual(after.Interface(), before.Interface())
 		}
 		return
 	}

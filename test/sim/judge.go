@@ -105,7 +105,7 @@ func describe(n *v1beta1.VPSieNode) string {
 		text += " deleted"
 	}
 	if r := n.Spec.Retirement; r != nil {
-		text += " retired:" + r.Reason
+		text += " retired:" + string(r.Kind) + "/" + r.Reason
 	}
 	for _, a := range n.Status.Launches {
 		text += fmt.Sprintf(" launch:%s/%s@%s", a.Outcome, a.Reason, a.RequestedAt.UTC().Format("01-02T15:04:05"))
@@ -230,7 +230,7 @@ func (j *judge) onClaim(n *v1beta1.VPSieNode) {
 
 // onDeletionDecided holds the breaker on correlated failure (I9) at the moment that has no way back.
 func (j *judge) onDeletionDecided(n *v1beta1.VPSieNode) {
-	if n.DeletionTimestamp != nil || n.Spec.Retirement == nil || !strings.HasPrefix(n.Spec.Retirement.Reason, "repair.") {
+	if n.DeletionTimestamp != nil || n.Spec.Retirement == nil || n.Spec.Retirement.Kind != v1beta1.RetireRepair {
 		return
 	}
 	if _, alive := j.machine(n.Status.Identifier); !alive {

@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
@@ -128,7 +127,7 @@ func (j *judge) onRetirement(n *v1beta1.VPSieNode, client string) {
 
 func isScaleDown(n *v1beta1.VPSieNode) bool {
 	r := n.Spec.Retirement
-	return r != nil && (r.Reason == string(reason.ScaleDownEmpty) || r.Reason == string(reason.ScaleDownUnneeded))
+	return r != nil && r.Kind == v1beta1.RetireScaleDown
 }
 
 // unwatched holds that time which nobody watched does not count (I10), and that what came a moment ago

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -172,7 +171,7 @@ func (w *world) clearGhosts() {
 func (w *world) mendAdopted() {
 	launched := map[string]bool{}
 	for _, n := range machines(w) {
-		launched[n.Status.NodeName] = launched[n.Status.NodeName] || n.Spec.Reason != string(reason.AdoptNodeProof)
+		launched[n.Status.NodeName] = launched[n.Status.NodeName] || n.Spec.Origin != v1beta1.OriginAdoption
 	}
 	for _, node := range listOf[corev1.Node](w) {
 		if node.Labels[v1beta1.LabelVPSieNode] != "" && !launched[node.Name] {

@@ -135,17 +135,28 @@ func groupChecked(k *kit) {
 
 func machineFixed(k *kit) {
 	one := machine("one")
+	one.Spec.Replaces = []string{"old"}
 	k.make(one)
+	if one.Spec.Origin != v1beta1.OriginScaleUp {
+		k.Errorf("the origin is %q, want the default", one.Spec.Origin)
+	}
 	for _, change := range []string{
-		`{"nodeGroup":"other"}`, `{"offering":1}`, `{"offeringName":"x"}`, `{"reason":"x"}`, `{"decisionID":"x"}`, `{"launchDeadline":"1s"}`,
+		`{"nodeGroup":"other"}`, `{"origin":"Adoption"}`, `{"replaces":null}`, `{"replaces":["old","other"]}`, `{"offering":1}`, `{"offeringName":"x"}`, `{"reason":"x"}`, `{"decisionID":"x"}`, `{"launchDeadline":"1s"}`,
 		`{"cluster":{"identifier":"x"}}`,
 	} {
 		err := k.Patch(k.ctx, one.DeepCopy(), merge(`{"spec":`+change+`}`))
 		k.refused(err, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "FieldValueInvalid spec")
 	}
-	for _, change := range []string{`{"decisionID":"d2","reason":"r2"}`, `{"message":"m"}`, `null`} {
-		k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":`+change+`}}`)))
+	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"kind":"ScaleDown","decisionID":"d2","reason":"r2"}}}`)))
+	for _, change := range []string{`{"kind":"Replace"}`, `{"decisionID":"d3"}`, `{"reason":"r3"}`, `{"message":"m"}`} {
+		err := k.Patch(k.ctx, one.DeepCopy(), merge(`{"spec":{"retirement":`+change+`}}`))
+		k.refused(err, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "FieldValueInvalid spec.retirement")
 	}
+	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":null}}`)))
+	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"kind":"Replace","decisionID":"d3","reason":"r3"}}}`)))
+	other := machine("other")
+	k.make(other)
+	k.refused(k.Patch(k.ctx, other, merge(`{"spec":{"replaces":["one"]}}`)), metav1.StatusReasonInvalid, http.StatusUnprocessableEntity, "FieldValueInvalid spec")
 }
 
 func machineChecked(k *kit) {
@@ -155,6 +166,11 @@ func machineChecked(k *kit) {
 	}{
 		{func(s *v1beta1.VPSieNodeSpec) { s.NodeGroup = "" }, []string{"FieldValueInvalid spec.nodeGroup"}},
 		{func(s *v1beta1.VPSieNodeSpec) { s.OfferingName = strings.Repeat("x", 64) }, []string{unjudged, "FieldValueTooLong spec.offeringName"}},
+		{func(s *v1beta1.VPSieNodeSpec) { s.Origin = "Gift" }, []string{unjudged, "FieldValueNotSupported spec.origin"}},
+		{func(s *v1beta1.VPSieNodeSpec) { s.Replaces = []string{"a", "a"} }, []string{"FieldValueDuplicate spec.replaces[1]"}},
+		{func(s *v1beta1.VPSieNodeSpec) {
+			s.Retirement = &v1beta1.Retirement{Kind: "Whim", DecisionID: "d", Reason: "r"}
+		}, []string{unjudged, "FieldValueNotSupported spec.retirement.kind"}},
 		{func(s *v1beta1.VPSieNodeSpec) { s.DecisionID = strings.Repeat("x", 65) }, []string{unjudged, "FieldValueTooLong spec.decisionID"}},
 	} {
 		one := machine("one")

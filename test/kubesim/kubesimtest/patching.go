@@ -37,9 +37,8 @@ func mergePatch(k *kit) {
 	if !slices.Equal(one.Finalizers, []string{"example.com/c"}) {
 		k.Errorf("the finalizers are %q, want the patch's list", one.Finalizers)
 	}
-	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"decisionID":"d","reason":"r","message":"m"}}}`)))
-	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"message":null,"unknown":1}}}`)))
-	if want := (v1beta1.Retirement{DecisionID: "d", Reason: "r"}); *one.Spec.Retirement != want {
+	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"kind":"ScaleDown","decisionID":"d","reason":"r","message":null,"unknown":1}}}`)))
+	if want := (v1beta1.Retirement{Kind: v1beta1.RetireScaleDown, DecisionID: "d", Reason: "r"}); *one.Spec.Retirement != want {
 		k.Errorf("the retirement is %+v, want %+v", *one.Spec.Retirement, want)
 	}
 	k.must(k.Patch(k.ctx, one, merge(`{"spec":{"retirement":null},"metadata":{"finalizers":null}}`)))

@@ -241,7 +241,7 @@ func generationCounts(k *kit) {
 		{"label", func() error { return k.Patch(k.ctx, one, merge(`{"metadata":{"labels":{"a":"1"}}}`)) }, 1},
 		{"status", func() error { return k.Status().Patch(k.ctx, one, merge(`{"status":{"phase":"Pending"}}`)) }, 1},
 		{"specification", func() error {
-			return k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"decisionID":"d","reason":"r"}}}`))
+			return k.Patch(k.ctx, one, merge(`{"spec":{"retirement":{"kind":"ScaleDown","decisionID":"d","reason":"r"}}}`))
 		}, 2},
 		{"deletion", func() error { return k.Delete(k.ctx, one) }, 3},
 		{"second deletion", func() error { return k.Delete(k.ctx, one) }, 3},
@@ -265,7 +265,7 @@ func generationCounts(k *kit) {
 func statusApart(k *kit) {
 	one := machine("one")
 	k.make(one)
-	k.must(k.Patch(k.ctx, one, merge(`{"status":{"phase":"Ready"},"spec":{"retirement":{"decisionID":"d","reason":"r"}}}`)))
+	k.must(k.Patch(k.ctx, one, merge(`{"status":{"phase":"Ready"},"spec":{"retirement":{"kind":"ScaleDown","decisionID":"d","reason":"r"}}}`)))
 	if one.Status.Phase != "" || one.Spec.Retirement == nil {
 		k.Errorf("a write to the object set phase %q and retirement %v", one.Status.Phase, one.Spec.Retirement)
 	}

@@ -179,7 +179,7 @@ func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id, name
 		},
 		Spec: v1beta1.VPSieNodeSpec{
 			NodeGroup: group.Name, Offering: m.Offering, OfferingName: m.OfferingName, Cluster: group.Spec.Cluster,
-			Reason: why, DecisionID: id, LaunchDeadline: metav1.Duration{Duration: p.config.LaunchDeadline},
+			Origin: v1beta1.OriginScaleUp, Reason: why, DecisionID: id, LaunchDeadline: metav1.Duration{Duration: p.config.LaunchDeadline},
 		},
 	}
 }
@@ -244,13 +244,13 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 		return false
 	}
 	name := "decide scale down"
-	if r.Repair {
+	if r.Kind == v1beta1.RetireRepair {
 		name = "decide repair"
 	}
 	ctx, span := p.begin(ctx, name, s, nil, id, plan.Basis)
 	defer span.End()
 	changed := machine.DeepCopy()
-	changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
+	changed.Spec.Retirement = &v1beta1.Retirement{Kind: r.Kind, DecisionID: id, Reason: string(r.Reason), Message: r.Message}
 	err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
@@ -261,7 +261,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	p.overlay.add(changed, p.clock.Now())
 	p.recordRetirement(ctx, plan, r, id)
 	decision, event := decisionScaleDown, "ScaleDown"
-	if r.Repair {
+	if r.Kind == v1beta1.RetireRepair {
 		decision, event = decisionRepair, "Repair"
 	}
 	p.metrics.decided(decision, 1)

@@ -127,7 +127,7 @@ func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.L
 
 func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRecord {
 	kind := busv1.DecisionKind_DECISION_KIND_SCALE_DOWN
-	if r.Repair {
+	if r.Kind == v1beta1.RetireRepair {
 		kind = busv1.DecisionKind_DECISION_KIND_REPAIR
 	}
 	return &busv1.DecisionRecord{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -155,7 +156,10 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, r
 		}
 		adoption.Namespace = c.orphans.namespace
 	}
-	adoption.Spec.Retirement = &v1beta1.Retirement{DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup), Message: why + ", so it is drained and deleted (--orphan-policy=" + OrphansDelete + ")"}
+	adoption.Spec.Retirement = &v1beta1.Retirement{
+		Kind: v1beta1.RetireOrphan, DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup),
+		Message: why + ", so it is drained and deleted (--orphan-policy=" + OrphansDelete + ")",
+	}
 	return "", c.createAdoption(ctx, adoption, taken, why)
 }
 
@@ -170,7 +174,7 @@ func (c *Clusters) adoption(cluster, identifier string, node *corev1.Node) *v1be
 		Spec: v1beta1.VPSieNodeSpec{
 			Offering: offering, OfferingName: node.Labels[corev1.LabelInstanceTypeStable],
 			Cluster: v1beta1.ClusterReference{Identifier: cluster, Datacenter: node.Labels[corev1.LabelTopologyZone]},
-			Reason:  string(reason.AdoptNodeProof), DecisionID: id.New(c.clock.Now()),
+			Origin:  v1beta1.OriginAdoption, Reason: string(reason.AdoptNodeProof), DecisionID: id.New(c.clock.Now()),
 			LaunchDeadline: metav1.Duration{Duration: adoptDeadline},
 		},
 	}
@@ -205,7 +209,9 @@ func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.List
 	for _, n := range r.adopting {
 		id := adoptedBy(n, proofs)
 		i := slices.IndexFunc(listed, func(m launch.Listed) bool { return m.Identifier == id && id != "" })
-		if p, proven := proofs[id]; i < 0 && proven && isRepair(n) {
+		p, proven := proofs[id]
+		missing := i < 0 && proven && disruption.IsRetiredFor(n, v1beta1.RetireRepair)
+		if missing {
 			listed, i = append(slices.Clip(listed), launch.Listed{Identifier: id, Hostname: p.node}), len(listed)
 		}
 		if i < 0 || claimed[id] && machine.ClaimOf(n) != id {
@@ -214,7 +220,7 @@ func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.List
 			}
 			continue
 		}
-		written, err := c.completeOne(ctx, n, listed[i])
+		written, err := c.completeOne(ctx, n, listed[i], presence(!missing))
 		if ignoreGone(err) != nil {
 			return progress, err
 		}
@@ -249,7 +255,7 @@ func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
 	return ""
 }
 
-func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed) (bool, error) {
+func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, shown presence) (bool, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(worker.Hostname)}, node); err != nil {
 		if !apierrors.IsNotFound(err) {
@@ -261,7 +267,7 @@ func (c *Clusters) completeOne(ctx context.Context, n *v1beta1.VPSieNode, worker
 	if node != nil {
 		id, _, proven := proofOf(node)
 		if proven && id == worker.Identifier {
-			joined = &machine.Joined{Name: node.Name, CreatedAt: node.CreationTimestamp.Time, IsReady: isNodeReady(node)}
+			joined = &machine.Joined{Name: node.Name, CreatedAt: node.CreationTimestamp.Time, IsReady: isNodeReady(node), IsMissing: shown == notListed}
 		}
 	}
 	switch {

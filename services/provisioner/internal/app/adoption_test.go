@@ -82,7 +82,7 @@ func TestLostObjectIsMadeAgain(t *testing.T) {
 	}
 	f.survey(2 * time.Minute)
 	n := f.machine("a")
-	if n.Spec.Reason != string(reason.AdoptNodeProof) || n.Annotations[v1beta1.AnnotationAdopts] != "m1" || n.Spec.Offering != 1 ||
+	if n.Spec.Origin != v1beta1.OriginAdoption || n.Spec.Reason != string(reason.AdoptNodeProof) || n.Annotations[v1beta1.AnnotationAdopts] != "m1" || n.Spec.Offering != 1 ||
 		n.Spec.OfferingName != "small" || n.Spec.NodeGroup != "g" || n.Spec.Cluster.Datacenter != "dc" || !slices.Contains(n.Finalizers, v1beta1.FinalizerMachine) {
 		t.Errorf("object %+v", n)
 	}
@@ -121,14 +121,14 @@ func TestDrainOfALostObjectIsUndone(t *testing.T) {
 
 func TestAdoptedObjectIsNeverBoughtFor(t *testing.T) {
 	adoption := intent("a", func(n *v1beta1.VPSieNode) {
-		n.Spec.Reason, n.Annotations = string(reason.AdoptNodeProof), map[string]string{v1beta1.AnnotationAdopts: "m1"}
+		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}
 	})
 	tests := map[string]struct {
 		why    string
 		object *v1beta1.VPSieNode
 	}{
 		"MachineIsGone":    {object: adoption},
-		"AnnotationIsGone": {why: "a person took it off", object: intent("a", func(n *v1beta1.VPSieNode) { n.Spec.Reason = string(reason.AdoptNodeProof) })},
+		"AnnotationIsGone": {why: "a person took it off", object: intent("a", func(n *v1beta1.VPSieNode) { n.Spec.Origin = v1beta1.OriginAdoption })},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestOrphanIsDeletedWhereThatIsWanted(t *testing.T) {
 	f.cloud.machines = one("host-1")
 	f.survey(0)
 	f.survey(6 * time.Minute)
-	if r := f.machine("a").Spec.Retirement; r == nil || r.Reason != string(reason.OrphanNoGroup) {
+	if r := f.machine("a").Spec.Retirement; r == nil || r.Kind != v1beta1.RetireOrphan || r.Reason != string(reason.OrphanNoGroup) {
 		t.Errorf("retirement %+v, want that of an orphan", r)
 	}
 	f.step("a", time.Second) // before the status is written

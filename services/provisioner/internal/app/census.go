@@ -124,7 +124,7 @@ func (c *Clusters) seekLost(ctx context.Context, r *roster, f census.Findings, p
 		}
 		stranger := census.Stranger{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner}, Sightings: s}
 		if _, err := c.adoptOne(ctx, r, stranger, &v1beta1.Retirement{
-			Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no object claims it and its Node is not Ready: what is left of it is removed",
+			Kind: v1beta1.RetireRepair, Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no object claims it and its Node is not Ready: what is left of it is removed",
 		}); err != nil {
 			return err
 		}
@@ -164,16 +164,14 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
-	if _, err := c.store.Change(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		return !machine.IsLeaving(n) && machine.NodeNotReady("MachineMissing", message)(n)
-	}); err != nil {
+	if _, err := c.store.Change(ctx, n, machine.Vanished(message, c.clock.Now())); err != nil {
 		return err
 	}
 	written, err := c.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		if machine.IsLeaving(n) {
 			return false
 		}
-		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}
+		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair, DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}
 		return true
 	})
 	if written {

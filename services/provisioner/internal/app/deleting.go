@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -120,7 +121,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 	}
 	again := c.wasAsked(identifier)
 	if !again {
-		if occupied, err := c.isOccupied(ctx, n); err != nil || occupied {
+		if stays, err := c.mayNotGo(ctx, n); err != nil || stays {
 			return false, err
 		}
 	}
@@ -153,19 +154,26 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 	return err == nil, updateErr
 }
 
-// isOccupied reports whether pods run on the machine that would have to move: its Node may have joined after it
-// was found to have none. Whoever retires it has them move.
-func (c *Clusters) isOccupied(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
+// mayNotGo asks the guards before the deletion is asked for the first time: the Node may have joined after the machine was found to
+// have none, and runs pods that would have to move. Whoever retires it has them move.
+func (c *Clusters) mayNotGo(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node); err != nil {
 		return false, ignoreGone(err)
 	}
 	pods, err := c.store.podsOn(ctx, node, c.clock.Now())
-	if err != nil || len(pods) == 0 {
+	if err != nil {
 		return false, err
 	}
-	_, err = c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "NodeJoinedLate",
-		"the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted"))
+	v := &disruption.View{Kind: disruption.KindOf(n), Now: c.clock.Now(), Machine: n}
+	for _, pod := range pods {
+		v.Pods = append(v.Pods, disruption.Pod{Name: fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name)})
+	}
+	refusal := disruption.First(disruption.Delete, v)
+	if refusal.Code == "" {
+		return false, nil
+	}
+	_, err = c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, refusal.Code.Condition(), refusal.Message))
 	return true, err
 }
 
@@ -227,7 +235,7 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 			return 0, fmt.Errorf("delete Node %q: %w", node.Name, err)
 		}
 	}
-	if n.DeletionTimestamp == nil && neverJoined(n) && machine.LastAttempt(n) != nil {
+	if n.DeletionTimestamp == nil && disruption.IsRetiredFor(n, v1beta1.RetireLaunchFailed) && machine.LastAttempt(n) != nil {
 		return 0, r.keepAsFailed(ctx, n)
 	}
 	if now := r.clock.Now(); len(machine.LateAttempts(n, now)) > 0 {

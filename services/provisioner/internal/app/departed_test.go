@@ -8,7 +8,6 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -102,7 +101,7 @@ func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 // TestRequestNamesWhatLeavesBeforeItsObjectDoes takes a machine back in order to delete it, and buys another while listings lack it.
 func TestRequestNamesWhatLeavesBeforeItsObjectDoes(t *testing.T) {
 	f := newFixture(t, group(), intent("b"), intent("a", retired, func(n *v1beta1.VPSieNode) {
-		n.Spec.Reason, n.Annotations = string(reason.AdoptNodeProof), map[string]string{v1beta1.AnnotationAdopts: "m1"}
+		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}
 	}))
 	f.cloud.hide = true
 	f.pass(3 * time.Second)

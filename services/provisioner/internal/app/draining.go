@@ -15,6 +15,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -24,9 +26,9 @@ const (
 	launchOutcomePoll = 5 * time.Second
 	drainPoll         = time.Second
 	drainPollMax      = 10 * time.Second
-	// drainTimeoutDefault stands in for a NodeGroup that is gone.
-	drainTimeoutDefault = 15 * time.Minute
-	blockersShown       = 5
+	blockersShown     = 5
+	// refusedPoll is how often a retirement that waits looks whether it may go on.
+	refusedPoll = 5 * time.Second
 )
 
 // retire takes a machine that was asked to leave a step further:
@@ -83,12 +85,15 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return groupPausedPoll, err
 	}
 	if n.Status.DrainStartedAt == nil {
+		if stays, wait, err := r.mayStart(ctx, n, node); err != nil || stays {
+			return wait, err
+		}
 		if err := r.startDrain(ctx, n, node); err != nil {
 			return 0, err
 		}
 	}
 	if node == nil {
-		return 0, r.goWithoutNode(ctx, n)
+		return r.goWithoutNode(ctx, n)
 	}
 	tainted, err := r.cordon(ctx, n, node)
 	if err != nil {
@@ -112,6 +117,55 @@ func (r *Nodes) resume(ctx context.Context, n *v1beta1.VPSieNode) error {
 		return nil
 	}
 	_, err := r.store.Change(ctx, n, machine.DrainResumed(r.clock.Now()))
+	return err
+}
+
+// mayStart asks the guards before anything is done to the Node. It reports whether the machine stays as it is, and when to look again.
+func (r *Nodes) mayStart(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (stays bool, wait time.Duration, err error) {
+	var pods []*corev1.Pod
+	if node != nil {
+		if pods, err = r.podsOn(ctx, node); err != nil {
+			return false, 0, err
+		}
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return false, 0, err
+	}
+	refusal, err := r.refusal(ctx, n, node, pods, group)
+	switch {
+	case err != nil || refusal.Code == "":
+		return false, 0, err
+	case refusal.Waits:
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, refusal.Code.Condition(), refusal.Message))
+		return true, refusedPoll, err
+	}
+	return true, 0, r.refuse(ctx, n, node, refusal)
+}
+
+// refuse takes a retirement back whose Node was never tainted.
+func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, refusal disruption.Refusal) error {
+	// On record first: without it the planner would decide the same again at once.
+	if _, err := r.store.Change(ctx, n, machine.RetirementRefused(refusal.Code, refusal.Message, r.clock.Now())); err != nil {
+		return err
+	}
+	if err := r.withdraw(ctx, n); err != nil {
+		return err
+	}
+	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
+	if node != nil {
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("retirement refused: "+refusal.Message))
+	}
+	return nil
+}
+
+// withdraw takes the retirement off a machine that stays.
+func (r *Nodes) withdraw(ctx context.Context, n *v1beta1.VPSieNode) error {
+	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
+		had := n.Spec.Retirement != nil
+		n.Spec.Retirement = nil
+		return had
+	})
 	return err
 }
 
@@ -146,28 +200,28 @@ func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tai
 	if err != nil {
 		return err
 	}
-	if timeout := drainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
+	if timeout := disruption.DrainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
 		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
 	}
 	return nil
 }
 
 // goWithoutNode has a machine deleted that has no Node, so that nothing runs there that Kubernetes knows.
-func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) error {
-	if isRepair(n) && n.DeletionTimestamp == nil {
-		group, err := r.groupOf(ctx, n)
-		if err != nil {
-			return err
-		}
-		code, why, err := r.repairObjection(ctx, n, nil, nil, group)
-		if err != nil {
-			return err
-		}
-		if why != "" {
-			return r.abort(ctx, n, code, why)
-		}
+func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return 0, err
 	}
-	return r.drained(ctx, n, "the machine has no Node")
+	refusal, err := r.refusal(ctx, n, nil, nil, group)
+	switch {
+	case err != nil:
+		return 0, err
+	case refusal.Waits:
+		return r.hold(ctx, n, refusal.Code.Condition(), refusal.Message, group)
+	case refusal.Code != "":
+		return 0, r.abort(ctx, n, refusal.Code, refusal.Message)
+	}
+	return 0, r.drained(ctx, n, "the machine has no Node")
 }
 
 // drain evicts the pods of a Node that has been tainted long enough for everybody to see it.
@@ -186,12 +240,17 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	if err != nil {
 		return 0, err
 	}
-	code, why, err := r.objection(ctx, n, node, pods, group)
-	if err != nil {
-		return 0, err
+	refusal, err := r.refusal(ctx, n, node, pods, group)
+	if sabotage.FreshReadAfterTaint() && disruption.KindOf(n) == v1beta1.RetireScaleDown {
+		refusal = disruption.Refusal{}
 	}
-	if why != "" {
-		return 0, r.abort(ctx, n, code, why)
+	switch {
+	case err != nil:
+		return 0, err
+	case refusal.Waits:
+		return r.hold(ctx, n, refusal.Code.Condition(), refusal.Message, group)
+	case refusal.Code != "":
+		return 0, r.abort(ctx, n, refusal.Code, refusal.Message)
 	}
 	if len(pods) == 0 {
 		return 0, r.drained(ctx, n, "no pods are left that would move")
@@ -231,23 +290,26 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 	return blocked, nil
 }
 
-// progress records how far the drain is, and gives it up when it takes too long.
+// progress records how far the drain is.
 func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
-	timeout := drainTimeout(group)
-	elapsed := r.drainedFor(n)
-	why, message := "Draining", "pods were asked to leave and are awaited"
-	if len(blocked) > 0 {
-		why = "EvictionBlocked"
-		message = "pods may not be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
-		if more := len(blocked) - blockersShown; more > 0 {
-			message += fmt.Sprintf(" and %d more", more)
-		}
-		message += "; it is tried again until the drain timeout; make room in the budget or protect the node"
-	}
-	if elapsed >= timeout && n.DeletionTimestamp == nil {
-		if len(blocked) == 0 {
+	if len(blocked) == 0 {
+		message := "pods were asked to leave and are awaited"
+		if r.isLate(n, group) {
 			message = fmt.Sprintf("pod %s/%s was evicted but has not ended", pods[0].Namespace, pods[0].Name)
 		}
+		return r.hold(ctx, n, "Draining", message, group)
+	}
+	message := "pods may not be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
+	if more := len(blocked) - blockersShown; more > 0 {
+		message += fmt.Sprintf(" and %d more", more)
+	}
+	return r.hold(ctx, n, "EvictionBlocked", message+"; it is tried again until the drain timeout; make room in the budget or protect the node", group)
+}
+
+// hold says what a drain waits for, and gives it up when it takes too long.
+func (r *Nodes) hold(ctx context.Context, n *v1beta1.VPSieNode, why, message string, group *v1beta1.NodeGroup) (time.Duration, error) {
+	timeout, elapsed := disruption.DrainTimeout(group), r.drainedFor(n)
+	if r.isLate(n, group) {
 		return 0, r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the drain took longer than %s: %s", timeout, message))
 	}
 	if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message)); err != nil {
@@ -260,11 +322,9 @@ func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*core
 	return wait, nil
 }
 
-func drainTimeout(group *v1beta1.NodeGroup) time.Duration {
-	if group != nil && group.Spec.ScaleDown.DrainTimeout != nil {
-		return group.Spec.ScaleDown.DrainTimeout.Duration
-	}
-	return drainTimeoutDefault
+// isLate reports whether a drain took too long. One that a person wants goes on.
+func (r *Nodes) isLate(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup) bool {
+	return n.DeletionTimestamp == nil && r.drainedFor(n) >= disruption.DrainTimeout(group)
 }
 
 // drainedFor is for how long a drain has gone on, without the time for which its taint settles.
@@ -284,14 +344,10 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 			return err
 		}
 	}
-	if _, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		had := n.Spec.Retirement != nil
-		n.Spec.Retirement = nil
-		return had
-	}); err != nil {
+	if err := r.withdraw(ctx, n); err != nil {
 		return err
 	}
-	written, err := r.store.Change(ctx, n, machine.DrainUndone(code, why))
+	written, err := r.store.Change(ctx, n, machine.DrainUndone(code, why, r.clock.Now()))
 	if err != nil || !written {
 		return err
 	}

@@ -294,38 +294,52 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 		}), want: reason.NoScaleDownPodUnjudged},
 		"MinimumWasRaised": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
-		"GroupIsGone":      {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownDisabled},
+		"GroupIsGone":      {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownGroupGone},
 	}
 	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, tc.group, node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
-			if tc.pod != nil {
-				if err := f.kube.Create(t.Context(), tc.pod); err != nil {
-					t.Fatal(err)
+		for when, tainted := range map[string]bool{"BeforeTheTaint": false, "AfterTheTaint": true} {
+			t.Run(name+"/"+when, func(t *testing.T) {
+				f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+				f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+				if tainted {
+					f.step("a", time.Second)
 				}
-			}
-			f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
-			f.step("a", time.Second)
-			f.step("a", 6*time.Second)
-			n := f.machine("a")
-			if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainStartedAt != nil {
-				t.Errorf("retirement goes on: %+v (%s)", n.Status, tc.why)
-			}
-			if c := condition(n, v1beta1.ConditionDrained); c.Status != metav1.ConditionFalse || c.Reason != tc.want.Condition() {
-				t.Errorf("condition %+v, want reason %s", c, tc.want.Condition())
-			}
-			if host := f.node("host-1"); host.Spec.Unschedulable || len(host.Spec.Taints) > 0 {
-				t.Errorf("the node stays cordoned: %+v", host.Spec)
-			}
-			if tc.pod != nil && !f.exists(pod("p", "host-1")) {
-				t.Error("the pod was evicted")
-			}
-			f.pass(time.Minute)
-			if len(f.cloud.deleted) > 0 {
-				t.Errorf("deleted %v", f.cloud.deleted)
-			}
-		})
+				f.remove(group())
+				f.create(tc.group.DeepCopy())
+				if tc.pod != nil {
+					f.create(tc.pod.DeepCopy())
+				}
+				var closed bool // for a moment, even
+				f.patching = func(o client.Object) error {
+					n, is := o.(*corev1.Node)
+					closed = closed || is && (n.Spec.Unschedulable || isDraining(n))
+					return nil
+				}
+				f.step("a", 6*time.Second)
+				n := f.machine("a")
+				if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainStartedAt != nil || n.Status.DrainFailedAt == nil {
+					t.Errorf("retirement goes on, or the planner is not told: %+v (%s)", n.Status, tc.why)
+				}
+				if c := condition(n, v1beta1.ConditionDrained); c.Status != metav1.ConditionFalse || c.Reason != tc.want.Condition() {
+					t.Errorf("condition %+v, want reason %s", c, tc.want.Condition())
+				}
+				if host := f.node("host-1"); closed || host.Spec.Unschedulable || isDraining(host) {
+					t.Errorf("the node was closed: %v, or stays so: %+v", closed, host.Spec)
+				}
+				if tc.pod != nil && !f.exists(pod("p", "host-1")) {
+					t.Error("the pod was evicted")
+				}
+				f.pass(time.Minute)
+				if len(f.cloud.deleted) > 0 {
+					t.Errorf("deleted %v", f.cloud.deleted)
+				}
+			})
+		}
 	}
+}
+
+func isDraining(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1beta1.TaintDraining })
 }
 
 // TestPodsThatThePlannerIgnoresStopNoDrain has pods on the Node that the planner does not look at when it decides that the Node goes.
@@ -419,11 +433,13 @@ func TestPersonsDeletionWaitsForTheBudget(t *testing.T) {
 }
 
 func TestPersonsCordonStays(t *testing.T) {
-	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), intent("a", bought("m1", "host-1"), retired),
+	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired),
 		node("host-1", "m1", func(n *corev1.Node) { n.Spec.Unschedulable = true }))
 	f.step("a", time.Second)
+	f.remove(group())
+	f.create(group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }))
 	f.step("a", 6*time.Second)
-	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) > 0 {
+	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) > 0 || f.machine("a").Spec.Retirement != nil {
 		t.Errorf("after the refusal the node is %+v, want a person's cordon and no taint of ours", n.Spec)
 	}
 }

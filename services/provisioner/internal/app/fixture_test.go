@@ -401,7 +401,7 @@ func attempt(outcome v1beta1.LaunchOutcome, foreign ...string) func(*v1beta1.VPS
 }
 
 func retired(n *v1beta1.VPSieNode) {
-	n.Spec.Retirement = &v1beta1.Retirement{DecisionID: "r", Reason: "scaledown.empty", Message: "unneeded"}
+	n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireScaleDown, DecisionID: "r", Reason: "scaledown.empty", Message: "unneeded"}
 }
 
 // node is a Ready Kubernetes Node that belongs to a machine, or to nobody when identifier is empty.

@@ -122,25 +122,16 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 
 // giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.
 func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
-	if group, err := r.groupOf(ctx, n); err != nil || group != nil && group.Spec.Mode == v1beta1.ModePaused {
-		return groupPausedPoll, err
-	}
-	if err := goOn(ctx, r.brake); err != nil {
-		if _, paused := asPaused(err); paused {
-			return pausedPoll, nil
-		}
-		return 0, err
-	}
 	if err := r.queueing.enter(ctx); err != nil {
 		return 0, err
 	}
 	defer r.queueing.leave()
-	code, why, err := r.turn(ctx, n)
+	refusal, err := r.turn(ctx, n)
 	if err != nil {
 		return 0, err
 	}
-	if why != "" {
-		_, err := r.store.Change(ctx, n, machine.NodeNotReady(code.Condition(), why))
+	if refusal.Code != "" {
+		_, err := r.store.Change(ctx, n, machine.JoinHeld(refusal.Code, "the machine did not join in time; "+refusal.Message, r.clock.Now()))
 		return turnPoll, err
 	}
 	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
@@ -148,7 +139,7 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		if n.Spec.Retirement != nil || outage.WasReady(n) {
 			return false
 		}
-		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
+		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireLaunchFailed, DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
 		return true
 	})
 	if written {

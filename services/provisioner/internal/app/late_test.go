@@ -40,7 +40,7 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	f.survey(10 * time.Second)
 	f.pass(10 * time.Second)
 	n := f.machine("a-1")
-	if n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining || n.Spec.Reason != string(reason.AdoptLateAnswer) || n.Spec.NodeGroup != "g" {
+	if n.Status.Identifier != "m2" || n.Status.Phase != v1beta1.PhaseJoining || n.Spec.Origin != v1beta1.OriginLateAnswer || n.Spec.Reason != string(reason.AdoptLateAnswer) || n.Spec.NodeGroup != "g" {
 		t.Errorf("object %+v, want one of its own for the machine that came late", n)
 	}
 	remnant := node("host-2", "", createdAt(noon.Add(-time.Minute)))
@@ -111,7 +111,7 @@ func TestLateMachineOfARetiredOne(t *testing.T) {
 // TestLateMachineThatNeverJoinsIsGone has the object that was made for a late machine go with it.
 func TestLateMachineThatNeverJoinsIsGone(t *testing.T) {
 	f := newFixture(t, group(), intent("a-1", func(n *v1beta1.VPSieNode) {
-		n.Spec.Reason = string(reason.AdoptLateAnswer)
+		n.Spec.Origin = v1beta1.OriginLateAnswer
 		n.Status = v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m2", Hostname: "host-2", LaunchedAt: new(metav1.NewTime(noon))}
 	}))
 	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}

@@ -161,7 +161,7 @@ func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Lis
 			},
 			Spec: v1beta1.VPSieNodeSpec{
 				NodeGroup: n.Spec.NodeGroup, Offering: n.Spec.Offering, OfferingName: n.Spec.OfferingName, Cluster: n.Spec.Cluster,
-				Reason: string(reason.AdoptLateAnswer), DecisionID: n.Spec.DecisionID, LaunchDeadline: n.Spec.LaunchDeadline,
+				Origin: v1beta1.OriginLateAnswer, Reason: string(reason.AdoptLateAnswer), DecisionID: n.Spec.DecisionID, LaunchDeadline: n.Spec.LaunchDeadline,
 			},
 		}
 		if err := c.createAdoption(ctx, adoption, taken, "it answers a request of "+key+" that was given up"); err != nil {

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -18,16 +19,6 @@ const (
 	// turnPoll is how often a machine that never joined looks whether it is its turn to go.
 	turnPoll = 15 * time.Second
 )
-
-// isRepair reports whether the machine leaves because it does not work.
-func isRepair(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Retirement != nil && reason.Code(n.Spec.Retirement.Reason).IsRepair()
-}
-
-// neverJoined reports whether the machine leaves because its Node was never Ready.
-func neverJoined(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline)
-}
 
 // fleet is all objects and Nodes as they are now.
 type fleet struct {
@@ -77,13 +68,21 @@ func (f fleet) isStuck(n *v1beta1.VPSieNode) bool {
 
 // queue is the machines of a group that never joined and wait to be deleted.
 type queue struct {
-	// tried is when one that fails together with others was last chosen, zero when none was.
+	// tried is when one that fails together with others was last chosen, zero when none was, and by which one.
 	tried time.Time
-	// code and why are what keeps all of them, as of at; they are used again for a while, since each look
-	// reads every machine.
-	code reason.Code
-	why  string
-	at   time.Time
+	by    types.UID
+	// refusal is what keeps all of them, as of at; it is used again for a while, since each look reads every machine.
+	refusal disruption.Refusal
+	at      time.Time
+}
+
+// mayTry reports whether a machine is the one that may go now although many fail together.
+func (q *queue) mayTry(n *v1beta1.VPSieNode, now time.Time, interval time.Duration) bool {
+	if !q.tried.IsZero() && now.Sub(q.tried) < interval {
+		return q.by == n.UID
+	}
+	q.tried, q.by = now, n.UID
+	return true
 }
 
 // turnstile lets one goroutine through at a time. Unlike a mutex it may be held while others are asked over the
@@ -111,44 +110,67 @@ func (r *Nodes) queueOf(group string) *queue {
 	return r.queues[group]
 }
 
-// mayTry reports whether a machine without a Node may go now although many fail together. The planner, which
-// asks for it at the same interval, may be a moment early by our clock.
-func (r *Nodes) mayTry(ctx context.Context, group string) bool {
-	if r.queueing.enter(ctx) != nil {
-		return false
+// together says why a machine that is to be repaired stays while many fail together. Where nothing can run, by Kubernetes' or by
+// VPSie's word, one is tried at a time.
+func (r *Nodes) together(ctx context.Context, n *v1beta1.VPSieNode, idle bool) (string, error) {
+	fleet, err := r.fleet(ctx)
+	if err != nil {
+		return "", err
 	}
-	defer r.queueing.leave()
-	q, now := r.queueOf(group), r.clock.Now()
-	if !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval*9/10 {
-		return false
+	why := outage.Stops(fleet.machines, machine.GroupOf(n))
+	if why == "" {
+		return "", nil
 	}
-	q.tried = now
-	return true
+	if idle {
+		if err := r.queueing.enter(ctx); err != nil {
+			return "", err
+		}
+		defer r.queueing.leave()
+		// The planner, which asks for it at the same interval, may be a moment early by our clock.
+		if r.queueOf(machine.GroupOf(n)).mayTry(n, r.clock.Now(), outage.TrialInterval*9/10) {
+			return "", nil
+		}
+	}
+	return why + "; nothing is replaced until that is over", nil
 }
 
-// turn says what keeps a machine that never joined from being deleted now; empty when it may go. One goes at a
-// time in a group. While many fail together one may be tried at intervals. The caller has entered the turnstile.
-func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (reason.Code, string, error) {
+// turn says what keeps a machine that never joined from being deleted now. One goes at a time in a group. While many fail
+// together one may be tried at intervals. The caller has entered the turnstile.
+func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refusal, error) {
 	q, now := r.queueOf(machine.GroupOf(n)), r.clock.Now()
-	if q.why != "" && now.Sub(q.at) < turnPoll/2 {
-		return q.code, q.why, nil
+	if q.refusal.Code != "" && now.Sub(q.at) < turnPoll/2 {
+		return q.refusal, nil
+	}
+	group, err := r.groupOf(ctx, n)
+	if err != nil {
+		return disruption.Refusal{}, err
+	}
+	state, err := r.brake.State(ctx)
+	if err != nil {
+		return disruption.Refusal{}, err
 	}
 	fleet, err := r.fleet(ctx)
 	if err != nil {
-		return "", "", err
+		return disruption.Refusal{}, err
 	}
-	q.code, q.why, q.at = "", "", now
-	together := outage.Stops(fleet.machines, machine.GroupOf(n))
+	v := &disruption.View{Kind: v1beta1.RetireLaunchFailed, Now: now, Group: group, Machine: n}
+	if state.Paused {
+		v.Paused = state.Message
+	}
 	goes := func(other *v1beta1.VPSieNode) bool {
-		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && neverJoined(other) && other.Status.Identifier != "" && !fleet.isStuck(other)
+		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && disruption.IsRetiredFor(other, v1beta1.RetireLaunchFailed) &&
+			other.Status.Identifier != "" && !fleet.isStuck(other)
 	}
-	switch {
-	case slices.ContainsFunc(fleet.objects, goes):
-		q.code, q.why = reason.NoRepairOneAtATime, "the machine did not join in time; another one of the group is being deleted for the same reason, and this one follows"
-	case together != "" && !q.tried.IsZero() && now.Sub(q.tried) < outage.TrialInterval:
-		q.code, q.why = reason.NoRepairFailingTogether, fmt.Sprintf("the machine did not join in time, and %s; one is deleted every %s until that is over; look at what the machines have in common", together, outage.TrialInterval)
-	case together != "":
-		q.tried = now
+	if slices.ContainsFunc(fleet.objects, goes) {
+		v.Busy = "another one of the group is being deleted for the same reason, and this one follows"
 	}
-	return q.code, q.why, nil
+	v.Together = func() (string, time.Time) {
+		why := outage.Stops(fleet.machines, machine.GroupOf(n))
+		if why == "" || v.Busy == "" && q.mayTry(n, now, outage.TrialInterval) {
+			return "", time.Time{}
+		}
+		return fmt.Sprintf("%s; one is deleted every %s until that is over; look at what the machines have in common", why, outage.TrialInterval), time.Time{}
+	}
+	q.refusal, q.at = disruption.First(disruption.Decide, v), now
+	return q.refusal, nil
 }

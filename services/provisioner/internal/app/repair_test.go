@@ -14,9 +14,16 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
+// kindOf is the kind of the retirements that have a reason.
+var kindOf = map[reason.Code]v1beta1.RetirementKind{
+	reason.ScaleDownEmpty: v1beta1.RetireScaleDown, reason.ScaleDownUnneeded: v1beta1.RetireScaleDown, reason.RepairNodeNotReady: v1beta1.RetireRepair,
+	reason.RepairNodeMissing: v1beta1.RetireRepair, reason.RepairMachineMissing: v1beta1.RetireRepair, reason.LaunchDeadline: v1beta1.RetireLaunchFailed,
+	reason.OrphanNoGroup: v1beta1.RetireOrphan,
+}
+
 func repaired(code reason.Code) func(*v1beta1.VPSieNode) {
 	return func(n *v1beta1.VPSieNode) {
-		n.Spec.Retirement = &v1beta1.Retirement{DecisionID: "r", Reason: string(code), Message: "broken"}
+		n.Spec.Retirement = &v1beta1.Retirement{Kind: kindOf[code], DecisionID: "r", Reason: string(code), Message: "broken"}
 	}
 }
 

@@ -8,21 +8,12 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/evacuation"
-)
-
-// Defaults of a NodeGroup's scale-down policy, for objects that the API server did not default.
-const (
-	thresholdDefault    = 50
-	unneededForDefault  = 10 * time.Minute
-	leavingMaxDefault   = 5
-	drainFailedCooldown = 5 * time.Minute
 )
 
 // removal is a managed node that is looked at for removal.
@@ -50,18 +41,24 @@ func (p *planner) scaleDown(m Memory) {
 		leaving[g.name()] = p.counts[g.name()].leaving
 	}
 	for _, r := range p.removals(m) {
-		refusal := p.keep(r, simulator, budgets, leaving)
-		if refusal.Code != "" {
-			p.plan.Kept[r.node.Name] = refusal
-			continue
-		}
 		since, known := m.Unneeded[r.node.Name]
 		if !known || since.After(p.now) {
 			since = p.now
 		}
-		p.plan.Memory.Unneeded[r.node.Name] = since
-		if refusal := p.hold(r, since, leaving); refusal.Code != "" {
-			p.plan.Kept[r.node.Name] = refusal
+		view := p.viewOf(r, budgets)
+		view.UnneededSince = since
+		view.Leaving = leaving[r.group.name()]
+		// Machines on their way may never come, so they do not count.
+		c := p.counts[r.group.name()]
+		view.Staying = c.ready - 1 - (view.Leaving - c.leaving)
+		view.NoPlace = func() string {
+			why := p.move(r.node, simulator, budgets)
+			if why == "" {
+				p.plan.Memory.Unneeded[r.node.Name] = since
+			}
+			return why
+		}
+		if p.keeps(r.node.Name, view) {
 			continue
 		}
 		leaving[r.group.name()]++
@@ -115,7 +112,7 @@ func (p *planner) removals(m Memory) []removal {
 			continue
 		}
 		if group == nil {
-			p.plan.Kept[node.Name] = Refusal{reason.NoScaleDownDisabled, "the node's NodeGroup does not exist any more; delete the VPSieNode to retire the machine"}
+			p.keeps(node.Name, &disruption.View{Kind: v1beta1.RetireScaleDown, Now: p.now, Machine: machine})
 			continue
 		}
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
@@ -153,122 +150,16 @@ func bySince(a, b time.Time) int {
 	return a.Compare(b)
 }
 
-// keep says why a node cannot go. When it can, its pods are placed on other nodes and it leaves the
-// simulation.
-func (p *planner) keep(r removal, simulator *evacuation.Simulator, budgets, leaving map[string]int) Refusal {
-	threshold := thresholdDefault
-	if t := r.group.Spec.ScaleDown.UtilizationThreshold; t != nil {
-		threshold = int(*t)
-	}
-	index, simulated := p.nodeIndex[r.node.Name]
-	switch {
-	case p.closedForGood(r.group):
-		return p.closed[r.group.name()]
-	case r.group.Spec.Mode == v1beta1.ModePaused:
-		return Refusal{reason.NoScaleDownGroupPaused, "the group is paused"}
-	case r.group.Spec.ScaleDown.Enabled != nil && !*r.group.Spec.ScaleDown.Enabled:
-		return Refusal{reason.NoScaleDownDisabled, "scale-down is switched off for the group (scaleDown.enabled)"}
-	case r.node.Protection != "":
-		return Refusal{r.node.Protection, "an annotation or label of the node forbids its removal"}
-	case !r.node.Ready || !simulated:
-		return Refusal{reason.NoScaleDownNodeNotReady, "the node is not Ready, so what runs on it is not known for certain"}
-	case r.pods > 0 && int(r.utilization) >= threshold:
-		return Refusal{reason.NoScaleDownUtilization, fmt.Sprintf("pods request %d%% of the node, and the threshold is %d%%", r.utilization, threshold)}
-	case p.awaited[index]:
-		return Refusal{reason.NoScaleDownPendingPods, "pods are waiting that this node will take"}
-	case p.becoming[index]:
-		return Refusal{reason.NoScaleDownNodeNotReady, "the node still gets what nodes of its kind have: a device, a label, or an agent that takes its taint off"}
-	}
-	if failed, at := drainFailed(r.machine); failed && p.now.Sub(at) < drainFailedCooldown {
-		p.due(at.Add(drainFailedCooldown))
-		return Refusal{reason.NoScaleDownDrainFailed, "its last drain was given up a short while ago"}
-	}
-	if refusal := p.protected(r.node, budgets); refusal.Code != "" {
-		return refusal
-	}
-	if name, c := r.group.name(), p.counts[r.group.name()]; c.ready-(leaving[name]-c.leaving) <= int(r.group.Spec.MinNodes) {
-		// Machines on their way may never come, so they do not count. The node stays in the simulation: pods may move to it.
-		return Refusal{reason.NoScaleDownMinSize, "the group would fall below its minimum of " + number(int(r.group.Spec.MinNodes), "node", "nodes")}
-	}
-	return p.move(r.node, index, simulator, budgets)
-}
-
-// closedForGood reports whether the group is in a state in which nothing may be removed either.
-func (p *planner) closedForGood(g *Group) bool {
-	switch p.closed[g.name()].Code {
-	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpAPIUnavailable, reason.NoScaleUpClusterUnknown:
-		return true
-	}
-	return false
-}
-
-// drainFailed tells whether and when the machine's last drain was given up.
-func drainFailed(m *v1beta1.VPSieNode) (bool, time.Time) {
-	for _, c := range m.Status.Conditions {
-		if c.Type == v1beta1.ConditionDrained && c.Status == metav1.ConditionFalse && c.Reason != "Withdrawn" {
-			return true, c.LastTransitionTime.Time
-		}
-	}
-	return false, time.Time{}
-}
-
-// lastingRefusals are the refusals by which pods keep a node, those first that do not end by themselves.
-var lastingRefusals = []reason.Code{
-	reason.NoScaleDownPodProtected, reason.NoScaleDownPodBare, reason.NoScaleDownPodLocalStorage, reason.NoScaleDownPodKubeSystem,
-	reason.NoScaleDownPodUnjudged, reason.NoScaleDownPodBudget,
-}
-
-// protected says which pod keeps the node: of several the one that does so for longest.
-func (p *planner) protected(node *Node, budgets map[string]int) Refusal {
-	var worst Refusal
-	for id := range node.Pods {
-		refusal := p.protectedPod(p.snapshot.Items[id], budgets)
-		if refusal.Code == "" {
-			continue
-		}
-		if order := cmp.Or(cmp.Compare(lasts(refusal), lasts(worst)), cmp.Compare(refusal.Message, worst.Message)); worst.Code == "" || order < 0 {
-			worst = refusal
-		}
-	}
-	return worst
-}
-
-func lasts(r Refusal) int { return slices.Index(lastingRefusals, r.Code) }
-
-// protectedPod says why a pod keeps its node.
-func (p *planner) protectedPod(item *scheduling.Item, budgets map[string]int) Refusal {
-	if item == nil {
-		return Refusal{reason.NoScaleDownPodUnjudged, "a pod on the node is not known in full yet"}
-	}
-	shape := item.Shape
-	switch {
-	case !p.moves(item):
-		return Refusal{}
-	case shape.Protection != "":
-		return Refusal{shape.Protection, "a pod on the node must not be moved (" + string(shape.Protection) + ")"}
-	case shape.Unjudged != "":
-		return Refusal{reason.NoScaleDownPodUnjudged, "where a pod on the node could go is not known: " + whyUnjudged(shape)}
-	case len(shape.Budgets) > 1:
-		return Refusal{reason.NoScaleDownPodBudget, fmt.Sprintf("several PodDisruptionBudgets (%s) cover a pod on the node, and the Eviction API evicts no such pod; leave one of them",
-			strings.Join(shape.Budgets, ", "))}
-	}
-	for _, budget := range shape.Budgets {
-		if budgets[budget] <= 0 {
-			return Refusal{reason.NoScaleDownPodBudget, "PodDisruptionBudget " + budget + " allows no disruption now"}
-		}
-	}
-	return Refusal{}
-}
-
-// move takes the node out of the simulation and places its pods on others, or says which do not fit.
-func (p *planner) move(node *Node, index int, simulator *evacuation.Simulator, budgets map[string]int) Refusal {
-	stuck, ok := simulator.Remove(index, p.moves)
+// move takes the node out of the simulation and places its pods on others, or says which do not fit. A node that can go is gone for
+// those that are looked at later, whether it goes now or not.
+func (p *planner) move(node *Node, simulator *evacuation.Simulator, budgets map[string]int) string {
+	stuck, ok := simulator.Remove(p.nodeIndex[node.Name], p.moves)
 	if !ok {
 		message := fmt.Sprintf("%d of its pods (%s) can go to no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {
 			message += "; " + number(p.gone, "other node that can go was", "other nodes that can go were") + " taken to be gone"
 		}
-		return Refusal{reason.NoScaleDownPodNoPlace, message}
+		return message
 	}
 	p.gone++
 	for id, n := range node.Pods {
@@ -278,7 +169,7 @@ func (p *planner) move(node *Node, index int, simulator *evacuation.Simulator, b
 			}
 		}
 	}
-	return Refusal{}
+	return ""
 }
 
 func describeShape(s *scheduling.Shape) string {
@@ -295,29 +186,9 @@ func describeShape(s *scheduling.Shape) string {
 	return strings.Join(parts, ", ")
 }
 
-// hold says why a node that can go does not go yet.
-func (p *planner) hold(r removal, since time.Time, leaving map[string]int) Refusal {
-	wait, most := unneededForDefault, leavingMaxDefault
-	if d := r.group.Spec.ScaleDown.UnneededFor; d != nil {
-		wait = d.Duration
-	}
-	if n := r.group.Spec.ScaleDown.MaxNodesPerStep; n != nil {
-		most = int(*n)
-	}
-	name := r.group.name()
-	switch {
-	case p.now.Sub(since) < wait:
-		p.due(since.Add(wait))
-		return Refusal{reason.NoScaleDownUnneededFor, fmt.Sprintf("the node can go, and does once that has been so for %s", wait)}
-	case leaving[name] >= most:
-		return Refusal{reason.NoScaleDownStepLimit, number(leaving[name], "node of the group is", "nodes of the group are") + " leaving already (scaleDown.maxNodesPerStep)"}
-	}
-	return Refusal{}
-}
-
 func (p *planner) retire(r removal, since time.Time) {
 	out := Retirement{
-		Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
+		Kind: v1beta1.RetireScaleDown, Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
 		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: r.price,
 	}
 	verb := "retire"

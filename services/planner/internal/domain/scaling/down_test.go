@@ -166,11 +166,43 @@ func TestScaleDown(t *testing.T) {
 		"FailedDrainRests": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				m.Status.Conditions = []metav1.Condition{{
-					Type: v1beta1.ConditionDrained, Status: metav1.ConditionFalse, Reason: "TimedOut", LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute)),
-				}}
+				m.Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-time.Minute)))
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownDrainFailed},
+		},
+		"ReplacementIsOnItsWay": {
+			why: "whoever bought it retires the node, pods and all",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.machine(g, "new", v1beta1.PhaseLaunching, nil).Spec.Replaces = []string{"n1"}
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownBeingReplaced},
+		},
+		"ReplacementWaitsForWhatItReplaces": {
+			why: "it is empty while the pods that are to move there still run",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "old", v1beta1.PhaseDraining, map[scheduling.ShapeID]int{w.shape("web", 500, 256): 1}).Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace}
+				n := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				n.Spec.Replaces, n.Status.ReadyAt = []string{"old"}, new(metav1.NewTime(noon.Add(-time.Hour)))
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownReplacement},
+		},
+		"ReplacementThatNobodyFinishes": {
+			why: "it must not be paid for without end, nor keep what it was to replace",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				n := w.machine(g, "n2", v1beta1.PhaseReady, nil)
+				n.Spec.Replaces, n.Status.ReadyAt = []string{"n1"}, new(metav1.NewTime(noon.Add(-time.Hour)))
+			},
+			memory: long, want: []string{"n1", "n2"}, kept: map[string]reason.Code{},
+		},
+		"ReplacementThatFailed": {
+			why: "nothing takes the node's place, so it is looked at like any other",
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.machine(g, "new", v1beta1.PhaseFailed, nil).Spec.Replaces = []string{"n1"}
+			},
+			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
 		},
 		"ForeignNodeIsNeverLookedAt": {
 			why: "only machines with a VPSieNode are ours",

@@ -83,11 +83,10 @@ type Retirement struct {
 	Group, Machine string
 	// Recommended says that the group's mode keeps the machine from being retired.
 	Recommended bool
-	// Repair says that the machine goes because it does not work, not because nothing needs it.
-	Repair  bool
-	Node    string
-	Reason  reason.Code
-	Message string
+	Kind        v1beta1.RetirementKind
+	Node        string
+	Reason      reason.Code
+	Message     string
 	// MonthlyPrice is what goes with the machine, zero where that is not known.
 	MonthlyPrice money.Micros
 	// Pods is how many pods have to move.
@@ -248,6 +247,8 @@ type planner struct {
 	// movable are the existing nodes that pods of others can move to.
 	movable []int
 	made    map[optionKey]*packing.Option
+	// replacing are the machines that were bought in the place of others.
+	replacing []*v1beta1.VPSieNode
 	// gone counts the nodes that were found able to go.
 	gone int
 	// fleet are the machines that should have a Ready Node, and failing counts those without, by group.
@@ -282,6 +283,11 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 	}
 	for _, g := range p.groups {
 		p.byName[g.name()], p.counts[g.name()] = g, s.count(g)
+	}
+	for _, machine := range s.sortedMachines() {
+		if len(machine.Spec.Replaces) > 0 {
+			p.replacing = append(p.replacing, machine)
+		}
 	}
 	p.plan.Memory.Learned = p.learn(m.Learned)
 	for _, g := range p.groups {

@@ -8,19 +8,15 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 )
 
-const (
-	// unreadyForDefault is Cluster Autoscaler's; a NodeGroup that the API server defaulted has it.
-	unreadyForDefault = 20 * time.Minute
-	// repairedFor is how long after a repair began machines of the group count as bought in its place.
-	repairedFor = 2 * time.Hour
-)
+// repairedFor is how long after a repair began machines of the group count as bought in its place.
+const repairedFor = 2 * time.Hour
 
 // broken is a machine that was in use and has no Ready Node.
 type broken struct {
@@ -29,14 +25,6 @@ type broken struct {
 	// node is nil when there is no Node at all.
 	node  *Node
 	since time.Time
-}
-
-// wait is how long the machine must be broken before it is replaced.
-func (b broken) wait() time.Duration {
-	if d := b.group.Spec.ScaleDown.UnreadyFor; d != nil {
-		return d.Duration
-	}
-	return unreadyForDefault
 }
 
 // survey finds the machines that should have a Ready Node, and counts those without by group.
@@ -89,8 +77,7 @@ func (p *planner) repair(m Memory) {
 	for _, b := range p.broken(m) {
 		p.plan.Memory.Unready[machineKey(b.machine)] = b.since
 		name := b.group.name()
-		if refusal := p.keepBroken(b, busy[name]); refusal.Code != "" {
-			p.plan.Kept[b.machine.Status.NodeName] = refusal
+		if p.keeps(b.machine.Status.NodeName, p.viewOfBroken(b, busy[name])) {
 			continue
 		}
 		busy[name] = true
@@ -106,7 +93,7 @@ func (p *planner) repair(m Memory) {
 func (p *planner) repairing(m Memory) map[string]bool {
 	busy := map[string]bool{}
 	for _, machine := range p.snapshot.Machines {
-		if r := machine.Spec.Retirement; r == nil || !reason.Code(r.Reason).IsRepair() {
+		if !disruption.IsRetiredFor(machine, v1beta1.RetireRepair) {
 			continue
 		}
 		busy[groupOf(machine)] = true
@@ -153,39 +140,19 @@ func (p *planner) broken(m Memory) []broken {
 
 func machineKey(m *v1beta1.VPSieNode) string { return m.Namespace + "/" + m.Name }
 
-// keepBroken says why a broken machine is not replaced now. Which of its pods Kubernetes has given up is not
-// in the feed; the provisioner looks before it drains.
-func (p *planner) keepBroken(b broken, busy bool) Refusal {
-	what := "the node is not Ready"
-	if b.node == nil {
-		what = "the machine's Node does not exist"
+// viewOfBroken is what guards judge of a broken machine. Which of its pods Kubernetes has given up is not in the feed; the provisioner
+// looks before it drains.
+func (p *planner) viewOfBroken(b broken, busy bool) *disruption.View {
+	v := p.viewOfMachine(v1beta1.RetireRepair, b.group, b.machine)
+	if b.node != nil {
+		v.Node = &disruption.Node{Name: b.node.Name, IsReady: b.node.Ready, Protection: b.node.Protection}
 	}
-	switch {
-	case p.closedForGood(b.group):
-		return p.closed[b.group.name()]
-	case b.group.Spec.Mode == v1beta1.ModePaused:
-		return Refusal{reason.NoScaleDownGroupPaused, "the group is paused"}
-	case b.group.Spec.ScaleDown.Enabled != nil && !*b.group.Spec.ScaleDown.Enabled:
-		return Refusal{reason.NoScaleDownDisabled, what + ", and scale-down is switched off for the group (scaleDown.enabled), so it is not replaced"}
-	case b.node != nil && b.node.Protection != "":
-		return Refusal{b.node.Protection, what + ", and an annotation or label of the node forbids its removal"}
-	}
-	if failed, at := drainFailed(b.machine); failed && p.now.Sub(at) < b.wait() {
-		p.due(at.Add(b.wait()))
-		return Refusal{reason.NoScaleDownDrainFailed, fmt.Sprintf("%s, and its last drain was given up (%s); it is tried again %s after that", what, drainMessage(b.machine), b.wait())}
-	}
-	if p.now.Sub(b.since) < b.wait() {
-		p.due(b.since.Add(b.wait()))
-		return Refusal{reason.NoScaleDownNodeNotReady, fmt.Sprintf("%s, so what runs on it is not known for certain; the machine is replaced once that has been so for %s", what, b.wait())}
-	}
-	if why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.name(), p.now); why != "" && !p.mayTry(b, busy) {
-		p.due(closes)
-		return Refusal{reason.NoRepairFailingTogether, what + ", and " + why + "; nothing is replaced until that is over; look at what the machines have in common"}
-	}
+	v.UnreadySince = b.since
+	v.Together = func() (string, time.Time) { return p.together(b, busy) }
 	if busy {
-		return Refusal{reason.NoRepairOneAtATime, what + "; another machine of the group is being replaced, and this one follows when its replacement has joined"}
+		v.Busy = "another machine of the group is being replaced, and this one follows when its replacement has joined"
 	}
-	return Refusal{}
+	return v
 }
 
 // mayTry reports whether the machine may be replaced although many fail together. Without a Node nothing runs on it
@@ -202,20 +169,10 @@ func (p *planner) mayTry(b broken, busy bool) bool {
 	return true
 }
 
-// drainMessage is what the machine says about its last drain.
-func drainMessage(m *v1beta1.VPSieNode) string {
-	for _, c := range m.Status.Conditions {
-		if c.Type == v1beta1.ConditionDrained && c.Status == metav1.ConditionFalse {
-			return c.Message
-		}
-	}
-	return ""
-}
-
 func (p *planner) replace(b broken) {
 	out := Retirement{
-		Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
-		Repair: true, Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
+		Kind: v1beta1.RetireRepair, Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
+		Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
 	}
 	out.MonthlyPrice, _ = b.group.priceOf(b.machine)
 	verb, what := "replace", "has not been Ready"
@@ -267,5 +224,5 @@ func (p *planner) nodesHealthy(g *Group) Condition {
 			why + "; nothing is replaced until that is over; look at what the machines have in common"}
 	}
 	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s replaced once that has been so for %s",
-		number(p.failing[g.name()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), broken{group: g}.wait())}
+		number(p.failing[g.name()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), disruption.UnreadyFor(g.NodeGroup))}
 }

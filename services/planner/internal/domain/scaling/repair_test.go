@@ -125,7 +125,7 @@ func TestRepair(t *testing.T) {
 		},
 		"AnotherIsBeingReplaced": {
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
-				w.Machines[9].Spec.Retirement = &v1beta1.Retirement{Reason: string(reason.RepairNodeNotReady)}
+				w.Machines[9].Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair}
 			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoRepairOneAtATime},
 		},
 		"ReplacementHasNotJoined": {
@@ -205,8 +205,7 @@ func TestRepair(t *testing.T) {
 		"LastRepairWasGivenUp": {
 			why: "a pod that must not be moved would have its node cordoned every few minutes",
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
-				w.Machines[0].Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionDrained, Status: metav1.ConditionFalse,
-					Reason: "PodProtected", Message: "pod default/p must not be moved", LastTransitionTime: metav1.NewTime(noon.Add(-10 * time.Minute))}}
+				w.Machines[0].Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-10 * time.Minute)))
 			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownDrainFailed},
 		},
 		"EverythingIsPaused": {build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Paused = "paused" }), memory: long},
@@ -230,7 +229,7 @@ func TestRepair(t *testing.T) {
 				t.Errorf("kept (-want +got):\n%s%s", diff, tc.why)
 			}
 			for _, r := range plan.Retirements {
-				if !r.Repair || !r.Reason.IsRepair() {
+				if r.Kind != v1beta1.RetireRepair {
 					t.Errorf("retirement %+v, want a repair", r)
 				}
 			}
@@ -246,7 +245,7 @@ func TestRepairMayGoBelowTheMinimumAndIsMadeUpFor(t *testing.T) {
 	if got := retired(plan); len(got) != 1 {
 		t.Fatalf("replaced %v, want g0", got)
 	}
-	w.Machines[0].Spec.Retirement = &v1beta1.Retirement{Reason: string(plan.Retirements[0].Reason)}
+	w.Machines[0].Spec.Retirement = &v1beta1.Retirement{Kind: plan.Retirements[0].Kind}
 	next := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, plan.Memory, noon.Add(time.Second))
 	if got := bought(next); got["default/g/small"] != 1 {
 		t.Errorf("bought %v, want one in place of the broken machine", got)
@@ -268,7 +267,7 @@ func (w *world) overdue(g *v1beta1.NodeGroup, n int) {
 	for i := range n {
 		m := w.machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
 		m.Status.Identifier, m.Status.Hostname = "id-"+m.Name, m.Name
-		m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason.NoRepairFailingTogether.Condition()}}
+		m.Status.OverdueSince = new(metav1.NewTime(noon.Add(-time.Minute)))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -17,6 +18,8 @@ type Joined struct {
 	Name      string
 	CreatedAt time.Time
 	IsReady   bool
+	// IsMissing says that VPSie does not list the machine any more.
+	IsMissing bool
 }
 
 // Adopted gives an object its machine that was made for it, or whose status was lost. A Node that proves it was registered, so it
@@ -32,6 +35,9 @@ func Adopted(worker launch.Listed, node *Joined, price *resource.Quantity, now t
 			return true
 		}
 		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(metav1.NewTime(node.CreatedAt))
+		if node.IsMissing {
+			n.Status.MissingSince = Timestamp(now)
+		}
 		note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Adopted", "the Node carries the machine's providerID")
 		if node.IsReady {
 			note(n, v1beta1.ConditionReady, metav1.ConditionTrue, "NodeReady", "the machine was adopted, and its Node is Ready")
@@ -62,7 +68,7 @@ func NodeReady(price *resource.Quantity, now time.Time) Change {
 		}
 		changed := n.Status.ReadyAt == nil || n.Status.MonthlyPrice == nil && price != nil
 		if n.Status.ReadyAt == nil {
-			n.Status.ReadyAt = Timestamp(now)
+			n.Status.ReadyAt, n.Status.OverdueSince = Timestamp(now), nil
 		}
 		if n.Status.MonthlyPrice == nil {
 			n.Status.MonthlyPrice = price
@@ -78,6 +84,34 @@ func NodeNotReady(why, message string) Change {
 	}
 }
 
+// JoinHeld records that a machine whose Node was not Ready in time stays for now, and why.
+func JoinHeld(code reason.Code, message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) {
+			return false
+		}
+		first := n.Status.OverdueSince == nil
+		if first {
+			n.Status.OverdueSince = Timestamp(now)
+		}
+		return note(n, v1beta1.ConditionReady, metav1.ConditionFalse, code.Condition(), message) || first
+	}
+}
+
+// Vanished records that VPSie's listings lack a machine that nobody asked to go, and whose Node does not work.
+func Vanished(message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || IsLeaving(n) {
+			return false
+		}
+		first := n.Status.MissingSince == nil
+		if first {
+			n.Status.MissingSince = Timestamp(now)
+		}
+		return note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "MachineMissing", message) || first
+	}
+}
+
 // isUp reports whether there is a machine that neither drains nor is deleted.
 func isUp(n *v1beta1.VPSieNode) bool {
 	state := StateOf(n)
@@ -87,9 +121,13 @@ func isUp(n *v1beta1.VPSieNode) bool {
 // SeenListed records that VPSie lists the machine, which it may not have done for a while.
 func SeenListed() Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
-			!meta.IsStatusConditionTrue(n.Status.Conditions, v1beta1.ConditionLaunched) &&
-			note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname)
+		if n.Status.Identifier == "" || n.Status.DeleteRequestedAt != nil {
+			return false
+		}
+		wasMissing := n.Status.MissingSince != nil
+		n.Status.MissingSince = nil
+		return !meta.IsStatusConditionTrue(n.Status.Conditions, v1beta1.ConditionLaunched) &&
+			note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname) || wasMissing
 	}
 }
 

@@ -15,7 +15,7 @@ func DrainStarted(message string, now time.Time) Change {
 		if !isUp(n) || !IsLeaving(n) {
 			return false
 		}
-		n.Status.DrainStartedAt = Timestamp(now)
+		n.Status.DrainStartedAt, n.Status.DrainFailedAt = Timestamp(now), nil
 		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the Node is tainted; its pods are evicted next")
 		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Draining", message)
 		return true
@@ -57,7 +57,7 @@ func DrainResumed(now time.Time) Change {
 }
 
 // DrainUndone records that a drain was given up and undone; the code is empty where the retirement was withdrawn.
-func DrainUndone(code reason.Code, message string) Change {
+func DrainUndone(code reason.Code, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if StateOf(n) != v1beta1.PhaseDraining {
 			return false
@@ -66,10 +66,23 @@ func DrainUndone(code reason.Code, message string) Change {
 		why := "Withdrawn"
 		if code != "" {
 			why = code.Condition()
+			n.Status.DrainFailedAt = Timestamp(now)
 		}
 		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, why, message)
 		// What the Node is like now is looked at next.
 		note(n, v1beta1.ConditionReady, metav1.ConditionUnknown, "DrainUndone", message)
+		return true
+	}
+}
+
+// RetirementRefused records that a machine stays although it was asked to go: the Node was never tainted.
+func RetirementRefused(code reason.Code, message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || !IsLeaving(n) {
+			return false
+		}
+		n.Status.DrainFailedAt = Timestamp(now)
+		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		return true
 	}
 }
@@ -169,6 +182,7 @@ func forget(n *v1beta1.VPSieNode) {
 		a.Outcome, a.Machine = v1beta1.LaunchAnswered, s.Identifier // as an earlier version left it
 	}
 	s.Identifier, s.Hostname, s.NodeName = "", "", ""
-	s.ReadyAt, s.DrainStartedAt, s.DrainHeldAt, s.DeleteRequestedAt = nil, nil, nil, nil
+	s.ReadyAt, s.DrainStartedAt, s.DrainHeldAt, s.DrainFailedAt, s.DeleteRequestedAt = nil, nil, nil, nil, nil
+	s.MissingSince, s.OverdueSince = nil, nil
 	s.AbsentSightings, s.LastAbsentAt = 0, nil
 }

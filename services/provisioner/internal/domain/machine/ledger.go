@@ -8,6 +8,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -190,7 +191,7 @@ func Failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[
 		}
 		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message}
 		switch {
-		case n.Spec.Retirement != nil && n.Spec.Retirement.Reason == string(reason.LaunchDeadline):
+		case disruption.IsRetiredFor(n, v1beta1.RetireLaunchFailed):
 			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
 		case outage.IsOverdue(n, now):
 			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join in time"

@@ -58,9 +58,9 @@ func draining(n *v1beta1.VPSieNode) { listed(n); n.Status.DrainStartedAt = at() 
 func deleting(n *v1beta1.VPSieNode) { draining(n); n.Status.DeleteRequestedAt = at() }
 func absent(n *v1beta1.VPSieNode)   { deleting(n); n.Status.AbsentSightings = machine.AbsenceSightings }
 func retired(n *v1beta1.VPSieNode) {
-	n.Spec.Retirement = &v1beta1.Retirement{Reason: "scaledown.empty"}
+	n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireScaleDown}
 }
-func adopted(n *v1beta1.VPSieNode) { n.Spec.Reason = string(reason.AdoptNodeProof) }
+func adopted(n *v1beta1.VPSieNode) { n.Spec.Origin = v1beta1.OriginAdoption }
 
 // objects are some in every state, with what else the changes look at.
 func objects() map[string]*v1beta1.VPSieNode {
@@ -116,13 +116,16 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"Registered":        {machine.Registered("host-1")},
 		"NodeReady":         {machine.NodeReady(nil, later)},
 		"NodeNotReady":      {machine.NodeNotReady("NodeNotReady", "the Node is not Ready")},
+		"JoinHeld":          {machine.JoinHeld(reason.NoRepairOneAtATime, "another goes first", later)},
+		"Vanished":          {machine.Vanished("not listed", later)},
 		"SeenListed":        {machine.SeenListed()},
 		"Unlisted":          {machine.Unlisted()},
 		"Note":              {machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "Why", "why")},
 		"DrainStarted":      {machine.DrainStarted("unneeded", later)},
 		"DrainHeld":         {machine.DrainHeld("Paused", "paused", later)},
 		"DrainResumed":      {machine.DrainResumed(later)},
-		"DrainUndone":       {machine.DrainUndone("", "withdrawn"), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long")},
+		"DrainUndone":       {machine.DrainUndone("", "withdrawn", later), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long", later)},
+		"RetirementRefused": {machine.RetirementRefused(reason.NoScaleDownNodeProtected, "protected", later)},
 		"DeletionDue":       {machine.DeletionDue("empty", later)},
 		"DeletionAsked":     {machine.DeletionAsked("m1", "Requested", "asked")},
 		"SeenAbsent":        {machine.SeenAbsent("m1", time.Second, later)},

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
@@ -39,13 +38,13 @@ func IsAbsent(n *v1beta1.VPSieNode) bool {
 func MayExist(n *v1beta1.VPSieNode) bool { return n.Status.Identifier != "" || IsOpen(n) }
 
 // IsAdoption reports whether the object was made for a machine that existed already. It is never bought for,
-// whatever becomes of its annotation: the reason cannot be changed.
+// whatever becomes of its annotation: the origin cannot be changed.
 func IsAdoption(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Reason == string(reason.AdoptNodeProof) || CameLate(n)
+	return n.Spec.Origin == v1beta1.OriginAdoption || CameLate(n)
 }
 
 // CameLate reports whether the object was made for a machine that answered a request which was given up.
-func CameLate(n *v1beta1.VPSieNode) bool { return n.Spec.Reason == string(reason.AdoptLateAnswer) }
+func CameLate(n *v1beta1.VPSieNode) bool { return n.Spec.Origin == v1beta1.OriginLateAnswer }
 
 // AwaitsMachine reports whether the object is of a machine that exists, though its status does not name it: it was
 // made for that machine, or it lost its status while a Node proves the machine.
