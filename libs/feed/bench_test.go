@@ -16,7 +16,7 @@ import (
 // bigContents is a cluster of 1,000 nodes with 30 pods each, of 300 shapes.
 func bigContents(b *testing.B) *feed.Contents {
 	b.Helper()
-	c := &feed.Contents{Shapes: map[scheduling.ShapeID]*feedv1.Shape{}, Nodes: map[string]*feed.Node{}}
+	c := &feed.Contents{Shapes: map[scheduling.ShapeID]*feedv1.Shape{}, Nodes: map[string]*scheduling.Node{}}
 	var ids []scheduling.ShapeID
 	for i := range 300 {
 		s := elaborate()
@@ -34,8 +34,8 @@ func bigContents(b *testing.B) *feed.Contents {
 	return c
 }
 
-func bigNode(i int) *feed.Node {
-	n := &feed.Node{
+func bigNode(i int) *scheduling.Node {
+	n := &scheduling.Node{
 		Name: fmt.Sprintf("node-%d", i), Labels: map[string]string{}, Ready: true, Pods: map[scheduling.ShapeID]int{},
 		Allocatable: scheduling.Resources{corev1.ResourceCPU: 8000, corev1.ResourceMemory: 32 << 30, corev1.ResourcePods: 110},
 	}

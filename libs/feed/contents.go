@@ -24,8 +24,8 @@ const (
 // to are not changed once made: a writer takes the same pointer for the same record.
 type Contents struct {
 	Shapes     map[scheduling.ShapeID]*feedv1.Shape
-	Nodes      map[string]*Node
-	Pending    map[scheduling.ShapeID]*Pending
+	Nodes      map[string]*scheduling.Node
+	Pending    map[scheduling.ShapeID]*scheduling.Pending
 	DaemonSets map[string]scheduling.ShapeID
 	// Budgets are the disruptions that each PodDisruptionBudget, as namespace/name, allows now.
 	Budgets map[string]int
@@ -48,12 +48,12 @@ func (c *Contents) visit(take func(key string, source any, encode func() proto.M
 		}
 	}
 	for name, node := range c.Nodes {
-		if err := take(prefixNode+name, node, func() proto.Message { return node.encode() }); err != nil {
+		if err := take(prefixNode+name, node, func() proto.Message { return encodeNode(node) }); err != nil {
 			return err
 		}
 	}
 	for id, pending := range c.Pending {
-		if err := take(prefixPending+string(id), pending, func() proto.Message { return pending.encode() }); err != nil {
+		if err := take(prefixPending+string(id), pending, func() proto.Message { return encodePending(pending) }); err != nil {
 			return err
 		}
 	}

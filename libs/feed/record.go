@@ -19,44 +19,7 @@ const (
 	NominatedMax = 1000
 )
 
-// Node is a Kubernetes Node and what runs on it. It is not changed once made.
-type Node struct {
-	Name          string
-	Labels        map[string]string
-	Taints        []corev1.Taint
-	Allocatable   scheduling.Resources
-	Unschedulable bool
-	Ready         bool
-	// AttachLimits are the volumes of each CSI driver that the node can attach; absent means any number.
-	AttachLimits map[string]int64
-	// Pods counts the pods that take room on the node, by shape: those that are bound to it and not
-	// finished, and those that wait for a preemption there.
-	Pods map[scheduling.ShapeID]int
-	// Protection forbids scale-down, empty where nothing does.
-	Protection reason.Code
-}
-
-// PodReference names one pod.
-type PodReference struct {
-	Namespace, Name, UID string
-	// NominatedNode is the Node to which the planner nominated the pod, empty where it did not.
-	NominatedNode string
-}
-
-// Pending is the pods of one shape that have no node. It is not changed once made.
-type Pending struct {
-	// Count is the pods that the scheduler could not place, with those of the shape that it has not looked at yet.
-	Count int
-	// Arriving is the pods of a shape of which the scheduler has looked at none; Count is zero then.
-	Arriving int
-	// Sample names some of the pods: up to NominatedMax nominated by the planner, then up to SampleMax that are not nominated, each
-	// the oldest first.
-	Sample []PodReference
-	// Traceparent is the trace context of the observation that first saw the shape waiting.
-	Traceparent string
-}
-
-func (n *Node) encode() *feedv1.Node {
+func encodeNode(n *scheduling.Node) *feedv1.Node {
 	record := &feedv1.Node{
 		Name: n.Name, Labels: n.Labels, Allocatable: encodeResources(n.Allocatable), Unschedulable: n.Unschedulable,
 		Ready: n.Ready, AttachLimits: n.AttachLimits, Pods: make(map[string]int32, len(n.Pods)), Protection: string(n.Protection),
@@ -70,8 +33,8 @@ func (n *Node) encode() *feedv1.Node {
 	return record
 }
 
-func decodeNode(r *feedv1.Node) *Node {
-	n := &Node{
+func decodeNode(r *feedv1.Node) *scheduling.Node {
+	n := &scheduling.Node{
 		Name: r.GetName(), Labels: r.GetLabels(), Allocatable: decodeResources(r.GetAllocatable()), Unschedulable: r.GetUnschedulable(),
 		Ready: r.GetReady(), AttachLimits: r.GetAttachLimits(), Pods: make(map[scheduling.ShapeID]int, len(r.GetPods())),
 		Protection: reason.Code(r.GetProtection()),
@@ -85,7 +48,7 @@ func decodeNode(r *feedv1.Node) *Node {
 	return n
 }
 
-func (p *Pending) encode() *feedv1.Pending {
+func encodePending(p *scheduling.Pending) *feedv1.Pending {
 	record := &feedv1.Pending{Count: bounded(p.Count), Arriving: bounded(p.Arriving), Traceparent: p.Traceparent}
 	for _, pod := range p.Sample[:min(len(p.Sample), SampleMax+NominatedMax)] {
 		record.Sample = append(record.Sample, &feedv1.PodReference{
@@ -95,10 +58,10 @@ func (p *Pending) encode() *feedv1.Pending {
 	return record
 }
 
-func decodePending(r *feedv1.Pending) *Pending {
-	p := &Pending{Count: int(r.GetCount()), Arriving: int(r.GetArriving()), Traceparent: r.GetTraceparent()}
+func decodePending(r *feedv1.Pending) *scheduling.Pending {
+	p := &scheduling.Pending{Count: int(r.GetCount()), Arriving: int(r.GetArriving()), Traceparent: r.GetTraceparent()}
 	for _, pod := range r.GetSample() {
-		p.Sample = append(p.Sample, PodReference{pod.GetNamespace(), pod.GetName(), pod.GetUid(), pod.GetNominatedNode()})
+		p.Sample = append(p.Sample, scheduling.PodReference{Namespace: pod.GetNamespace(), Name: pod.GetName(), UID: pod.GetUid(), NominatedNode: pod.GetNominatedNode()})
 	}
 	return p
 }

@@ -202,7 +202,7 @@ func full(t *testing.T) *feed.Contents {
 	daemon, daemonRecord := encode(t, &scheduling.Shape{Requests: scheduling.Resources{corev1.ResourcePods: 1}, OwnerKind: "DaemonSet"})
 	return &feed.Contents{
 		Shapes: map[scheduling.ShapeID]*feedv1.Shape{id: record, daemon: daemonRecord},
-		Nodes: map[string]*feed.Node{
+		Nodes: map[string]*scheduling.Node{
 			"node-1.example": {
 				Name: "node-1.example", Labels: map[string]string{"zone": "a", "disk": "ssd"},
 				Taints:      []corev1.Taint{{Key: "dedicated", Value: "batch", Effect: corev1.TaintEffectNoSchedule}},
@@ -212,8 +212,8 @@ func full(t *testing.T) *feed.Contents {
 			},
 			"node-2": {Name: "node-2", Pods: map[scheduling.ShapeID]int{}, Allocatable: scheduling.Resources{}},
 		},
-		Pending: map[scheduling.ShapeID]*feed.Pending{id: {
-			Count: 7, Arriving: 2, Sample: []feed.PodReference{{Namespace: "default", Name: "web-1", UID: "u1", NominatedNode: "n1"}}, Traceparent: "00-0123-45-01",
+		Pending: map[scheduling.ShapeID]*scheduling.Pending{id: {
+			Count: 7, Arriving: 2, Sample: []scheduling.PodReference{{Namespace: "default", Name: "web-1", UID: "u1", NominatedNode: "n1"}}, Traceparent: "00-0123-45-01",
 		}},
 		DaemonSets: map[string]scheduling.ShapeID{"kube-system/proxy": daemon},
 		Budgets:    map[string]int{"default/web": 0, "default/web-2": 3},
@@ -281,7 +281,7 @@ func TestSampleIsBounded(t *testing.T) {
 	id, record := encode(t, shape(1))
 	c := &feed.Contents{
 		Shapes:  map[scheduling.ShapeID]*feedv1.Shape{id: record},
-		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: 1 << 40, Sample: make([]feed.PodReference, 2*(feed.SampleMax+feed.NominatedMax))}},
+		Pending: map[scheduling.ShapeID]*scheduling.Pending{id: {Count: 1 << 40, Sample: make([]scheduling.PodReference, 2*(feed.SampleMax+feed.NominatedMax))}},
 	}
 	writer := newWriter(js)
 	write(t, writer, c)

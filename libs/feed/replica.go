@@ -38,8 +38,8 @@ type State struct {
 	Epoch      string
 	ReceivedAt time.Time
 	Items      map[scheduling.ShapeID]*scheduling.Item
-	Nodes      map[string]*Node
-	Pending    map[scheduling.ShapeID]*Pending
+	Nodes      map[string]*scheduling.Node
+	Pending    map[scheduling.ShapeID]*scheduling.Pending
 	DaemonSets map[string]scheduling.ShapeID
 	Budgets    map[string]int
 	Namespaces map[string]map[string]string
@@ -49,7 +49,7 @@ type State struct {
 
 func newState() *State {
 	return &State{
-		Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*Node{}, Pending: map[scheduling.ShapeID]*Pending{},
+		Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*scheduling.Node{}, Pending: map[scheduling.ShapeID]*scheduling.Pending{},
 		DaemonSets: map[string]scheduling.ShapeID{}, Budgets: map[string]int{}, Namespaces: map[string]map[string]string{},
 	}
 }

@@ -24,11 +24,11 @@ func TestPodsAreNeitherDoubledNorLost(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	id, record := encode(t, shape(100))
 	c := &feed.Contents{
-		Shapes: map[scheduling.ShapeID]*feedv1.Shape{id: record}, Nodes: map[string]*feed.Node{},
-		Pending: map[scheduling.ShapeID]*feed.Pending{id: {Count: pods}},
+		Shapes: map[scheduling.ShapeID]*feedv1.Shape{id: record}, Nodes: map[string]*scheduling.Node{},
+		Pending: map[scheduling.ShapeID]*scheduling.Pending{id: {Count: pods}},
 	}
 	place := func(node string, count int) {
-		c.Nodes[node] = &feed.Node{Name: node, Pods: map[scheduling.ShapeID]int{id: count}}
+		c.Nodes[node] = &scheduling.Node{Name: node, Pods: map[scheduling.ShapeID]int{id: count}}
 	}
 	for i := range nodeCount {
 		place(fmt.Sprintf("node-%d", i), 0)
@@ -64,7 +64,7 @@ func TestPodsAreNeitherDoubledNorLost(t *testing.T) {
 		}
 		delete(c.Pending, id)
 		if waiting > 0 {
-			c.Pending[id] = &feed.Pending{Count: waiting}
+			c.Pending[id] = &scheduling.Pending{Count: waiting}
 		}
 		c.Arriving = batch + 1 // the revision of this batch
 		write(t, writer, c)

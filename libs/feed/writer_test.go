@@ -17,9 +17,9 @@ import (
 
 // nodes makes contents of nodes that have so many cores each.
 func nodes(cores map[string]int64) *feed.Contents {
-	c := &feed.Contents{Nodes: map[string]*feed.Node{}}
+	c := &feed.Contents{Nodes: map[string]*scheduling.Node{}}
 	for name, n := range cores {
-		c.Nodes[name] = &feed.Node{Name: name, Allocatable: scheduling.Resources{corev1.ResourceCPU: 1000 * n}}
+		c.Nodes[name] = &scheduling.Node{Name: name, Allocatable: scheduling.Resources{corev1.ResourceCPU: 1000 * n}}
 	}
 	return c
 }

@@ -1,6 +1,10 @@
 package scheduling
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+)
 
 // Node is a node as a simulation starts from it: a real one, one that is being launched, or one to buy.
 type Node struct {
@@ -8,11 +12,16 @@ type Node struct {
 	Labels        map[string]string
 	Taints        []corev1.Taint
 	Unschedulable bool
-	Allocatable   Resources
+	// Ready is the Node's condition. The engine does not look at it: whoever makes a Cluster leaves out Nodes that take no pods.
+	Ready       bool
+	Allocatable Resources
 	// AttachLimits are the volumes of each CSI driver that the node can attach; absent means any number.
 	AttachLimits map[string]int64
-	// Pods counts the pods on the node, by shape.
+	// Pods counts the pods that take room on the node, by shape: those that are bound to it and not finished, and those that wait
+	// for a preemption there.
 	Pods map[ShapeID]int
+	// Protection forbids to drain the node, empty where nothing does.
+	Protection reason.Code
 	// Planned are waiting pods for which the node was bought, by Item.Placement: they get its room first.
 	Planned map[string]int
 	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.

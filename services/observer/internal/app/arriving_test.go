@@ -10,6 +10,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 func nominatedByPlanner(node string) func(*corev1.Pod) {
@@ -45,7 +46,7 @@ func TestManagedFieldsTellWhoNominated(t *testing.T) {
 }
 
 // only is the one pending record of the contents.
-func only(t *testing.T, c *feed.Contents) *feed.Pending {
+func only(t *testing.T, c *feed.Contents) *scheduling.Pending {
 	t.Helper()
 	if len(c.Pending) != 1 {
 		t.Fatalf("%d shapes are pending, want one", len(c.Pending))
@@ -118,7 +119,7 @@ const overlooked = 2 * time.Minute
 func TestPlannersNominationsAreNoPreemptions(t *testing.T) {
 	l := ledgerOf(t, pod("a", unschedulable), pod("b", unschedulable, nominatedByPlanner("n1")), pod("c", unschedulable, nominated("n1")))
 	contents := l.Contents(noon, silent)
-	want := []feed.PodReference{{Namespace: "default", Name: "b", UID: "b", NominatedNode: "n1"}, {Namespace: "default", Name: "a", UID: "a"}}
+	want := []scheduling.PodReference{{Namespace: "default", Name: "b", UID: "b", NominatedNode: "n1"}, {Namespace: "default", Name: "a", UID: "a"}}
 	got := only(t, contents)
 	if diff := cmp.Diff(want, got.Sample); diff != "" || got.Count != 2 {
 		t.Errorf("%d pods wait, want two; names (-want +got):\n%s", got.Count, diff)

@@ -38,8 +38,8 @@ func (l *Ledger) Contents(now time.Time, trace Tracer) *feed.Contents {
 	}
 	_ = l.settle() // a label or a protection less cannot make a shape fail
 	c := &feed.Contents{
-		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*feed.Node, len(l.nodes)),
-		Pending: map[scheduling.ShapeID]*feed.Pending{}, DaemonSets: l.daemonShapes(),
+		Shapes: make(map[scheduling.ShapeID]*feedv1.Shape, len(l.shapes)), Nodes: make(map[string]*scheduling.Node, len(l.nodes)),
+		Pending: map[scheduling.ShapeID]*scheduling.Pending{}, DaemonSets: l.daemonShapes(),
 		Budgets: map[string]int{}, Namespaces: make(map[string]map[string]string, len(l.namespaces)),
 	}
 	if now.Before(l.behind) {
@@ -125,7 +125,7 @@ func (l *Ledger) pressure(c *feed.Contents, now time.Time, trace Tracer) {
 }
 
 // pending names the pods of a shape that have no node: those nominated by the planner, then the others, each the oldest first.
-func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *feed.Pending {
+func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Tracer) *scheduling.Pending {
 	slices.SortFunc(entries, func(a, b *podEntry) int {
 		return cmp.Or(
 			a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp),
@@ -135,10 +135,10 @@ func (l *Ledger) pending(id scheduling.ShapeID, entries []*podEntry, trace Trace
 	if l.traces[id] == "" {
 		l.traces[id] = trace(entries[0].pod.CreationTimestamp, len(entries))
 	}
-	pending := &feed.Pending{Traceparent: l.traces[id]}
-	var others []feed.PodReference
+	pending := &scheduling.Pending{Traceparent: l.traces[id]}
+	var others []scheduling.PodReference
 	for _, entry := range entries {
-		pod := feed.PodReference{Namespace: entry.pod.Namespace, Name: entry.pod.Name, UID: string(entry.pod.UID), NominatedNode: entry.nominated}
+		pod := scheduling.PodReference{Namespace: entry.pod.Namespace, Name: entry.pod.Name, UID: string(entry.pod.UID), NominatedNode: entry.nominated}
 		switch {
 		case entry.nominated != "" && len(pending.Sample) < feed.NominatedMax:
 			pending.Sample = append(pending.Sample, pod)

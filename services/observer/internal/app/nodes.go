@@ -7,18 +7,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // nodeEntry is what is kept of a node.
 type nodeEntry struct {
 	// node is what the Node object says; nil while only pods name the node.
-	node *feed.Node
+	node *scheduling.Node
 	// pods counts the pods that take room on the node. It is not changed while handed has it.
 	pods map[scheduling.ShapeID]int
 	// handed is the node as it was handed out, nil after a change.
-	handed *feed.Node
+	handed *scheduling.Node
 }
 
 // change parts from what was handed out, which stays as it is.
@@ -40,7 +39,7 @@ func (e *nodeEntry) count(id scheduling.ShapeID, by int) {
 }
 
 // contents is the node for the feed, the same pointer as long as nothing changes.
-func (e *nodeEntry) contents(attachLimits map[string]int64) *feed.Node {
+func (e *nodeEntry) contents(attachLimits map[string]int64) *scheduling.Node {
 	if e.handed == nil {
 		node := *e.node
 		node.Pods, node.AttachLimits = e.pods, attachLimits
@@ -79,7 +78,7 @@ func (l *Ledger) SetNode(node *corev1.Node) error {
 	defer l.mu.Unlock()
 	entry := l.nodeNamed(node.Name)
 	old := entry.node
-	entry.node = &feed.Node{
+	entry.node = &scheduling.Node{
 		Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints,
 		Allocatable:   scheduling.ResourcesOf(node.Status.Allocatable),
 		Unschedulable: node.Spec.Unschedulable, Ready: isReady(node),

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/observer/internal/app"
 )
@@ -33,7 +32,7 @@ func TestNodeIsCopied(t *testing.T) {
 	n.Labels, n.Spec.Taints, n.Spec.Unschedulable = map[string]string{"zone": "a"}, taints, true
 	n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	want := &feed.Node{
+	want := &scheduling.Node{
 		Name: "n1", Labels: n.Labels, Taints: taints, Unschedulable: true, Ready: true,
 		Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000}, AttachLimits: map[string]int64{driver: 15},
 	}
@@ -77,7 +76,7 @@ func TestNodeThatDoesNotChangeIsTheSame(t *testing.T) {
 	}
 }
 
-func total(n *feed.Node) int {
+func total(n *scheduling.Node) int {
 	sum := 0
 	for _, count := range n.Pods {
 		sum += count

@@ -147,15 +147,15 @@ func (x *explained) answer(records []*busv1.DecisionRecord) Explanation {
 	return Explanation{PlannedAt: x.at, Records: shown, Omitted: len(records) - len(shown)}
 }
 
-func (x *explained) sample(id scheduling.ShapeID) scaling.Pod {
+func (x *explained) sample(id scheduling.ShapeID) scheduling.PodReference {
 	if pending := x.snapshot.Pending[id]; pending != nil && len(pending.Sample) > 0 {
 		return pending.Sample[0]
 	}
-	return scaling.Pod{}
+	return scheduling.PodReference{}
 }
 
 // shape tells of the purchases for the waiting pods of a shape, of those that fit without one, and of those that nothing serves.
-func (x *explained) shape(id scheduling.ShapeID, pod scaling.Pod) (Explanation, error) {
+func (x *explained) shape(id scheduling.ShapeID, pod scheduling.PodReference) (Explanation, error) {
 	fate, known := x.plan.Shapes[id]
 	if !known {
 		return Explanation{}, fmt.Errorf("pod %q: %w: it came after the last plan", pod.Namespace+"/"+pod.Name, ErrUnknownSubject)

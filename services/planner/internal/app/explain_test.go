@@ -14,7 +14,6 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 )
@@ -46,7 +45,7 @@ func TestLastPlanIsExplained(t *testing.T) {
 			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
 		}
 		f := newFixture(t, machine, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }))
-		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.state.Nodes = map[string]*scheduling.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
 		if _, err := f.explanations.Node("n1"); !errors.Is(err, app.ErrNoPlan) {
 			t.Errorf("before the first plan: %v, want ErrNoPlan", err)
 		}
@@ -99,7 +98,7 @@ func TestRecordsNameTheirGroup(t *testing.T) {
 func TestExplanationsOfALargeGroupAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
-		f.state.Nodes = map[string]*feed.Node{}
+		f.state.Nodes = map[string]*scheduling.Node{}
 		for i := range 600 {
 			name := fmt.Sprintf("n%d", i)
 			if err := f.kube.Create(t.Context(), &v1beta1.VPSieNode{
@@ -109,7 +108,7 @@ func TestExplanationsOfALargeGroupAreBounded(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			f.state.Nodes[name] = &feed.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
+			f.state.Nodes[name] = &scheduling.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
 		}
 		f.run()
 		f.wait(time.Second)

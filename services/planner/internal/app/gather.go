@@ -10,7 +10,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -107,24 +106,10 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scalin
 }
 
 func translate(state *feed.State) scaling.Snapshot {
-	s := scaling.Snapshot{
+	return scaling.Snapshot{
 		Revision: state.Revision, Epoch: state.Epoch, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets, Namespaces: state.Namespaces,
-		Nodes: make(map[string]*scaling.Node, len(state.Nodes)), Pending: make(map[scheduling.ShapeID]*scaling.Pending, len(state.Pending)),
+		Nodes: state.Nodes, Pending: state.Pending,
 	}
-	for name, n := range state.Nodes {
-		s.Nodes[name] = &scaling.Node{
-			Name: n.Name, Labels: n.Labels, Taints: n.Taints, Allocatable: n.Allocatable, Unschedulable: n.Unschedulable,
-			AttachLimits: n.AttachLimits, Ready: n.Ready, Pods: n.Pods, Protection: n.Protection,
-		}
-	}
-	for id, pending := range state.Pending {
-		out := &scaling.Pending{Count: pending.Count, Arriving: pending.Arriving, Traceparent: pending.Traceparent}
-		for _, pod := range pending.Sample {
-			out.Sample = append(out.Sample, scaling.Pod(pod))
-		}
-		s.Pending[id] = out
-	}
-	return s
 }
 
 // overlayAge is how long a write of ours stands in for a cache that does not show it before it is read again.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -51,7 +52,7 @@ func TestNominator(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newNominator(t, tc.pod)
-				f.Want([]scaling.Nomination{{Pod: scaling.Pod{Namespace: "default", Name: "p", UID: "uid-x", NominatedNode: tc.before}, Node: tc.node}})
+				f.Want([]scaling.Nomination{{Pod: scheduling.PodReference{Namespace: "default", Name: "p", UID: "uid-x", NominatedNode: tc.before}, Node: tc.node}})
 				synctest.Wait()
 				got := &corev1.Pod{}
 				if err := f.kube.Get(t.Context(), client.ObjectKeyFromObject(tc.pod), got); err != nil {
@@ -69,7 +70,7 @@ func TestNominator(t *testing.T) {
 func TestNominationIsNotRepeatedUntilTheFeedHadTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newNominator(t, waiting("p", "", ""))
-		want := []scaling.Nomination{{Pod: scaling.Pod{Namespace: "default", Name: "p", UID: "uid-x"}, Node: "n1"}}
+		want := []scaling.Nomination{{Pod: scheduling.PodReference{Namespace: "default", Name: "p", UID: "uid-x"}, Node: "n1"}}
 		for range 5 {
 			f.Want(slices.Clone(want))
 			synctest.Wait()
@@ -96,7 +97,7 @@ func TestEveryNominationIsWrittenOnce(t *testing.T) {
 			p := waiting(fmt.Sprintf("p%d", i), "", "")
 			p.UID = types.UID(p.Name)
 			objects = append(objects, p)
-			want = append(want, scaling.Nomination{Pod: scaling.Pod{Namespace: "default", Name: p.Name, UID: p.Name}, Node: "n1"})
+			want = append(want, scaling.Nomination{Pod: scheduling.PodReference{Namespace: "default", Name: p.Name, UID: p.Name}, Node: "n1"})
 		}
 		f := newNominator(t, objects...)
 		f.takes = 200 * time.Millisecond

@@ -133,7 +133,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, state: &feed.State{Revision: 1, Items: map[scheduling.ShapeID]*scheduling.Item{}, Pending: map[scheduling.ShapeID]*feed.Pending{}}}
+	f := &fixture{t: t, state: &feed.State{Revision: 1, Items: map[scheduling.ShapeID]*scheduling.Item{}, Pending: map[scheduling.ShapeID]*scheduling.Pending{}}}
 	f.catalogue = scaling.Catalogue{
 		Health: scaling.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
 		Offerings: []scaling.Offering{{Offering: scheduling.Offering{ID: 1, Name: "small", MilliCPU: 4000, MemoryBytes: 8 << 30, DiskBytes: 80 << 30, MonthlyPrice: 40_000_000}}},
@@ -231,11 +231,11 @@ func (f *fixture) pending(count, arriving int, milliCPU int64) {
 	id := scheduling.ShapeID(fmt.Sprintf("s%d", milliCPU))
 	shape := &scheduling.Shape{OwnerKind: "ReplicaSet", Requests: scheduling.Resources{corev1.ResourceCPU: milliCPU, corev1.ResourcePods: 1}}
 	next.Items = map[scheduling.ShapeID]*scheduling.Item{id: scheduling.NewItem(id, shape)}
-	next.Pending = map[scheduling.ShapeID]*feed.Pending{}
+	next.Pending = map[scheduling.ShapeID]*scheduling.Pending{}
 	if count > 0 {
-		pending := &feed.Pending{Count: count}
+		pending := &scheduling.Pending{Count: count}
 		for i := range min(count, 3) {
-			pending.Sample = append(pending.Sample, feed.PodReference{Namespace: "default", Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("p%d", i)})
+			pending.Sample = append(pending.Sample, scheduling.PodReference{Namespace: "default", Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("p%d", i)})
 		}
 		next.Pending[id] = pending
 	}
@@ -566,7 +566,7 @@ func TestRecommendingGroupOnlyTellsWhatItWouldRetire(t *testing.T) {
 			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
 		}
 		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }), machine)
-		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.state.Nodes = map[string]*scheduling.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
 		f.run()
 		f.wait(time.Hour)
 		told := slices.DeleteFunc(f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN), func(r *busv1.DecisionRecord) bool {
@@ -649,7 +649,7 @@ func TestBrokenMachineIsReplaced(t *testing.T) {
 			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
 		}
 		f := newFixture(t, group(), machine)
-		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.state.Nodes = map[string]*scheduling.Node{"n1": {Name: "n1", Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
 		f.run()
 		f.wait(19 * time.Minute)
 		f.mu.Lock()
@@ -677,14 +677,14 @@ func TestBrokenMachineIsReplaced(t *testing.T) {
 func TestEachRetirementIsAnnouncedAsItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var objects []client.Object
-		nodes := map[string]*feed.Node{}
+		nodes := map[string]*scheduling.Node{}
 		for _, name := range []string{"a", "b"} {
 			objects = append(objects, &v1beta1.VPSieNode{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 				Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
 				Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m" + name, Hostname: name, NodeName: name},
 			})
-			nodes[name] = &feed.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
+			nodes[name] = &scheduling.Node{Name: name, Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
 		}
 		f := newFixture(t, append(objects, group())...)
 		f.state.Nodes = nodes
@@ -713,7 +713,7 @@ func TestStandstillIsNotTime(t *testing.T) {
 			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m1", Hostname: "n1", NodeName: "n1"},
 		}
 		f := newFixture(t, group(), machine)
-		f.state.Nodes = map[string]*feed.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
+		f.state.Nodes = map[string]*scheduling.Node{"n1": {Name: "n1", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}}
 		f.run()
 		f.wait(10 * time.Second)
 		f.mu.Lock()

@@ -155,7 +155,7 @@ func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r 
 }
 
 // refusalRecord is of pods for which nothing is bought.
-func refusalRecord(plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) *busv1.DecisionRecord {
+func refusalRecord(plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) *busv1.DecisionRecord {
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left+fate.Held, 1<<30)),
@@ -163,7 +163,7 @@ func refusalRecord(plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape 
 	}
 }
 
-func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) {
+func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) {
 	p.keep(ctx, refusalRecord(plan, pod, fate, shape))
 	p.metrics.decided(decisionNoScaleUp, 1)
 }

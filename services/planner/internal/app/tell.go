@@ -9,6 +9,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -98,7 +99,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	p.said.keep(saidAdvice, inUse)
 }
 
-func reference(pod scaling.Pod) *corev1.Pod {
+func reference(pod scheduling.PodReference) *corev1.Pod {
 	out := &corev1.Pod{}
 	out.Namespace, out.Name, out.UID = pod.Namespace, pod.Name, types.UID(pod.UID)
 	return out

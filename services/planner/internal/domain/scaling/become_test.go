@@ -14,7 +14,7 @@ import (
 )
 
 // since adds a machine of a group with its Node, which became Ready a while ago.
-func (w *world) since(g *v1beta1.NodeGroup, name string, ago time.Duration, pods map[scheduling.ShapeID]int) *scaling.Node {
+func (w *world) since(g *v1beta1.NodeGroup, name string, ago time.Duration, pods map[scheduling.ShapeID]int) *scheduling.Node {
 	m := w.machine(g, name, v1beta1.PhaseReady, pods)
 	m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-ago)))
 	return w.Nodes[name]

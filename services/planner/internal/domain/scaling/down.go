@@ -20,7 +20,7 @@ import (
 type removal struct {
 	group       *Group
 	machine     *v1beta1.VPSieNode
-	node        *Node
+	node        *scheduling.Node
 	utilization int64
 	pods        int
 	since       time.Time
@@ -78,7 +78,7 @@ func (p *planner) makeWay(simulator *evacuation.Simulator) {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		node := p.snapshot.Nodes[name]
-		index := p.state.AddNode(p.nodeOf(node))
+		index := p.state.AddNode(new(*node))
 		if _, ok := simulator.Remove(index, p.moves); ok {
 			continue
 		}
@@ -152,7 +152,7 @@ func bySince(a, b time.Time) int {
 
 // move takes the node out of the simulation and places its pods on others, or says which do not fit. A node that can go is gone for
 // those that are looked at later, whether it goes now or not.
-func (p *planner) move(node *Node, simulator *evacuation.Simulator, budgets map[string]int) string {
+func (p *planner) move(node *scheduling.Node, simulator *evacuation.Simulator, budgets map[string]int) string {
 	stuck, ok := simulator.Remove(p.nodeIndex[node.Name], p.moves)
 	if !ok {
 		message := fmt.Sprintf("%d of its pods (%s) can go to no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)

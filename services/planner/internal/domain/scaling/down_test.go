@@ -207,7 +207,7 @@ func TestScaleDown(t *testing.T) {
 		"ForeignNodeIsNeverLookedAt": {
 			why: "only machines with a VPSieNode are ours",
 			build: func(w *world, _ *v1beta1.NodeGroup) {
-				w.Nodes["theirs"] = &scaling.Node{Name: "theirs", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000}}
+				w.Nodes["theirs"] = &scheduling.Node{Name: "theirs", Ready: true, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000}}
 			},
 			memory: scaling.Memory{Unneeded: map[string]time.Time{"theirs": noon.Add(-time.Hour)}}, kept: map[string]reason.Code{},
 		},

@@ -28,8 +28,8 @@ type world struct{ scaling.Snapshot }
 
 func newWorld(groups ...*v1beta1.NodeGroup) *world {
 	w := &world{scaling.Snapshot{
-		Revision: 7, Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*scaling.Node{},
-		Pending: map[scheduling.ShapeID]*scaling.Pending{}, Daemons: map[string]scheduling.ShapeID{}, Budgets: map[string]int{},
+		Revision: 7, Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*scheduling.Node{},
+		Pending: map[scheduling.ShapeID]*scheduling.Pending{}, Daemons: map[string]scheduling.ShapeID{}, Budgets: map[string]int{},
 	}}
 	for _, g := range groups {
 		w.Groups = append(w.Groups, scaling.Group{NodeGroup: g, Catalogue: catalogue()})
@@ -75,9 +75,9 @@ func (w *world) shape(id string, milliCPU, mebibytes int64, change ...func(*sche
 }
 
 func (w *world) pending(id scheduling.ShapeID, count int) {
-	p := &scaling.Pending{Count: count}
+	p := &scheduling.Pending{Count: count}
 	for i := range min(count, 5) {
-		p.Sample = append(p.Sample, scaling.Pod{Namespace: "default", Name: fmt.Sprintf("%s-%d", id, i), UID: fmt.Sprintf("%s-%d", id, i)})
+		p.Sample = append(p.Sample, scheduling.PodReference{Namespace: "default", Name: fmt.Sprintf("%s-%d", id, i), UID: fmt.Sprintf("%s-%d", id, i)})
 	}
 	w.Pending[id] = p
 }
@@ -97,7 +97,7 @@ func (w *world) machine(g *v1beta1.NodeGroup, name string, phase v1beta1.Phase, 
 	m.Status.MonthlyPrice = money.Micros(40_000_000).Quantity()
 	labels := scheduling.NodeLabels(g, smallID, "small")
 	labels[corev1.LabelHostname] = name
-	w.Nodes[name] = &scaling.Node{
+	w.Nodes[name] = &scheduling.Node{
 		Name: name, Labels: labels, Taints: g.Spec.Template.Taints, Ready: true, Pods: pods,
 		Allocatable: scheduling.Resources{
 			corev1.ResourceCPU: 3900, corev1.ResourceMemory: 8<<30 - 256<<20, corev1.ResourceEphemeralStorage: 72 << 30, corev1.ResourcePods: 110,

@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // keeps reports whether a guard keeps a node, which the plan says then.
@@ -59,7 +60,7 @@ func (p *planner) closedForGood(g *Group) bool {
 }
 
 // podsOf are the pods of a node that would have to move.
-func (p *planner) podsOf(node *Node) []disruption.Pod {
+func (p *planner) podsOf(node *scheduling.Node) []disruption.Pod {
 	var pods []disruption.Pod
 	for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
 		item := p.snapshot.Items[id]

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // commonLabels are the labels that most of some nodes of a kind have with the same value, and those that each has with a value of
@@ -40,7 +41,7 @@ func commonLabels(nodes []specimen, varied map[string]bool) (map[string]string, 
 }
 
 // isOwn reports whether a label's value names the node.
-func isOwn(n *Node, value string) bool {
+func isOwn(n *scheduling.Node, value string) bool {
 	for _, name := range []string{n.Name, n.Labels[corev1.LabelHostname], n.Labels[v1beta1.LabelVPSieNode]} {
 		if name != "" && strings.Contains(strings.ToLower(value), strings.ToLower(name)) {
 			return true

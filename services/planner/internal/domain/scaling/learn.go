@@ -30,7 +30,7 @@ type Kind struct{ Group, Size string }
 
 // specimen is a node that something is learned from.
 type specimen struct {
-	*Node
+	*scheduling.Node
 	// warm nodes have been Ready for a while, and settled ones for so long that they are what they are.
 	warm, settled bool
 	// static counts the static pods on the node.
@@ -288,7 +288,7 @@ func (p *planner) daemonsAsTheyRun() []*scheduling.Item {
 	names := slices.Sorted(maps.Keys(p.snapshot.Nodes))
 	for i := 0; i < len(names); i += len(names)/askedMax + 1 {
 		if node := p.snapshot.Nodes[names[i]]; node.Ready {
-			nodes = append(nodes, p.nodeOf(node))
+			nodes = append(nodes, new(*node))
 		}
 	}
 	daemons := scheduling.AsTheyRun(p.snapshot.daemons(), nodes, p.snapshot.Items)

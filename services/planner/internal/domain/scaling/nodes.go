@@ -34,7 +34,7 @@ func (p *planner) makeState() {
 		if machine != nil && isLeaving(machine) || launching {
 			continue // the pods of a node that leaves look for another place soon
 		}
-		n := p.nodeOf(node)
+		n := new(*node) // what is promised to it is ours to add
 		settled := true
 		if machine != nil {
 			settled = p.promise(n, machine)
@@ -91,13 +91,6 @@ func (p *planner) addLaunching() {
 		} else {
 			p.blind[groupOf(m)] = true
 		}
-	}
-}
-
-func (p *planner) nodeOf(node *Node) *scheduling.Node {
-	return &scheduling.Node{
-		Name: node.Name, Labels: node.Labels, Taints: node.Taints, Unschedulable: node.Unschedulable,
-		Allocatable: node.Allocatable, AttachLimits: node.AttachLimits, Pods: node.Pods,
 	}
 }
 

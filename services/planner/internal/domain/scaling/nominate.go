@@ -13,7 +13,7 @@ import (
 
 // Nomination tells kube-scheduler on which Node a pod was planned; an empty Node takes an earlier nomination of ours back.
 type Nomination struct {
-	Pod  Pod
+	Pod  scheduling.PodReference
 	Node string
 }
 
@@ -123,7 +123,7 @@ func (p *planner) nominateNew(want map[string]map[scheduling.ShapeID]int) (unfin
 			standing[p.snapshot.Nodes[node] != nil] += count
 		}
 	}
-	free := map[scheduling.ShapeID][]Pod{}
+	free := map[scheduling.ShapeID][]scheduling.PodReference{}
 	for id, pending := range p.snapshot.Pending {
 		for _, pod := range pending.Sample {
 			if pod.NominatedNode == "" {

@@ -43,7 +43,7 @@ func nominations(p scaling.Plan) map[string]string {
 	return out
 }
 
-func nominatedTo(p *scaling.Pending, node string, pods ...int) {
+func nominatedTo(p *scheduling.Pending, node string, pods ...int) {
 	for _, i := range pods {
 		p.Sample[i].NominatedNode = node
 	}

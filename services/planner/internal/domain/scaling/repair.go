@@ -13,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // repairedFor is how long after a repair began machines of the group count as bought in its place.
@@ -23,7 +24,7 @@ type broken struct {
 	group   *Group
 	machine *v1beta1.VPSieNode
 	// node is nil when there is no Node at all.
-	node  *Node
+	node  *scheduling.Node
 	since time.Time
 }
 

@@ -42,7 +42,7 @@ func watched(groups []string, machines ...string) scaling.Memory {
 func TestHealthyScaleUpIsNoTrouble(t *testing.T) {
 	registered := func(w *world, m *v1beta1.VPSieNode) {
 		m.Status.Identifier, m.Status.Hostname, m.Status.NodeName = "id", "n", "n"
-		w.Nodes["n"] = &scaling.Node{Name: "n", Allocatable: scheduling.Resources{}}
+		w.Nodes["n"] = &scheduling.Node{Name: "n", Allocatable: scheduling.Resources{}}
 	}
 	for name, change := range map[string]func(w *world, m *v1beta1.VPSieNode){
 		"Launching":  func(*world, *v1beta1.VPSieNode) {},
@@ -175,7 +175,7 @@ func TestRepair(t *testing.T) {
 			why: "an outage takes Nodes that are not ours as well",
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
 				for i := range 10 {
-					w.Nodes[fmt.Sprintf("other%d", i)] = &scaling.Node{Name: fmt.Sprintf("other%d", i)}
+					w.Nodes[fmt.Sprintf("other%d", i)] = &scheduling.Node{Name: fmt.Sprintf("other%d", i)}
 				}
 			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoRepairFailingTogether},
 		},

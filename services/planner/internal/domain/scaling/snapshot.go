@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -22,8 +20,8 @@ type Snapshot struct {
 	Revision uint64
 	Epoch    string
 	Items    map[scheduling.ShapeID]*scheduling.Item
-	Nodes    map[string]*Node
-	Pending  map[scheduling.ShapeID]*Pending
+	Nodes    map[string]*scheduling.Node
+	Pending  map[scheduling.ShapeID]*scheduling.Pending
 	// Daemons are the shapes of DaemonSets' pods, by name of the DaemonSet.
 	Daemons map[string]scheduling.ShapeID
 	// Budgets are the disruptions that each PodDisruptionBudget allows, by namespace/name.
@@ -54,40 +52,6 @@ const (
 	// BuyNothing leaves purchases for pods to a later plan.
 	BuyNothing
 )
-
-// Node is a Kubernetes Node and what runs on it.
-type Node struct {
-	Name          string
-	Labels        map[string]string
-	Taints        []corev1.Taint
-	Allocatable   scheduling.Resources
-	AttachLimits  map[string]int64
-	Unschedulable bool
-	Ready         bool
-	// Pods counts the unfinished pods bound to the node, by shape.
-	Pods map[scheduling.ShapeID]int
-	// Protection forbids scale-down, empty where nothing does.
-	Protection reason.Code
-}
-
-// Pod names one pod.
-type Pod struct {
-	Namespace, Name, UID string
-	// NominatedNode is the Node to which the planner nominated the pod, empty where it did not.
-	NominatedNode string
-}
-
-// Pending is the pods of one shape that have no node.
-type Pending struct {
-	// Count is the pods that the scheduler could not place, with those of the shape that it has not looked at yet.
-	Count int
-	// Arriving is the pods of a shape of which the scheduler has looked at none; Count is zero then.
-	Arriving int
-	// Sample names some of the pods: those nominated by the planner, then the others, each the oldest first.
-	Sample []Pod
-	// Traceparent is the trace context of the observation.
-	Traceparent string
-}
 
 // Group is a NodeGroup and what can be bought for it.
 type Group struct {
