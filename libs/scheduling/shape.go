@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -240,4 +241,9 @@ func unjudged(pod *corev1.Pod, volumes Verdict) Verdict {
 		return Verdict{reason.NoScaleUpResourceClaim, "the pod asks for devices by ResourceClaim, which is not evaluated"}
 	}
 	return volumes
+}
+
+// IsExtended reports whether a resource is an extended one, such as a device: its name has a domain other than Kubernetes' own.
+func IsExtended(name corev1.ResourceName) bool {
+	return strings.Contains(string(name), "/") && !strings.Contains(string(name), "kubernetes.io/")
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/catalogue"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
@@ -34,7 +35,7 @@ type Config struct {
 
 	Service   servicefx.Config `embed:""`
 	Bus       bus.Config       `embed:"" prefix:"bus-"`
-	Catalogue grpc.Config      `embed:"" prefix:"catalogue-"`
+	Catalogue catalogue.Config `embed:"" prefix:"catalogue-"`
 	App       app.Config       `embed:""`
 	RPC       RPCConfig        `embed:"" prefix:"rpc-"`
 }
@@ -59,7 +60,7 @@ var Module = fx.Module("planner",
 		newReplica,
 		newCatalogues,
 		func(r *feed.Replica) app.Feed { return r },
-		func(c *grpc.Catalogues) app.Catalogues { return c },
+		func(c *catalogue.Client) app.Catalogues { return c },
 		func(p *bus.Publisher) app.Announcer { return p },
 		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
 		func(q *facts.Queue) app.Records { return q },
@@ -103,12 +104,12 @@ func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.
 	return brake.New(live, c.Namespace, clk)
 }
 
-func newCatalogues(lc fx.Lifecycle, c grpc.Config, network rpc.Network) (*grpc.Catalogues, error) {
-	catalogues, err := grpc.NewCatalogues(c, network)
+func newCatalogues(lc fx.Lifecycle, c catalogue.Config, network rpc.Network) (*catalogue.Client, error) {
+	client, err := catalogue.NewClient(c, network)
 	if err == nil {
-		lc.Append(fx.StopHook(catalogues.Close))
+		lc.Append(fx.StopHook(client.Close))
 	}
-	return catalogues, err
+	return client, err
 }
 
 func newServer(c RPCConfig, network rpc.Network, explanations *app.Explanations, log *slog.Logger) *rpc.Server {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -24,7 +25,7 @@ const (
 type target struct{ cluster, datacenter string }
 
 type catalogueEntry struct {
-	catalogue scaling.Catalogue
+	catalogue fleet.Catalogue
 	at        time.Time
 }
 
@@ -50,7 +51,7 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 		return scaling.Snapshot{}, 0, fmt.Errorf("list NodeGroups: %w", err)
 	}
 	again := time.Duration(0)
-	seen := map[target]scaling.Catalogue{}
+	seen := map[target]fleet.Catalogue{}
 	for i := range groups.Items {
 		group := &groups.Items[i]
 		t := target{group.Spec.Cluster.Identifier, group.Spec.Cluster.Datacenter}
@@ -65,7 +66,7 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 				again = unknownRetry
 			}
 		}
-		snapshot.Groups = append(snapshot.Groups, scaling.Group{NodeGroup: group, Catalogue: catalogue})
+		snapshot.Groups = append(snapshot.Groups, fleet.Group{NodeGroup: group, Catalogue: catalogue})
 	}
 	var machines v1beta1.VPSieNodeList
 	if err := p.store.List(ctx, &machines, client.UnsafeDisableDeepCopy); err != nil {
@@ -79,13 +80,13 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 }
 
 // isUnknown reports whether the provisioner is about to find out what can be bought.
-func isUnknown(c scaling.Catalogue) bool {
-	return (!c.Known || !c.ClusterKnown) && c.Health != scaling.Unauthorized && c.Health != scaling.Unavailable
+func isUnknown(c fleet.Catalogue) bool {
+	return (!c.Known || !c.ClusterKnown) && c.Health != fleet.Unauthorized && c.Health != fleet.Unavailable
 }
 
 // describe asks what can be bought, and falls back to what was said a short while ago when nobody
 // answers.
-func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scaling.Catalogue, bool) {
+func (p *Planner) describe(ctx context.Context, t target, now time.Time) (fleet.Catalogue, bool) {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	catalogue, err := p.catalogues.Describe(ctx, t.cluster, t.datacenter)
@@ -100,16 +101,16 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (scalin
 	}
 	entry := p.known[t]
 	if entry.at.IsZero() || now.Sub(entry.at) > catalogueAge {
-		return scaling.Catalogue{}, false
+		return fleet.Catalogue{}, false
 	}
 	return entry.catalogue, false
 }
 
 func translate(state *feed.State) scaling.Snapshot {
-	return scaling.Snapshot{
+	return scaling.Snapshot{Snapshot: fleet.Snapshot{
 		Revision: state.Revision, Epoch: state.Epoch, Items: state.Items, Daemons: state.DaemonSets, Budgets: state.Budgets, Namespaces: state.Namespaces,
 		Nodes: state.Nodes, Pending: state.Pending,
-	}
+	}}
 }
 
 // overlayAge is how long a write of ours stands in for a cache that does not show it before it is read again.

@@ -20,6 +20,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/burst"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -83,7 +84,7 @@ type Feed interface {
 type Catalogues interface {
 	// Describe answers for one cluster; what is not known is marked so, and an error means that
 	// nobody answers.
-	Describe(ctx context.Context, cluster, datacenter string) (scaling.Catalogue, error)
+	Describe(ctx context.Context, cluster, datacenter string) (fleet.Catalogue, error)
 }
 
 // Announcer wakes the provisioner.

@@ -28,6 +28,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -48,7 +49,7 @@ type fixture struct {
 	mu        sync.Mutex
 	state     *feed.State
 	stale     error
-	catalogue scaling.Catalogue
+	catalogue fleet.Catalogue
 	away      error
 	// unknownCluster is the identifier of a cluster for which Describe fails.
 	unknownCluster string
@@ -73,11 +74,11 @@ func (f *fixture) State(time.Time) (*feed.State, error) {
 	return f.state, f.stale
 }
 
-func (f *fixture) Describe(_ context.Context, cluster, _ string) (scaling.Catalogue, error) {
+func (f *fixture) Describe(_ context.Context, cluster, _ string) (fleet.Catalogue, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if cluster == f.unknownCluster {
-		return scaling.Catalogue{}, errors.New("describe cluster " + cluster + ": connection refused")
+		return fleet.Catalogue{}, errors.New("describe cluster " + cluster + ": connection refused")
 	}
 	return f.catalogue, f.away
 }
@@ -134,9 +135,9 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, state: &feed.State{Revision: 1, Items: map[scheduling.ShapeID]*scheduling.Item{}, Pending: map[scheduling.ShapeID]*scheduling.Pending{}}}
-	f.catalogue = scaling.Catalogue{
-		Health: scaling.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
-		Offerings: []scaling.Offering{{Offering: scheduling.Offering{ID: 1, Name: "small", MilliCPU: 4000, MemoryBytes: 8 << 30, DiskBytes: 80 << 30, MonthlyPrice: 40_000_000}}},
+	f.catalogue = fleet.Catalogue{
+		Health: fleet.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
+		Offerings: []fleet.Offering{{Offering: scheduling.Offering{ID: 1, Name: "small", MilliCPU: 4000, MemoryBytes: 8 << 30, DiskBytes: 80 << 30, MonthlyPrice: 40_000_000}}},
 	}
 	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.NodeGroup{}, &v1beta1.VPSieNode{}).WithObjects(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{

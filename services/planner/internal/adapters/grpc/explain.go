@@ -1,3 +1,4 @@
+// Package grpc serves what the last plan says.
 package grpc
 
 import (

@@ -2,7 +2,9 @@
 // together, so the end of a burst is waited for; what any plan of the whole would contain need not wait.
 package burst
 
-import "time"
+import (
+	"time"
+)
 
 const (
 	// quietShare is the part of a burst's length for which nothing must come before it counts as over: the longer it lasted, the

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -37,7 +38,7 @@ func isCondition(t *corev1.Taint) bool {
 
 // passes reports whether a taint is expected to go by itself: the group declares it, its name says so, or the machine was
 // bought for pods and nobody knows the taint, which an agent that takes its time has put there.
-func passes(t *corev1.Taint, group *Group, bought bool) bool {
+func passes(t *corev1.Taint, group *fleet.Group, bought bool) bool {
 	named := slices.ContainsFunc(passing.prefixes, func(prefix string) bool { return strings.HasPrefix(t.Key, prefix) }) ||
 		slices.ContainsFunc(passing.suffixes, func(suffix string) bool { return strings.HasSuffix(t.Key, suffix) })
 	declared := slices.ContainsFunc(group.Spec.Template.StartupTaints, func(d corev1.Taint) bool { return d.MatchTaint(t) })
@@ -59,7 +60,7 @@ func (p *planner) isBecoming(m *v1beta1.VPSieNode) bool {
 // pods would seem to fit nowhere meanwhile, and another machine would be bought for them. It reports whether the Node is that
 // already, so that pods can run there now.
 func (p *planner) promise(n *scheduling.Node, m *v1beta1.VPSieNode) bool {
-	group := p.find(groupOf(m))
+	group := p.find(fleet.GroupOf(m))
 	if group == nil {
 		return true
 	}
@@ -88,7 +89,7 @@ func (p *planner) promise(n *scheduling.Node, m *v1beta1.VPSieNode) bool {
 }
 
 // lasting are the taints of a Node that it keeps.
-func (p *planner) lasting(taints, future []corev1.Taint, group *Group, m *v1beta1.VPSieNode) []corev1.Taint {
+func (p *planner) lasting(taints, future []corev1.Taint, group *fleet.Group, m *v1beta1.VPSieNode) []corev1.Taint {
 	if m.Status.ReadyAt != nil && !p.isBecoming(m) {
 		return taints
 	}
@@ -100,7 +101,7 @@ func (p *planner) lasting(taints, future []corev1.Taint, group *Group, m *v1beta
 }
 
 // promiseLabels adds the labels that the node will have. Those of the template that a Node loses later are its own affair.
-func (p *planner) promiseLabels(n *scheduling.Node, group *Group, offering *scheduling.Offering, fresh bool) bool {
+func (p *planner) promiseLabels(n *scheduling.Node, group *fleet.Group, offering *scheduling.Offering, fresh bool) bool {
 	labels := maps.Clone(n.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -119,10 +120,10 @@ func (p *planner) promiseLabels(n *scheduling.Node, group *Group, offering *sche
 }
 
 // promiseDevices adds the extended resources that the node will have once their plugins have registered.
-func (p *planner) promiseDevices(n *scheduling.Node, group *Group, offering *scheduling.Offering) bool {
+func (p *planner) promiseDevices(n *scheduling.Node, group *fleet.Group, offering *scheduling.Offering) bool {
 	allocatable := n.Allocatable.Clone()
 	for name, amount := range scheduling.NewNode(n.Name, group.NodeGroup, offering, nil).Allocatable {
-		if isDevice(name) && allocatable[name] == 0 && amount > 0 {
+		if scheduling.IsExtended(name) && allocatable[name] == 0 && amount > 0 {
 			allocatable[name] = amount
 		}
 	}
@@ -180,14 +181,9 @@ func atLeast(items []*scheduling.Item, priority int32) []*scheduling.Item {
 	return slices.DeleteFunc(slices.Clone(items), func(i *scheduling.Item) bool { return i.Shape.Priority < priority })
 }
 
-func (p *planner) groupOfNode(m *v1beta1.VPSieNode) *Group {
+func (p *planner) groupOfNode(m *v1beta1.VPSieNode) *fleet.Group {
 	if m == nil {
 		return nil
 	}
-	return p.find(groupOf(m))
-}
-
-// isDevice reports whether a resource is an extended one, which a plugin registers after the Node is Ready.
-func isDevice(name corev1.ResourceName) bool {
-	return strings.Contains(string(name), "/") && !strings.Contains(string(name), "kubernetes.io/")
+	return p.find(fleet.GroupOf(m))
 }

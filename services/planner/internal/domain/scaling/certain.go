@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
@@ -69,9 +70,9 @@ func (p *planner) settle(m Memory) (placements map[string]bool, waiting int) {
 	}
 	var over time.Time
 	bound, closed, placements := 0, false, map[string]bool{}
-	for _, machine := range p.snapshot.sortedMachines() { // the first ones get the pods
-		node := p.snapshot.Nodes[nodeName(machine)]
-		if machine.Status.ReadyAt == nil || isLeaving(machine) || !p.isFilling(machine) || node == nil {
+	for _, machine := range p.snapshot.SortedMachines() { // the first ones get the pods
+		node := p.snapshot.Nodes[fleet.NodeName(machine)]
+		if machine.Status.ReadyAt == nil || fleet.IsLeaving(machine) || !p.isFilling(machine) || node == nil {
 			continue
 		}
 		there := map[string]int{}

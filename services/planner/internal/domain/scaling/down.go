@@ -11,6 +11,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/evacuation"
@@ -18,7 +19,7 @@ import (
 
 // removal is a managed node that is looked at for removal.
 type removal struct {
-	group       *Group
+	group       *fleet.Group
 	machine     *v1beta1.VPSieNode
 	node        *scheduling.Node
 	utilization int64
@@ -38,7 +39,7 @@ func (p *planner) scaleDown(m Memory) {
 	budgets := maps.Clone(p.snapshot.Budgets)
 	leaving := map[string]int{}
 	for _, g := range p.groups {
-		leaving[g.name()] = p.counts[g.name()].leaving
+		leaving[g.Key()] = p.counts[g.Key()].Leaving
 	}
 	for _, r := range p.removals(m) {
 		since, known := m.Unneeded[r.node.Name]
@@ -47,10 +48,10 @@ func (p *planner) scaleDown(m Memory) {
 		}
 		view := p.viewOf(r, budgets)
 		view.UnneededSince = since
-		view.Leaving = leaving[r.group.name()]
+		view.Leaving = leaving[r.group.Key()]
 		// Machines on their way may never come, so they do not count.
-		c := p.counts[r.group.name()]
-		view.Staying = c.ready - 1 - (view.Leaving - c.leaving)
+		c := p.counts[r.group.Key()]
+		view.Staying = c.Ready - 1 - (view.Leaving - c.Leaving)
 		view.NoPlace = func() string {
 			why := p.move(r.node, simulator, budgets)
 			if why == "" {
@@ -61,7 +62,7 @@ func (p *planner) scaleDown(m Memory) {
 		if p.keeps(r.node.Name, view) {
 			continue
 		}
-		leaving[r.group.name()]++
+		leaving[r.group.Key()]++
 		p.retire(r, since)
 	}
 }
@@ -71,7 +72,7 @@ func (p *planner) scaleDown(m Memory) {
 func (p *planner) makeWay(simulator *evacuation.Simulator) {
 	var names []string
 	for _, m := range p.snapshot.Machines {
-		if name := nodeName(m); isLeaving(m) && p.snapshot.Nodes[name] != nil {
+		if name := fleet.NodeName(m); fleet.IsLeaving(m) && p.snapshot.Nodes[name] != nil {
 			names = append(names, name)
 		}
 	}
@@ -107,8 +108,8 @@ func (p *planner) removals(m Memory) []removal {
 	var out []removal
 	for _, machine := range p.snapshot.Machines {
 		node := p.snapshot.Nodes[machine.Status.NodeName]
-		group := p.find(groupOf(machine))
-		if machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || node == nil || !p.works(machine) {
+		group := p.find(fleet.GroupOf(machine))
+		if machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || node == nil || !p.works(machine) {
 			continue
 		}
 		if group == nil {
@@ -116,7 +117,7 @@ func (p *planner) removals(m Memory) []removal {
 			continue
 		}
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
-		r.price, r.priced = group.priceOf(machine)
+		r.price, r.priced = group.PriceOf(machine)
 		used := scheduling.Resources{}
 		for id, n := range node.Pods {
 			if item := p.snapshot.Items[id]; item != nil && p.moves(item) {
@@ -188,7 +189,7 @@ func describeShape(s *scheduling.Shape) string {
 
 func (p *planner) retire(r removal, since time.Time) {
 	out := Retirement{
-		Kind: v1beta1.RetireScaleDown, Group: r.group.name(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
+		Kind: v1beta1.RetireScaleDown, Group: r.group.Key(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
 		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: r.price,
 	}
 	verb := "retire"

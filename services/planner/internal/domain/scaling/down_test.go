@@ -11,6 +11,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -158,7 +159,7 @@ func TestScaleDown(t *testing.T) {
 		},
 		"OutageRemovesNothing": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.Groups[0].Catalogue.Health = scaling.Unavailable
+				w.Groups[0].Catalogue.Health = fleet.Unavailable
 				w.machine(g, "n1", v1beta1.PhaseReady, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleUpAPIUnavailable},

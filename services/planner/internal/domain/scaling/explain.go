@@ -9,6 +9,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -26,7 +27,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 		for _, g := range p.groups {
 			refusal, weighed := p.refuse(g, item)
 			fate.Candidates = append(fate.Candidates, weighed...)
-			fate.ByGroup[g.name()] = refusal
+			fate.ByGroup[g.Key()] = refusal
 		}
 		fate.Refusal, fate.Nearest = p.summarise(fate.ByGroup)
 	}
@@ -50,8 +51,8 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}, ""
 	}
 	groups := slices.Clone(p.groups)
-	remoteness := func(g *Group) int { return scheduling.Remoteness(byGroup[g.name()].Code) }
-	slices.SortStableFunc(groups, func(a, b *Group) int {
+	remoteness := func(g *fleet.Group) int { return scheduling.Remoteness(byGroup[g.Key()].Code) }
+	slices.SortStableFunc(groups, func(a, b *fleet.Group) int {
 		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(b.Spec.Weight, a.Spec.Weight))
 	})
 	could := 0
@@ -63,7 +64,7 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 	shown := min(cmp.Or(could, len(groups)), groupsShown)
 	var texts []string
 	for _, g := range groups[:shown] {
-		texts = append(texts, g.name()+": "+byGroup[g.name()].Message)
+		texts = append(texts, g.Key()+": "+byGroup[g.Key()].Message)
 	}
 	if more := could - shown; more > 0 {
 		texts = append(texts, number(more, "other group that could serve the pod does not buy either", "other groups that could serve the pod do not buy either"))
@@ -71,7 +72,7 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 	if misfits := len(groups) - max(could, shown); misfits > 0 {
 		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
 	}
-	nearest := groups[0].name()
+	nearest := groups[0].Key()
 	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; ")}, nearest
 }
 
@@ -79,19 +80,19 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 const candidatesMax = 20
 
 // refuse says why a group does not serve a shape that nothing serves.
-func (p *planner) refuse(g *Group, item *scheduling.Item) (Refusal, []Candidate) {
-	if refusal, shut := p.closed[g.name()]; shut {
-		return refusal, []Candidate{{Group: g.name(), Rejection: refusal.Code, Message: refusal.Message}}
+func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Candidate) {
+	if refusal, shut := p.closed[g.Key()]; shut {
+		return refusal, []Candidate{{Group: g.Key(), Rejection: refusal.Code, Message: refusal.Message}}
 	}
 	var verdicts []scheduling.Verdict
 	var weighed []Candidate
-	for _, o := range p.offerings[g.name()] {
+	for _, o := range p.offerings[g.Key()] {
 		verdict := p.state.CheckNew(item, p.option(g, o).Empty)
 		if verdict.OK() {
 			refusal := p.refuseFitting(g)
-			return refusal, append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: refusal.Code, Message: refusal.Message})
+			return refusal, append(weighed, Candidate{Group: g.Key(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: refusal.Code, Message: refusal.Message})
 		}
-		weighed = append(weighed, Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: verdict.Code, Message: verdict.Message})
+		weighed = append(weighed, Candidate{Group: g.Key(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: verdict.Code, Message: verdict.Message})
 		verdict.Message = "a new " + o.Name + ": " + verdict.Message
 		verdicts = append(verdicts, verdict)
 	}
@@ -113,12 +114,12 @@ func (p *planner) refuse(g *Group, item *scheduling.Item) (Refusal, []Candidate)
 }
 
 // refuseFitting says why a group that could serve a shape does not.
-func (p *planner) refuseFitting(g *Group) Refusal {
-	c := p.counts[g.name()]
+func (p *planner) refuseFitting(g *fleet.Group) Refusal {
+	c := p.counts[g.Key()]
 	switch {
 	case g.Spec.Mode == v1beta1.ModeRecommend:
 		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
-	case int(g.Spec.MaxNodes)-c.machines-p.bought(g.name()) <= 0:
+	case int(g.Spec.MaxNodes)-c.Machines-p.bought(g.Key()) <= 0:
 		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its nodes (maxNodes is %d), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
 	case p.failsToJoin(g) != "":
 		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
@@ -161,14 +162,14 @@ func (p *planner) describe(l *Launch) {
 	}
 	l.Message = fmt.Sprintf("%s %s for %s: %s a month (%s an hour)", verb, strings.Join(parts, " and "), why, l.MonthlyPrice, l.MonthlyPrice.PerHour())
 	for _, g := range p.groups {
-		for _, o := range p.wanted(g) {
-			c := Candidate{Group: g.name(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice}
-			if g.name() == l.Group {
+		for _, o := range g.Wanted() {
+			c := Candidate{Group: g.Key(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice}
+			if g.Key() == l.Group {
 				c.Nodes = bySize[o.Name]
 			}
 			if c.Nodes == 0 {
 				c.Rejection, c.Message = reason.NoScaleUpCostlier, "another choice serves the same pods for less"
-				if refusal, shut := p.closed[g.name()]; shut {
+				if refusal, shut := p.closed[g.Key()]; shut {
 					c.Rejection, c.Message = refusal.Code, refusal.Message
 				} else if o.BackoffUntil.After(p.now) {
 					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage+"; it is tried again at "+minute(o.BackoffUntil)

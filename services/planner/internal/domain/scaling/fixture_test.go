@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -27,20 +28,20 @@ const (
 type world struct{ scaling.Snapshot }
 
 func newWorld(groups ...*v1beta1.NodeGroup) *world {
-	w := &world{scaling.Snapshot{
+	w := &world{scaling.Snapshot{Snapshot: fleet.Snapshot{
 		Revision: 7, Items: map[scheduling.ShapeID]*scheduling.Item{}, Nodes: map[string]*scheduling.Node{},
 		Pending: map[scheduling.ShapeID]*scheduling.Pending{}, Daemons: map[string]scheduling.ShapeID{}, Budgets: map[string]int{},
-	}}
+	}}}
 	for _, g := range groups {
-		w.Groups = append(w.Groups, scaling.Group{NodeGroup: g, Catalogue: catalogue()})
+		w.Groups = append(w.Groups, fleet.Group{NodeGroup: g, Catalogue: catalogue()})
 	}
 	return w
 }
 
-func catalogue() scaling.Catalogue {
-	return scaling.Catalogue{
-		Health: scaling.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
-		Offerings: []scaling.Offering{
+func catalogue() fleet.Catalogue {
+	return fleet.Catalogue{
+		Health: fleet.Healthy, ClusterKnown: true, ClusterFound: true, Known: true,
+		Offerings: []fleet.Offering{
 			{Offering: scheduling.Offering{ID: smallID, Name: "small", MilliCPU: 4000, MemoryBytes: 8 << 30, DiskBytes: 80 << 30, MonthlyPrice: 40_000_000}},
 			{Offering: scheduling.Offering{ID: largeID, Name: "large", MilliCPU: 16000, MemoryBytes: 32 << 30, DiskBytes: 320 << 30, MonthlyPrice: 170_000_000}},
 		},
@@ -92,6 +93,9 @@ func (w *world) machine(g *v1beta1.NodeGroup, name string, phase v1beta1.Phase, 
 	w.Machines = append(w.Machines, m)
 	if phase != v1beta1.PhaseReady && phase != v1beta1.PhaseDraining {
 		return m
+	}
+	if phase == v1beta1.PhaseDraining {
+		m.Status.DrainStartedAt = new(metav1.NewTime(noon.Add(-time.Minute)))
 	}
 	m.Status.Identifier, m.Status.Hostname, m.Status.NodeName = "id-"+name, name, name
 	m.Status.MonthlyPrice = money.Micros(40_000_000).Quantity()

@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -36,9 +37,9 @@ func (p *planner) viewOf(r removal, budgets map[string]int) *disruption.View {
 }
 
 // viewOfMachine is what guards of every kind judge.
-func (p *planner) viewOfMachine(kind v1beta1.RetirementKind, group *Group, m *v1beta1.VPSieNode) *disruption.View {
+func (p *planner) viewOfMachine(kind v1beta1.RetirementKind, group *fleet.Group, m *v1beta1.VPSieNode) *disruption.View {
 	v := &disruption.View{Kind: kind, Now: p.now, Group: group.NodeGroup, Machine: m}
-	if closed := p.closed[group.name()]; p.closedForGood(group) {
+	if closed := p.closed[group.Key()]; p.closedForGood(group) {
 		v.Closed = disruption.Refusal{Code: closed.Code, Message: closed.Message}
 	}
 	if at := m.Status.DrainFailedAt; at != nil {
@@ -51,8 +52,8 @@ func (p *planner) viewOfMachine(kind v1beta1.RetirementKind, group *Group, m *v1
 }
 
 // closedForGood reports whether the group is in a state in which nothing may be removed either.
-func (p *planner) closedForGood(g *Group) bool {
-	switch p.closed[g.name()].Code {
+func (p *planner) closedForGood(g *fleet.Group) bool {
+	switch p.closed[g.Key()].Code {
 	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpAPIUnavailable, reason.NoScaleUpClusterUnknown:
 		return true
 	}
@@ -88,7 +89,7 @@ func (p *planner) replacementsOf(m *v1beta1.VPSieNode) []disruption.Replacement 
 		if !disruption.Replaces(other, m) {
 			continue
 		}
-		r := disruption.Replacement{Name: other.Name, HasFailed: isLeaving(other) || isFailed(other), IsReady: p.works(other)}
+		r := disruption.Replacement{Name: other.Name, HasFailed: fleet.IsLeaving(other) || fleet.HasFailed(other), IsReady: p.works(other)}
 		if at := other.Status.ReadyAt; at != nil {
 			r.ReadyAt = at.Time
 		}
@@ -103,9 +104,9 @@ func (p *planner) replacedBy(m *v1beta1.VPSieNode) []disruption.Replaced {
 	if len(m.Spec.Replaces) == 0 {
 		return nil
 	}
-	for _, other := range p.snapshot.sortedMachines() {
-		if disruption.Replaces(m, other) && !isFailed(other) {
-			out = append(out, disruption.Replaced{Name: other.Name, IsLeaving: isLeaving(other)})
+	for _, other := range p.snapshot.SortedMachines() {
+		if disruption.Replaces(m, other) && !fleet.HasFailed(other) {
+			out = append(out, disruption.Replaced{Name: other.Name, IsLeaving: fleet.IsLeaving(other)})
 		}
 	}
 	return out
@@ -113,7 +114,7 @@ func (p *planner) replacedBy(m *v1beta1.VPSieNode) []disruption.Replaced {
 
 // together says why no machine of a group is replaced while many fail, and when that may end.
 func (p *planner) together(b broken, busy bool) (string, time.Time) {
-	why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.name(), p.now)
+	why, closes := p.plan.Memory.Outage.Open(p.fleet, b.group.Key(), p.now)
 	if why == "" || p.mayTry(b, busy) {
 		return "", time.Time{}
 	}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -55,17 +56,10 @@ func (p *planner) learn(was map[Kind]Learned) map[Kind]Learned {
 	return learned
 }
 
-// expect tells each size of the group's catalogue what a node of it becomes.
-func (g *Group) expect(learned map[Kind]Learned) {
-	for i := range g.Catalogue.Offerings {
-		expect(&g.Catalogue.Offerings[i].Offering, g, learned)
-	}
-}
-
 // expect tells a size what a node of it becomes in a group.
-func expect(o *scheduling.Offering, g *Group, learned map[Kind]Learned) {
+func expect(o *scheduling.Offering, g *fleet.Group, learned map[Kind]Learned) {
 	size := strconv.FormatInt(o.ID, 10)
-	own, known := learned[Kind{g.name(), size}]
+	own, known := learned[Kind{g.Key(), size}]
 	if !known {
 		own = learned[Kind{"", size}]
 		own.Allocatable = own.Allocatable.Clone()
@@ -76,7 +70,7 @@ func expect(o *scheduling.Offering, g *Group, learned map[Kind]Learned) {
 	if len(own.Allocatable) > 0 {
 		o.Allocatable, o.AttachLimits = own.Allocatable, own.AttachLimits
 	}
-	if all := learned[Kind{g.name(), ""}]; own.Labels == nil || !known {
+	if all := learned[Kind{g.Key(), ""}]; own.Labels == nil || !known {
 		own.Labels, own.Taints, own.Static = all.Labels, all.Taints, all.Static
 	}
 	o.Labels, o.Taints, o.Static = own.Labels, own.Taints, own.Static
@@ -86,13 +80,13 @@ func expect(o *scheduling.Offering, g *Group, learned map[Kind]Learned) {
 func (p *planner) specimens() map[Kind][]specimen {
 	machines := map[string]*v1beta1.VPSieNode{}
 	for _, m := range p.snapshot.Machines {
-		if name := nodeName(m); name != "" && !isFailed(m) {
+		if name := fleet.NodeName(m); name != "" && !fleet.HasFailed(m) {
 			machines[name] = m
 		}
 	}
 	groups := make(map[string]string, len(p.groups))
 	for _, g := range p.groups {
-		groups[scheduling.GroupLabel(g.Namespace, g.Name)] = g.name()
+		groups[scheduling.GroupLabel(g.Namespace, g.Name)] = g.Key()
 	}
 	out := map[Kind][]specimen{}
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
@@ -196,7 +190,9 @@ func allocatable(nodes []specimen, was scheduling.Resources, declared corev1.Res
 }
 
 // isNative reports whether kubelet itself tells how much of a resource a node has.
-func isNative(name corev1.ResourceName) bool { return !isDevice(name) && !isHugePages(name) }
+func isNative(name corev1.ResourceName) bool {
+	return !scheduling.IsExtended(name) && !isHugePages(name)
+}
 
 func isHugePages(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
@@ -291,6 +287,6 @@ func (p *planner) daemonsAsTheyRun() []*scheduling.Item {
 			nodes = append(nodes, new(*node))
 		}
 	}
-	daemons := scheduling.AsTheyRun(p.snapshot.daemons(), nodes, p.snapshot.Items)
+	daemons := scheduling.AsTheyRun(p.snapshot.DaemonItems(), nodes, p.snapshot.Items)
 	return slices.DeleteFunc(daemons, p.isExpendable)
 }

@@ -1,7 +1,6 @@
 package scaling
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -20,7 +20,7 @@ import (
 func (p *planner) makeState() {
 	byNode := map[string]*v1beta1.VPSieNode{}
 	for _, m := range p.snapshot.Machines {
-		if name := nodeName(m); name != "" && !isFailed(m) {
+		if name := fleet.NodeName(m); name != "" && !fleet.HasFailed(m) {
 			byNode[name] = m
 		}
 	}
@@ -31,7 +31,7 @@ func (p *planner) makeState() {
 	for _, name := range slices.Sorted(maps.Keys(p.snapshot.Nodes)) {
 		node, machine := p.snapshot.Nodes[name], byNode[name]
 		launching := machine != nil && p.isFresh(machine) && !node.Ready
-		if machine != nil && isLeaving(machine) || launching {
+		if machine != nil && fleet.IsLeaving(machine) || launching {
 			continue // the pods of a node that leaves look for another place soon
 		}
 		n := new(*node) // what is promised to it is ours to add
@@ -65,38 +65,29 @@ func (p *planner) makeState() {
 	p.addLaunching()
 }
 
-// sortedMachines are the machines in an order that does not hang on how they were listed.
-func (s *Snapshot) sortedMachines() []*v1beta1.VPSieNode {
-	machines := slices.Clone(s.Machines)
-	slices.SortFunc(machines, func(a, b *v1beta1.VPSieNode) int {
-		return cmp.Or(cmp.Compare(groupOf(a), groupOf(b)), cmp.Compare(a.Name, b.Name))
-	})
-	return machines
-}
-
 func (p *planner) addLaunching() {
 	if sabotage.InFlightCounting() {
 		return
 	}
-	for _, m := range p.snapshot.sortedMachines() {
+	for _, m := range p.snapshot.SortedMachines() {
 		// What should have joined by now may never come, so pods must not be left to wait for it.
-		if isLeaving(m) || isFailed(m) || !p.isFresh(m) && !p.isUnseen(m) || outage.IsHeld(m) {
+		if fleet.IsLeaving(m) || fleet.HasFailed(m) || !p.isFresh(m) && !p.isUnseen(m) || outage.IsHeld(m) {
 			continue
 		}
-		if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready {
+		if node := p.snapshot.Nodes[fleet.NodeName(m)]; node != nil && node.Ready {
 			continue
 		}
 		if n := p.launchingNode(m); n != nil {
 			p.launching = append(p.launching, n)
 		} else {
-			p.blind[groupOf(m)] = true
+			p.blind[fleet.GroupOf(m)] = true
 		}
 	}
 }
 
 // boundPods keeps the number of pods on a machine within what its group allows, DaemonSets' pods not counted.
 func (p *planner) boundPods(n *scheduling.Node, m *v1beta1.VPSieNode) {
-	group := p.find(groupOf(m))
+	group := p.find(fleet.GroupOf(m))
 	if group == nil || group.Spec.ScaleUp.MaxPodsPerNode == nil {
 		return
 	}
@@ -133,7 +124,7 @@ func PlannedPods(m *v1beta1.VPSieNode) map[string]int {
 
 // launchingNode is the node that a machine on its way will be; nil when its size is unknown.
 func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
-	group := p.find(groupOf(m))
+	group := p.find(fleet.GroupOf(m))
 	if group == nil {
 		return nil
 	}
@@ -141,7 +132,7 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 	if offering == nil {
 		return nil
 	}
-	name := nodeName(m)
+	name := fleet.NodeName(m)
 	if name == "" {
 		name = m.Name
 	}
@@ -149,7 +140,7 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 	n.Planned = PlannedPods(m)
 	p.reserve(n, m)
 	p.boundPods(n, m)
-	if nodeName(m) != "" {
+	if fleet.NodeName(m) != "" {
 		p.become(n)
 		p.assume(n)
 	}
@@ -157,13 +148,11 @@ func (p *planner) launchingNode(m *v1beta1.VPSieNode) *scheduling.Node {
 }
 
 // offeringOf is the size of a machine; nil when its datacenter does not sell it any more.
-func offeringOf(group *Group, m *v1beta1.VPSieNode) *scheduling.Offering {
-	for i := range group.Catalogue.Offerings {
-		if o := &group.Catalogue.Offerings[i].Offering; o.ID == m.Spec.Offering {
-			return o
-		}
+func offeringOf(group *fleet.Group, m *v1beta1.VPSieNode) *scheduling.Offering {
+	if o := group.Catalogue.Find(m.Spec.Offering); o != nil {
+		return &o.Offering
 	}
 	return nil
 }
 
-func (p *planner) find(name string) *Group { return p.byName[name] }
+func (p *planner) find(name string) *fleet.Group { return p.byName[name] }

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -51,10 +52,10 @@ func (p *planner) nominate() {
 	maps.DeleteFunc(want, func(node string, _ map[scheduling.ShapeID]int) bool { return !p.nominees[node] })
 	unfinished := p.nominateNew(want)
 	for _, m := range p.snapshot.Machines {
-		if m.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending || isLeaving(m) || isFailed(m) {
+		if m.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending || fleet.IsLeaving(m) || fleet.HasFailed(m) {
 			continue
 		}
-		if node := nodeName(m); node != "" && !unseen[node] && !unfinished[node] && !p.awaitsNames(want[node]) {
+		if node := fleet.NodeName(m); node != "" && !unseen[node] && !unfinished[node] && !p.awaitsNames(want[node]) {
 			p.plan.Nominated = append(p.plan.Nominated, m)
 		}
 	}
@@ -65,7 +66,7 @@ func (p *planner) nominate() {
 func (p *planner) unseenNodes() map[string]bool {
 	unseen := map[string]bool{}
 	for _, m := range p.snapshot.Machines {
-		if node := nodeName(m); node != "" && p.blind[groupOf(m)] && !isLeaving(m) && !isFailed(m) {
+		if node := fleet.NodeName(m); node != "" && p.blind[fleet.GroupOf(m)] && !fleet.IsLeaving(m) && !fleet.HasFailed(m) {
 			unseen[node] = true
 		}
 	}

@@ -1,6 +1,8 @@
 package scaling
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // number writes how many there are, with the words for one of them or for several.
 func number(n int, one, several string) string {

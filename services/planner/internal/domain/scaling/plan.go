@@ -6,6 +6,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -213,14 +214,14 @@ type planner struct {
 	now      time.Time
 	plan     Plan
 
-	groups  []*Group
-	byName  map[string]*Group
+	groups  []*fleet.Group
+	byName  map[string]*fleet.Group
 	daemons []*scheduling.Item
 	// closed says of each group why nothing may be bought for it, by name; absent means open.
 	closed map[string]Refusal
-	counts map[string]counts
+	counts map[string]fleet.Counts
 	// offerings are the sizes that each group may buy, by name, those in backoff left out.
-	offerings map[string][]*Offering
+	offerings map[string][]*fleet.Offering
 	// state is the simulation, existing the nodes in it that pods can go to, and nodeIndex finds a Node in it;
 	// launching are those on their way.
 	state     *scheduling.State
@@ -269,29 +270,31 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 		s.Groups[i].Catalogue.Offerings = slices.Clone(s.Groups[i].Catalogue.Offerings)
 	}
 	p := &planner{
-		snapshot: &s, policy: policy, now: now, groups: s.groups(), byName: map[string]*Group{},
-		closed: map[string]Refusal{}, counts: map[string]counts{}, offerings: map[string][]*Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{}, held: map[scheduling.ShapeID]int{},
+		snapshot: &s, policy: policy, now: now, groups: s.SortedGroups(), byName: map[string]*fleet.Group{},
+		closed: map[string]Refusal{}, counts: map[string]fleet.Counts{}, offerings: map[string][]*fleet.Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{}, held: map[scheduling.ShapeID]int{},
 		plan: Plan{
 			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{}, NodeGroups: map[string]string{},
 			Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 		},
 	}
 	for _, m := range s.Machines {
-		if name := nodeName(m); name != "" {
-			p.plan.NodeGroups[name] = groupOf(m)
+		if name := fleet.NodeName(m); name != "" {
+			p.plan.NodeGroups[name] = fleet.GroupOf(m)
 		}
 	}
 	for _, g := range p.groups {
-		p.byName[g.name()], p.counts[g.name()] = g, s.count(g)
+		p.byName[g.Key()], p.counts[g.Key()] = g, s.Count(g)
 	}
-	for _, machine := range s.sortedMachines() {
+	for _, machine := range s.SortedMachines() {
 		if len(machine.Spec.Replaces) > 0 {
 			p.replacing = append(p.replacing, machine)
 		}
 	}
 	p.plan.Memory.Learned = p.learn(m.Learned)
 	for _, g := range p.groups {
-		g.expect(p.plan.Memory.Learned)
+		for i := range g.Catalogue.Offerings {
+			expect(&g.Catalogue.Offerings[i].Offering, g, p.plan.Memory.Learned)
+		}
 	}
 	p.daemons = p.daemonsAsTheyRun()
 	p.fleet, p.failing = p.survey()
@@ -299,12 +302,12 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 	p.makeState()
 	for _, g := range p.groups {
 		admitted := p.admit(g)
-		p.offerings[g.name()] = admitted.offerings
+		p.offerings[g.Key()] = admitted.offerings
 		for _, o := range admitted.paused {
 			p.due(o.BackoffUntil)
 		}
 		if admitted.refusal.Code != "" {
-			p.closed[g.name()] = admitted.refusal
+			p.closed[g.Key()] = admitted.refusal
 		}
 	}
 	p.limits = p.limitsOf()

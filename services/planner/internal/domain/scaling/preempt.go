@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
@@ -23,7 +24,7 @@ func (p *planner) preempt(demands []packing.Demand) {
 			return
 		}
 		daemons := atLeast(p.daemons, cutoff+1)
-		options := p.optionsBy(false, func(g *Group, o *Offering) *packing.Option { return newOption(g, o, daemons) })
+		options := p.optionsBy(false, func(g *fleet.Group, o *fleet.Offering) *packing.Option { return newOption(g, o, daemons) })
 		problem := p.problem(above, options)
 		problem.Limits = p.limitsLeft()
 		packing := packing.Pack(problem)

@@ -12,6 +12,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -21,7 +22,7 @@ const repairedFor = 2 * time.Hour
 
 // broken is a machine that was in use and has no Ready Node.
 type broken struct {
-	group   *Group
+	group   *fleet.Group
 	machine *v1beta1.VPSieNode
 	// node is nil when there is no Node at all.
 	node  *scheduling.Node
@@ -29,32 +30,32 @@ type broken struct {
 }
 
 // survey finds the machines that should have a Ready Node, and counts those without by group.
-func (p *planner) survey() (fleet []outage.Machine, failing map[string]int) {
+func (p *planner) survey() (all []outage.Machine, failing map[string]int) {
 	failing = map[string]int{}
 	judged := map[string]bool{}
 	for _, machine := range p.snapshot.Machines {
 		if !outage.Counts(machine, outage.IsHeld(machine)) {
-			judged[nodeName(machine)] = p.isLaunching(machine)
+			judged[fleet.NodeName(machine)] = p.isLaunching(machine)
 			continue
 		}
-		judged[nodeName(machine)] = true
+		judged[fleet.NodeName(machine)] = true
 		fails := !p.works(machine)
-		fleet = append(fleet, outage.Machine{Group: groupOf(machine), Failing: fails})
+		all = append(all, outage.Machine{Group: fleet.GroupOf(machine), Failing: fails})
 		if fails {
-			failing[groupOf(machine)]++
+			failing[fleet.GroupOf(machine)]++
 		}
 	}
 	for name, node := range p.snapshot.Nodes {
 		if !judged[name] {
-			fleet = append(fleet, outage.Machine{Failing: !node.Ready})
+			all = append(all, outage.Machine{Failing: !node.Ready})
 		}
 	}
-	return fleet, failing
+	return all, failing
 }
 
 // works reports whether the machine has a Ready Node, or has one that the feed may not show yet.
 func (p *planner) works(m *v1beta1.VPSieNode) bool {
-	if node := p.snapshot.Nodes[nodeName(m)]; node != nil && node.Ready || p.isUnseen(m) {
+	if node := p.snapshot.Nodes[fleet.NodeName(m)]; node != nil && node.Ready || p.isUnseen(m) {
 		return true
 	}
 	if m.Status.ReadyAt == nil {
@@ -66,7 +67,7 @@ func (p *planner) works(m *v1beta1.VPSieNode) bool {
 
 // isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
 func (p *planner) isUnseen(m *v1beta1.VPSieNode) bool {
-	return p.snapshot.Nodes[nodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady &&
+	return p.snapshot.Nodes[fleet.NodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady &&
 		meta.IsStatusConditionTrue(m.Status.Conditions, v1beta1.ConditionReady)
 }
 
@@ -77,7 +78,7 @@ func (p *planner) repair(m Memory) {
 	busy := p.repairing(m)
 	for _, b := range p.broken(m) {
 		p.plan.Memory.Unready[machineKey(b.machine)] = b.since
-		name := b.group.name()
+		name := b.group.Key()
 		if p.keeps(b.machine.Status.NodeName, p.viewOfBroken(b, busy[name])) {
 			continue
 		}
@@ -97,8 +98,8 @@ func (p *planner) repairing(m Memory) map[string]bool {
 		if !disruption.IsRetiredFor(machine, v1beta1.RetireRepair) {
 			continue
 		}
-		busy[groupOf(machine)] = true
-		p.plan.Memory.Repaired[groupOf(machine)] = p.now
+		busy[fleet.GroupOf(machine)] = true
+		p.plan.Memory.Repaired[fleet.GroupOf(machine)] = p.now
 	}
 	for group, at := range m.Repaired {
 		if p.now.Sub(at) < repairedFor {
@@ -106,9 +107,9 @@ func (p *planner) repairing(m Memory) map[string]bool {
 		}
 	}
 	for _, machine := range p.snapshot.Machines {
-		at, repaired := p.plan.Memory.Repaired[groupOf(machine)]
+		at, repaired := p.plan.Memory.Repaired[fleet.GroupOf(machine)]
 		if repaired && p.isLaunching(machine) && !machine.CreationTimestamp.Time.Before(at.Truncate(time.Second)) {
-			busy[groupOf(machine)] = true
+			busy[fleet.GroupOf(machine)] = true
 		}
 	}
 	return busy
@@ -116,22 +117,22 @@ func (p *planner) repairing(m Memory) map[string]bool {
 
 // isLaunching reports whether the machine is on its way and may still come in time.
 func (p *planner) isLaunching(m *v1beta1.VPSieNode) bool {
-	return m.Status.Phase != v1beta1.PhaseReady && !isLeaving(m) && !isFailed(m) && !outage.IsHeld(m)
+	return m.Status.Phase != v1beta1.PhaseReady && !fleet.IsLeaving(m) && !fleet.HasFailed(m) && !outage.IsHeld(m)
 }
 
 // broken are the machines in use without a Ready Node, those first that have been so for longest.
 func (p *planner) broken(m Memory) []broken {
 	var out []broken
 	for _, machine := range p.snapshot.Machines {
-		group := p.find(groupOf(machine))
-		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || isLeaving(machine) || p.works(machine) {
+		group := p.find(fleet.GroupOf(machine))
+		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || p.works(machine) {
 			continue
 		}
 		since, known := m.Unready[machineKey(machine)]
 		if !known || since.After(p.now) {
 			since = p.now
 		}
-		out = append(out, broken{group: group, machine: machine, node: p.snapshot.Nodes[nodeName(machine)], since: since})
+		out = append(out, broken{group: group, machine: machine, node: p.snapshot.Nodes[fleet.NodeName(machine)], since: since})
 	}
 	slices.SortFunc(out, func(a, b broken) int {
 		return cmp.Or(a.since.Compare(b.since), cmp.Compare(machineKey(a.machine), machineKey(b.machine)))
@@ -159,7 +160,7 @@ func (p *planner) viewOfBroken(b broken, busy bool) *disruption.View {
 // mayTry reports whether the machine may be replaced although many fail together. Without a Node nothing runs on it
 // that Kubernetes knows, and it costs money, so one is tried at intervals.
 func (p *planner) mayTry(b broken, busy bool) bool {
-	name := b.group.name()
+	name := b.group.Key()
 	if last, tried := p.plan.Memory.Tried[name]; b.node != nil || busy || tried && p.now.Sub(last) < outage.TrialInterval {
 		return false
 	}
@@ -172,10 +173,10 @@ func (p *planner) mayTry(b broken, busy bool) bool {
 
 func (p *planner) replace(b broken) {
 	out := Retirement{
-		Kind: v1beta1.RetireRepair, Group: b.group.name(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
+		Kind: v1beta1.RetireRepair, Group: b.group.Key(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
 		Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
 	}
-	out.MonthlyPrice, _ = b.group.priceOf(b.machine)
+	out.MonthlyPrice, _ = b.group.PriceOf(b.machine)
 	verb, what := "replace", "has not been Ready"
 	if out.Recommended {
 		verb = "would replace"
@@ -195,20 +196,20 @@ func (p *planner) replace(b broken) {
 
 // failsToJoin says why purchases for a group are bounded to one machine at a time: those that it bought last
 // fail together. One is what it takes to find out that they work again.
-func (p *planner) failsToJoin(g *Group) string {
+func (p *planner) failsToJoin(g *fleet.Group) string {
 	for _, machine := range p.snapshot.Machines {
-		if groupOf(machine) == g.name() && !isLeaving(machine) && outage.IsHeld(machine) {
-			return outage.Stops(p.fleet, g.name())
+		if fleet.GroupOf(machine) == g.Key() && !fleet.IsLeaving(machine) && outage.IsHeld(machine) {
+			return outage.Stops(p.fleet, g.Key())
 		}
 	}
 	return ""
 }
 
 // launchingOf counts the machines of a group that may still come in time.
-func (p *planner) launchingOf(g *Group) int {
+func (p *planner) launchingOf(g *fleet.Group) int {
 	count := 0
 	for _, machine := range p.snapshot.Machines {
-		if groupOf(machine) == g.name() && p.isLaunching(machine) {
+		if fleet.GroupOf(machine) == g.Key() && p.isLaunching(machine) {
 			count++
 		}
 	}
@@ -216,14 +217,14 @@ func (p *planner) launchingOf(g *Group) int {
 }
 
 // nodesHealthy says whether the group's machines that were in use have Ready Nodes.
-func (p *planner) nodesHealthy(g *Group) Condition {
-	if p.failing[g.name()] == 0 {
+func (p *planner) nodesHealthy(g *fleet.Group) Condition {
+	if p.failing[g.Key()] == 0 {
 		return Condition{v1beta1.ConditionNodesHealthy, True, "AllReady", "every machine in use has a Ready Node"}
 	}
-	if why := outage.Stops(p.fleet, g.name()); why != "" {
+	if why := outage.Stops(p.fleet, g.Key()); why != "" {
 		return Condition{v1beta1.ConditionNodesHealthy, False, reason.NoRepairFailingTogether.Condition(),
 			why + "; nothing is replaced until that is over; look at what the machines have in common"}
 	}
 	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s replaced once that has been so for %s",
-		number(p.failing[g.name()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), disruption.UnreadyFor(g.NodeGroup))}
+		number(p.failing[g.Key()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), disruption.UnreadyFor(g.NodeGroup))}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -199,7 +200,7 @@ func TestRepair(t *testing.T) {
 			kept: map[string]reason.Code{"g0": reason.NoScaleDownGroupPaused},
 		},
 		"APIIsAway": {
-			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Groups[0].Catalogue.Health = scaling.Unavailable }), memory: long,
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Groups[0].Catalogue.Health = fleet.Unavailable }), memory: long,
 			kept: map[string]reason.Code{"g0": reason.NoScaleUpAPIUnavailable},
 		},
 		"LastRepairWasGivenUp": {

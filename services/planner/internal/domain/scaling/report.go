@@ -8,6 +8,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -15,27 +16,27 @@ import (
 func (p *planner) report() {
 	pending := p.pendingPods()
 	for _, g := range p.groups {
-		c := p.counts[g.name()]
+		c := p.counts[g.Key()]
 		r := Report{
-			Nodes: c.machines, ReadyNodes: c.ready, LaunchingNodes: c.launching, LeavingNodes: c.leaving,
-			MonthlyCost: c.cost, CostKnown: c.unpriced == 0, DesiredNodes: c.staying(), PendingPods: pending[g.name()],
+			Nodes: c.Machines, ReadyNodes: c.Ready, LaunchingNodes: c.Launching, LeavingNodes: c.Leaving,
+			MonthlyCost: c.Cost, CostKnown: c.Unpriced == 0, DesiredNodes: c.Staying(), PendingPods: pending[g.Key()],
 		}
 		for _, l := range p.plan.Launches {
-			if l.Group == g.name() && !l.Recommended {
+			if l.Group == g.Key() && !l.Recommended {
 				r.DesiredNodes += len(l.Machines)
 			}
 		}
 		for _, retirement := range p.plan.Retirements {
-			if retirement.Group == g.name() && !retirement.Recommended {
+			if retirement.Group == g.Key() && !retirement.Recommended {
 				r.DesiredNodes--
 			}
 		}
 		r.Conditions = []Condition{
 			p.ready(g), apiHealthy(g), p.capacity(g), p.active(g, r), p.nodesHealthy(g),
 			{v1beta1.ConditionAtMinimum, truth(r.DesiredNodes <= int(g.Spec.MinNodes)), "NodeCount", fmt.Sprintf("minNodes is %d", g.Spec.MinNodes)},
-			{v1beta1.ConditionAtMaximum, truth(c.machines >= int(g.Spec.MaxNodes)), "NodeCount", fmt.Sprintf("maxNodes is %d", g.Spec.MaxNodes)},
+			{v1beta1.ConditionAtMaximum, truth(c.Machines >= int(g.Spec.MaxNodes)), "NodeCount", fmt.Sprintf("maxNodes is %d", g.Spec.MaxNodes)},
 		}
-		p.plan.Groups[g.name()] = r
+		p.plan.Groups[g.Key()] = r
 	}
 }
 
@@ -51,7 +52,7 @@ func truth(is bool) Truth {
 func (p *planner) pendingPods() map[string]int {
 	pods, groups := map[string]int{}, map[string]string{}
 	for _, m := range p.snapshot.Machines {
-		groups[m.Name] = groupOf(m) // the name of a machine whose Node's is not known yet
+		groups[m.Name] = fleet.GroupOf(m) // the name of a machine whose Node's is not known yet
 	}
 	maps.Copy(groups, p.plan.NodeGroups)
 	for _, placed := range p.packing.Placements {
@@ -88,8 +89,8 @@ func isMismatch(code reason.Code) bool {
 
 // ready says whether the group's specification can be acted on. An outage of the API does not make
 // a good specification bad; APIHealthy tells of it.
-func (p *planner) ready(g *Group) Condition {
-	refusal := p.closed[g.name()]
+func (p *planner) ready(g *fleet.Group) Condition {
+	refusal := p.closed[g.Key()]
 	c := Condition{Type: v1beta1.ConditionReady, Status: False, Reason: refusal.Code.Condition(), Message: refusal.Message}
 	switch refusal.Code {
 	case reason.NoScaleUpCatalogueUnknown, reason.NoScaleUpAPIUnavailable:
@@ -104,33 +105,33 @@ func (p *planner) ready(g *Group) Condition {
 	return p.valid(g)
 }
 
-func (p *planner) valid(g *Group) Condition {
-	message := number(len(p.wanted(g)), "size", "sizes") + " may be bought"
+func (p *planner) valid(g *fleet.Group) Condition {
+	message := number(len(g.Wanted()), "size", "sizes") + " may be bought"
 	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
 		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
 	}
 	return Condition{v1beta1.ConditionReady, True, "Valid", message}
 }
 
-func (p *planner) unknownOfferings(g *Group) []int64 {
+func (p *planner) unknownOfferings(g *fleet.Group) []int64 {
 	var unknown []int64
 	for _, id := range g.Spec.Offerings {
-		if !slices.ContainsFunc(g.Catalogue.Offerings, func(o Offering) bool { return o.ID == id }) {
+		if !slices.ContainsFunc(g.Catalogue.Offerings, func(o fleet.Offering) bool { return o.ID == id }) {
 			unknown = append(unknown, id)
 		}
 	}
 	return unknown
 }
 
-func apiHealthy(g *Group) Condition {
+func apiHealthy(g *fleet.Group) Condition {
 	c := Condition{Type: v1beta1.ConditionAPIHealthy, Status: True, Reason: "Healthy", Message: "VPSie answers"}
 	switch g.Catalogue.Health {
-	case HealthUnknown:
+	case fleet.HealthUnknown:
 		c.Status, c.Reason, c.Message = Unknown, "NotAskedYet", "VPSie was not asked yet, or the provisioner does not answer"
-	case Unauthorized:
+	case fleet.Unauthorized:
 		c.Status, c.Reason = False, "Unauthorized"
 		c.Message = "VPSie refuses the credentials (" + g.Catalogue.HealthMessage + "), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it"
-	case Unavailable:
+	case fleet.Unavailable:
 		c.Status, c.Reason = False, "BreakerOpen"
 		c.Message = "VPSie's API fails (" + g.Catalogue.HealthMessage + "), so the circuit breaker keeps calls back and nothing is bought or deleted; it is tried again every few seconds and work resumes by itself; nothing needs to be done unless this lasts"
 	}
@@ -138,13 +139,13 @@ func apiHealthy(g *Group) Condition {
 }
 
 // capacity says whether the group leaves pods waiting that it was considered for.
-func (p *planner) capacity(g *Group) Condition {
+func (p *planner) capacity(g *fleet.Group) Condition {
 	waiting, pods := 0, map[Refusal]int{}
 	for _, fate := range p.plan.Shapes {
 		if fate.Left == 0 || fate.Arriving || fate.Launch != "" {
 			continue
 		}
-		refusal, judged := fate.ByGroup[g.name()]
+		refusal, judged := fate.ByGroup[g.Key()]
 		// Pods that another group was nearer to serve are not this one's concern.
 		if !judged || isMismatch(refusal.Code) && refusal.Code != fate.Refusal.Code {
 			continue
@@ -163,10 +164,10 @@ func (p *planner) capacity(g *Group) Condition {
 	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "pods wait that the group does not serve: " + told.Message}
 }
 
-func (p *planner) active(g *Group, r Report) Condition {
-	bought, retired := p.bought(g.name()), 0
+func (p *planner) active(g *fleet.Group, r Report) Condition {
+	bought, retired := p.bought(g.Key()), 0
 	for _, retirement := range p.plan.Retirements {
-		if retirement.Group == g.name() && !retirement.Recommended {
+		if retirement.Group == g.Key() && !retirement.Recommended {
 			retired++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
@@ -141,13 +142,13 @@ func (p *planner) options(advising bool) []*packing.Option {
 	return p.optionsBy(advising, p.option)
 }
 
-func (p *planner) optionsBy(advising bool, option func(*Group, *Offering) *packing.Option) []*packing.Option {
+func (p *planner) optionsBy(advising bool, option func(*fleet.Group, *fleet.Offering) *packing.Option) []*packing.Option {
 	var options []*packing.Option
 	for _, g := range p.groups {
-		if _, shut := p.closed[g.name()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
+		if _, shut := p.closed[g.Key()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
 			continue
 		}
-		for _, o := range p.offerings[g.name()] {
+		for _, o := range p.offerings[g.Key()] {
 			options = append(options, option(g, o))
 		}
 	}
@@ -161,21 +162,21 @@ type optionKey struct {
 }
 
 // option is what buying a size for a group brings; it is made once a plan.
-func (p *planner) option(g *Group, o *Offering) *packing.Option {
-	key := optionKey{g.name(), o.ID}
+func (p *planner) option(g *fleet.Group, o *fleet.Offering) *packing.Option {
+	key := optionKey{g.Key(), o.ID}
 	if p.made[key] == nil {
 		p.made[key] = newOption(g, o, p.daemons)
 	}
 	return p.made[key]
 }
 
-func newOption(g *Group, o *Offering, daemons []*scheduling.Item) *packing.Option {
+func newOption(g *fleet.Group, o *fleet.Offering, daemons []*scheduling.Item) *packing.Option {
 	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, daemons)
 	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
 		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
 	}
 	return &packing.Option{
-		Group: g.name(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
+		Group: g.Key(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
 		MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, Empty: empty,
 	}
 }
@@ -212,33 +213,33 @@ func (l *Launch) add(o *packing.Option, planned map[string]int) {
 // fillMinimum buys the cheapest machines for groups that would stay under their minimum.
 func (p *planner) fillMinimum() {
 	for _, g := range p.groups {
-		if _, shut := p.closed[g.name()]; shut {
+		if _, shut := p.closed[g.Key()]; shut {
 			continue
 		}
-		limit := p.limits[g.name()]
+		limit := p.limits[g.Key()]
 		bought := 0
 		for _, l := range p.plan.Launches {
-			if l.Group == g.name() {
+			if l.Group == g.Key() {
 				bought = len(l.Machines)
 				for i := range l.Machines {
 					limit = limit.Less(p.optionOf(g, l.Machines[i].Offering))
 				}
 			}
 		}
-		cheapest := p.option(g, p.offerings[g.name()][0])
-		for range int(g.Spec.MinNodes) - p.counts[g.name()].staying() - bought {
+		cheapest := p.option(g, p.offerings[g.Key()][0])
+		for range int(g.Spec.MinNodes) - p.counts[g.Key()].Staying() - bought {
 			if !limit.Allows(cheapest) {
 				break
 			}
 			limit = limit.Less(cheapest)
-			p.launch(g.name(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes).add(cheapest, nil)
+			p.launch(g.Key(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes).add(cheapest, nil)
 		}
 	}
 }
 
 // optionOf is the option for one of the group's sizes.
-func (p *planner) optionOf(g *Group, offering int64) *packing.Option {
-	for _, o := range p.offerings[g.name()] {
+func (p *planner) optionOf(g *fleet.Group, offering int64) *packing.Option {
+	for _, o := range p.offerings[g.Key()] {
 		if o.ID == offering {
 			return p.option(g, o)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -401,7 +402,7 @@ func TestScaleUp(t *testing.T) {
 		"RefusedCredentials": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.Groups[0].Catalogue.Health = scaling.Unauthorized
+				w.Groups[0].Catalogue.Health = fleet.Unauthorized
 				w.pending(w.shape("web", 100, 64), 1)
 				return w
 			},
@@ -473,16 +474,16 @@ func TestUnjudgedPodIsToldWhatIsMissing(t *testing.T) {
 func TestTroubleIsExplained(t *testing.T) {
 	tests := map[string]struct {
 		condition string
-		change    func(*scaling.Group)
+		change    func(*fleet.Group)
 		says      []string
 	}{
-		"RefusedCredentials":  {v1beta1.ConditionReady, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
-		"HealthOfTheAPI":      {v1beta1.ConditionAPIHealthy, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
-		"Outage":              {v1beta1.ConditionAPIHealthy, func(g *scaling.Group) { g.Catalogue.Health = scaling.Unavailable }, []string{"fails", "circuit breaker", "tried again", "nothing needs to be done"}},
-		"UnknownCluster":      {v1beta1.ConditionReady, func(g *scaling.Group) { g.Catalogue.ClusterFound = false }, []string{"knows no cluster", "nothing is bought", "looked up again", "correct spec.cluster.identifier"}},
-		"UnknownOffering":     {v1beta1.ConditionReady, func(g *scaling.Group) { g.Spec.Offerings = []int64{9999} }, []string{"9999", "nothing can be bought", "read again", "spec.offerings", "small"}},
-		"MinimumAboveMaximum": {v1beta1.ConditionReady, func(g *scaling.Group) { g.Spec.MinNodes, g.Spec.MaxNodes = 4, 1 }, []string{"minNodes (4) is above maxNodes (1)", "nothing is bought", "until this is mended", "lower minNodes"}},
-		"PodThatNeverFits":    {v1beta1.ConditionCapacityAvailable, func(g *scaling.Group) { g.Spec.Offerings = []int64{smallID} }, []string{"too small for the pod", "nothing is bought", "lower the pod's requests or allow larger sizes"}},
+		"RefusedCredentials":  {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
+		"HealthOfTheAPI":      {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
+		"Outage":              {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unavailable }, []string{"fails", "circuit breaker", "tried again", "nothing needs to be done"}},
+		"UnknownCluster":      {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.ClusterFound = false }, []string{"knows no cluster", "nothing is bought", "looked up again", "correct spec.cluster.identifier"}},
+		"UnknownOffering":     {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.Offerings = []int64{9999} }, []string{"9999", "nothing can be bought", "read again", "spec.offerings", "small"}},
+		"MinimumAboveMaximum": {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.MinNodes, g.Spec.MaxNodes = 4, 1 }, []string{"minNodes (4) is above maxNodes (1)", "nothing is bought", "until this is mended", "lower minNodes"}},
+		"PodThatNeverFits":    {v1beta1.ConditionCapacityAvailable, func(g *fleet.Group) { g.Spec.Offerings = []int64{smallID} }, []string{"too small for the pod", "nothing is bought", "lower the pod's requests or allow larger sizes"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

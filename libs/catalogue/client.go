@@ -1,5 +1,5 @@
-// Package grpc asks the provisioner what can be bought.
-package grpc
+// Package catalogue asks the provisioner what can be bought.
+package catalogue
 
 import (
 	"context"
@@ -10,11 +10,10 @@ import (
 
 	cataloguev1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/catalogue/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
-	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
-	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
 // Config says where the provisioner is.
@@ -30,37 +29,35 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Catalogues asks the provisioner. It is safe for concurrent use.
-type Catalogues struct {
+// Client asks the provisioner. It is safe for concurrent use.
+type Client struct {
 	conn   *grpc.ClientConn
 	client cataloguev1.CatalogueServiceClient
 }
 
-var _ app.Catalogues = (*Catalogues)(nil)
-
-// NewCatalogues returns a client that connects when it is first asked; the caller closes it.
-func NewCatalogues(c Config, network rpc.Network) (*Catalogues, error) {
+// NewClient returns a client that connects when it is first asked; the caller closes it.
+func NewClient(c Config, network rpc.Network) (*Client, error) {
 	conn, err := rpc.NewClient(c.Address, network)
 	if err != nil {
 		return nil, err
 	}
-	return &Catalogues{conn: conn, client: cataloguev1.NewCatalogueServiceClient(conn)}, nil
+	return &Client{conn: conn, client: cataloguev1.NewCatalogueServiceClient(conn)}, nil
 }
 
 // Close ends the connection.
-func (c *Catalogues) Close() error { return c.conn.Close() }
+func (c *Client) Close() error { return c.conn.Close() }
 
-// Describe implements app.Catalogues.
-func (c *Catalogues) Describe(ctx context.Context, cluster, datacenter string) (scaling.Catalogue, error) {
+// Describe returns what can be bought for one cluster; what is not known is marked so, and an error means that nobody answers.
+func (c *Client) Describe(ctx context.Context, cluster, datacenter string) (fleet.Catalogue, error) {
 	r, err := c.client.Describe(ctx, &cataloguev1.DescribeRequest{Cluster: cluster, Datacenter: datacenter})
 	if err != nil {
-		return scaling.Catalogue{}, fmt.Errorf("describe cluster %q: %w", cluster, err)
+		return fleet.Catalogue{}, fmt.Errorf("describe cluster %q: %w", cluster, err)
 	}
 	return decode(r), nil
 }
 
-func decode(r *cataloguev1.DescribeResponse) scaling.Catalogue {
-	c := scaling.Catalogue{
+func decode(r *cataloguev1.DescribeResponse) fleet.Catalogue {
+	c := fleet.Catalogue{
 		HealthMessage:  r.GetHealth().GetMessage(),
 		ClusterKnown:   r.GetCluster() != cataloguev1.ClusterState_CLUSTER_STATE_UNSPECIFIED,
 		ClusterFound:   r.GetCluster() == cataloguev1.ClusterState_CLUSTER_STATE_FOUND,
@@ -69,14 +66,14 @@ func decode(r *cataloguev1.DescribeResponse) scaling.Catalogue {
 	}
 	switch r.GetHealth().GetState() {
 	case cataloguev1.HealthState_HEALTH_STATE_HEALTHY:
-		c.Health = scaling.Healthy
+		c.Health = fleet.Healthy
 	case cataloguev1.HealthState_HEALTH_STATE_UNAUTHORIZED:
-		c.Health = scaling.Unauthorized
+		c.Health = fleet.Unauthorized
 	case cataloguev1.HealthState_HEALTH_STATE_UNAVAILABLE:
-		c.Health = scaling.Unavailable
+		c.Health = fleet.Unavailable
 	}
 	for _, o := range r.GetOfferings() {
-		offering := scaling.Offering{
+		offering := fleet.Offering{
 			Offering: scheduling.Offering{
 				ID: o.GetId(), Name: o.GetName(), MilliCPU: o.GetCpuMillis(), MemoryBytes: o.GetMemoryBytes(), DiskBytes: o.GetDiskBytes(),
 				MonthlyPrice: money.Micros(o.GetMonthlyPriceMicros()),

@@ -1,0 +1,57 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+)
+
+// Group is a NodeGroup and what can be bought for it.
+type Group struct {
+	*v1beta1.NodeGroup
+	Catalogue Catalogue
+}
+
+// Key is namespace/name.
+func (g *Group) Key() string { return g.Namespace + "/" + g.Name }
+
+// PriceOf is what a machine costs a month: what it cost when it was bought, else what its size costs now; false where neither
+// is known.
+func (g *Group) PriceOf(m *v1beta1.VPSieNode) (money.Micros, bool) {
+	if m.Status.MonthlyPrice != nil {
+		return money.FromQuantity(m.Status.MonthlyPrice), true
+	}
+	if o := g.Catalogue.Find(m.Spec.Offering); o != nil {
+		return o.MonthlyPrice, true
+	}
+	return 0, false
+}
+
+// Wanted are the sizes that the group allows, the cheapest first.
+func (g *Group) Wanted() []*Offering {
+	var wanted []*Offering
+	for i := range g.Catalogue.Offerings {
+		o := &g.Catalogue.Offerings[i]
+		if len(g.Spec.Offerings) > 0 && !slices.Contains(g.Spec.Offerings, o.ID) || !selects(g.Spec.OfferingSelector, o) {
+			continue
+		}
+		wanted = append(wanted, o)
+	}
+	slices.SortFunc(wanted, func(a, b *Offering) int {
+		return cmp.Or(cmp.Compare(a.MonthlyPrice, b.MonthlyPrice), cmp.Compare(a.ID, b.ID))
+	})
+	return wanted
+}
+
+func selects(s *v1beta1.OfferingSelector, o *Offering) bool {
+	if s == nil {
+		return true
+	}
+	return (s.MinCPU == nil || o.MilliCPU >= s.MinCPU.MilliValue()) &&
+		(s.MaxCPU == nil || o.MilliCPU <= s.MaxCPU.MilliValue()) &&
+		(s.MinMemory == nil || o.MemoryBytes >= s.MinMemory.Value()) &&
+		(s.MaxMemory == nil || o.MemoryBytes <= s.MaxMemory.Value()) &&
+		(s.MaxMonthlyPrice == nil || o.MonthlyPrice <= money.FromQuantity(s.MaxMonthlyPrice))
+}
