@@ -38,7 +38,7 @@ func provision(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := bus.Provision(ctx, js); err != nil {
+	if err := bus.Provision(ctx, js, nil); err != nil {
 		t.Fatal(err)
 	}
 }

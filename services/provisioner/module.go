@@ -24,6 +24,7 @@ import (
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/vpsie"
@@ -124,11 +125,11 @@ func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeup
 // subscribe turns decisions into wake-ups. They carry no authority: what is to be done is read from
 // the VPSieNodes.
 func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, wakeups kube.Wakeups) error {
-	bus.On(router, bus.TopicLaunch, "provisioner-launch", func(ctx context.Context, d *busv1.LaunchDecision) error {
+	bus.On(router, consumers.Launch, func(ctx context.Context, d *busv1.LaunchDecision) error {
 		clusters.Wake(ctx, d.GetNamespace(), d.GetVpsieNodes())
 		return wakeups.Wake(ctx, d.GetCluster())
 	})
-	bus.On(router, bus.TopicRetire, "provisioner-retire", func(ctx context.Context, d *busv1.RetireDecision) error {
+	bus.On(router, consumers.Retire, func(ctx context.Context, d *busv1.RetireDecision) error {
 		return wakeups.Wake(ctx, d.GetCluster())
 	})
 	return mgr.Add(servicefx.LeaderTask(router.Run))

@@ -78,7 +78,7 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 func (*busPort) Close() error { return nil }
 
 // Subscriber reads from the bus. A dead process's subscriptions end with its stop.
-func (b *busPort) Subscriber(d bus.Durable) message.Subscriber { return b.world.bus.Subscriber(d) }
+func (b *busPort) Subscriber(c bus.Consumer) message.Subscriber { return b.world.bus.Subscriber(c) }
 
 func (w *world) busState() (busFaults, *rand.Rand) {
 	w.mu.Lock()

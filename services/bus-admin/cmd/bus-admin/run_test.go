@@ -1,17 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	provisioner "github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 )
 
 // patience is how long a condition may take on a slow machine.
@@ -26,13 +31,13 @@ func awaitProvisioned(t *testing.T, server *natstest.Server) {
 	deadline := time.Now().Add(patience)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		complete, err := bus.Provisioned(ctx, js)
+		found, err := bus.Compare(ctx, js, declared())
 		cancel()
-		if complete {
+		if err == nil && len(found.Missing) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("bus is not provisioned after %s: %v", patience, err)
+			t.Fatalf("bus is not provisioned after %s: %+v, %v", patience, found, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -68,6 +73,65 @@ func TestOnceGivesUp(t *testing.T) {
 	}
 }
 
+// TestLeftoverConsumer has a consumer of an earlier version hide no missing one: it is told of once, and stays.
+func TestLeftoverConsumer(t *testing.T) {
+	server := natstest.StartServer(t)
+	if err := run(t.Context(), config{Bus: bus.Config{URL: server.URL}, Timeout: patience}, discard); err != nil {
+		t.Fatal(err)
+	}
+	js := server.Connect()
+	const earlier = "provisioner-launch-3"
+	if _, err := js.CreateConsumer(t.Context(), bus.StreamDecisions, jetstream.ConsumerConfig{Durable: earlier}); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
+		t.Fatal(err)
+	}
+	var log journal
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, slog.New(slog.NewJSONHandler(&log, nil)))
+	}()
+	awaitProvisioned(t, server)
+	deadline := time.Now().Add(patience)
+	for log.count(earlier) == 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
+		t.Fatal(err)
+	}
+	awaitProvisioned(t, server)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if told := log.count(earlier); told != 1 {
+		t.Errorf("the leftover consumer is told of %d times, want once", told)
+	}
+	if _, err := js.Consumer(t.Context(), bus.StreamDecisions, earlier); err != nil {
+		t.Errorf("the leftover consumer, from which a service may read: %v", err)
+	}
+}
+
+// journal is a log to look into. It is safe for concurrent use.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) count(text string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.buf.String(), text)
+}
+
 func TestKeep(t *testing.T) {
 	server := natstest.StartServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +140,7 @@ func TestKeep(t *testing.T) {
 		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, discard)
 	}()
 	awaitProvisioned(t, server)
-	if err := server.Connect().DeleteConsumer(t.Context(), bus.StreamDecisions, "provisioner-launch-3"); err != nil {
+	if err := server.Connect().DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Launch.Name); err != nil {
 		t.Fatal(err)
 	}
 	awaitProvisioned(t, server)
