@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
@@ -57,7 +58,8 @@ var Module = fx.Module("provisioner",
 	fx.Provide(
 		servicefx.Load[Config],
 		kube.CacheOptions,
-		kube.NewWakeups,
+		kube.NewWakeups[string],
+		kube.NewWakeups[reconcile.Request],
 		newStore,
 		newRecorder,
 		func(r *libkube.PacedRecorder) events.EventRecorder { return r },
@@ -104,13 +106,13 @@ func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
-func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.ClusterWakeups, nodeWakeups kube.NodeWakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	catalogue.Listen(func(ctx context.Context, cluster string, listing app.Listing, at time.Time) {
 		clusters.Survey(cluster, listing, at)
 		_ = wakeups.Wake(ctx, cluster) // it fails only when the process stops
 	})
 	return errors.Join(
-		kube.AddNodes(mgr, nodes),
+		kube.AddNodes(mgr, nodes, nodeWakeups),
 		kube.AddClusters(mgr, clusters, wakeups),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			server.Activate()
@@ -124,13 +126,20 @@ func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeup
 
 // subscribe turns decisions into wake-ups. They carry no authority: what is to be done is read from
 // the VPSieNodes.
-func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, wakeups kube.Wakeups) error {
+func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, clusterWakeups kube.ClusterWakeups, nodes *app.Nodes, nodeWakeups kube.NodeWakeups) error {
 	bus.On(router, consumers.Launch, func(ctx context.Context, d *busv1.LaunchDecision) error {
-		clusters.Wake(ctx, d.GetNamespace(), d.GetVpsieNodes())
-		return wakeups.Wake(ctx, d.GetCluster())
+		clusters.Announce(d.GetNamespace(), d.GetVpsieNodes())
+		return clusterWakeups.Wake(ctx, d.GetCluster())
 	})
 	bus.On(router, consumers.Retire, func(ctx context.Context, d *busv1.RetireDecision) error {
-		return wakeups.Wake(ctx, d.GetCluster())
+		for _, name := range d.GetVpsieNodes() {
+			key := client.ObjectKey{Namespace: d.GetNamespace(), Name: name}
+			nodes.Announce(key)
+			if err := nodeWakeups.Wake(ctx, reconcile.Request{NamespacedName: key}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return mgr.Add(servicefx.LeaderTask(router.Run))
 }

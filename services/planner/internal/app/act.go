@@ -214,22 +214,23 @@ func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, po
 
 // retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
 func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
-	var decisions []*busv1.RetireDecision
+	var decided []announcement
 	for _, r := range plan.Retirements {
 		id := p.newID()
 		if r.Recommended {
 			p.recommendRetirement(ctx, plan, r, id)
 			continue
 		}
-		if p.retireOne(ctx, s, plan, r, id) {
+		if span, written := p.retireOne(ctx, s, plan, r, id); written {
 			group := findGroup(s, r.Group)
-			decisions = append(decisions, &busv1.RetireDecision{
+			decided = append(decided, announcement{span, &busv1.RetireDecision{
 				DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
-			})
+			}})
 		}
 	}
-	for _, d := range decisions {
-		if err := p.announcer.Publish(ctx, bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
+	for _, a := range decided {
+		d := a.decision
+		if err := p.announcer.Publish(trace.ContextWithSpanContext(ctx, a.span), bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
 			// The bus is away, so the others would only wait as long.
 			p.log.WarnContext(ctx, "decisions are not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
 			return
@@ -237,11 +238,17 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	}
 }
 
-// retireOne writes one retirement and reports whether it did.
-func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, r scaling.Retirement, id string) bool {
+// announcement is a retirement that is written, and the span of its decision.
+type announcement struct {
+	span     trace.SpanContext
+	decision *busv1.RetireDecision
+}
+
+// retireOne writes one retirement, and returns the span of the decision and whether it did.
+func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, r scaling.Retirement, id string) (trace.SpanContext, bool) {
 	group, machine := findGroup(s, r.Group), findMachine(s, r.Group, r.Machine)
 	if group == nil || machine == nil {
-		return false
+		return trace.SpanContext{}, false
 	}
 	name := "decide scale down"
 	if r.Repair {
@@ -256,7 +263,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
 		}
-		return false
+		return trace.SpanContext{}, false
 	}
 	p.overlay.add(changed, p.clock.Now())
 	p.recordRetirement(ctx, plan, r, id)
@@ -266,7 +273,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	}
 	p.metrics.decided(decision, 1)
 	p.events.Eventf(group, changed, corev1.EventTypeNormal, event, event, "%s", truncate(r.Message))
-	return true
+	return span.SpanContext(), true
 }
 
 func findGroup(s scaling.Snapshot, name string) *v1beta1.NodeGroup {
