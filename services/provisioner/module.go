@@ -67,8 +67,9 @@ var Module = fx.Module("provisioner",
 		vpsie.NewMetrics,
 		newTransport,
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
-		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
-		func(q *facts.Queue) app.Facts { return q },
+		newOutbox,
+		func(o *facts.Outbox) app.Facts { return o },
+		app.NewTeller,
 		newBrake,
 		func(c servicefx.Config) app.Namespace { return app.Namespace(c.Namespace) },
 		app.NewOrphans,
@@ -80,8 +81,15 @@ var Module = fx.Module("provisioner",
 	fx.Invoke(start, subscribe),
 )
 
-func newStore(c client.Client, live client.Reader, f app.Facts) *app.Store {
-	return &app.Store{Client: c, Live: live, Facts: f}
+func newStore(c client.Client, live client.Reader, f app.Facts, clk clock.WithTicker) *app.Store {
+	return &app.Store{Client: c, Live: live, Facts: f, Clock: clk}
+}
+
+// recordsConfigMap holds the facts about machines that are gone which the bus did not take yet.
+const recordsConfigMap = "vpsie-provisioner-records"
+
+func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, log *slog.Logger) *facts.Outbox {
+	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, log)
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
@@ -106,20 +114,21 @@ func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
-func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.ClusterWakeups, nodeWakeups kube.NodeWakeups, catalogue *app.Catalogue, server *grpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.ClusterWakeups, nodeWakeups kube.NodeWakeups, catalogue *app.Catalogue, server *grpc.Server, outbox *facts.Outbox, teller *app.Teller, recorder *libkube.PacedRecorder) error {
 	catalogue.Listen(func(ctx context.Context, cluster string, listing app.Listing, at time.Time) {
 		clusters.Survey(cluster, listing, at)
 		_ = wakeups.Wake(ctx, cluster) // it fails only when the process stops
 	})
 	return errors.Join(
 		kube.AddNodes(mgr, nodes, nodeWakeups),
+		kube.AddTeller(mgr, teller),
 		kube.AddClusters(mgr, clusters, wakeups),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			server.Activate()
 			return catalogue.Run(ctx)
 		})),
 		mgr.Add(servicefx.ReplicaTask(server.Run)),
-		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.LeaderTask(outbox.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 	)
 }

@@ -19,6 +19,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -74,16 +75,14 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	ctx, span := p.begin(ctx, "decide scale up", s, l.Pods, id, plan.Basis)
 	defer span.End()
 	free := intentNames(group, s, len(l.Machines))
-	machines := make([]*v1beta1.VPSieNode, len(l.Machines))
-	var writers errgroup.Group
-	writers.SetLimit(writersMax)
+	intents := make([]*v1beta1.VPSieNode, len(l.Machines))
 	for i, m := range l.Machines {
-		writers.Go(func() error {
-			machines[i] = p.writeIntent(ctx, p.intent(ctx, group, id, free[i], m, string(l.Reason)))
-			return nil
-		})
+		intents[i] = p.intent(ctx, group, id, free[i], m, string(l.Reason))
 	}
-	_ = writers.Wait() // each writer has handled its own error
+	record := launchRecord(plan, l)
+	record.Id, record.VpsieNodes = id, free
+	fact := p.complete(ctx, l.Group, record)
+	machines, carriers := p.writeIntents(ctx, intents, fact)
 	var names []string
 	for _, machine := range machines {
 		if machine == nil {
@@ -103,33 +102,61 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	if err := p.announcer.Publish(ctx, bus.TopicLaunch, group.Namespace, group.Name, id, decision); err != nil {
 		p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
 	}
-	p.recordLaunch(ctx, plan, l, id, names)
+	p.records.Carried(fact, carriers...)
+	p.announce(ctx, l.Group, record)
 	p.metrics.decided(decisionScaleUp, len(names))
 	p.tellLaunch(s, l, group)
 }
 
+// writeIntents writes the intents of a decision and returns what is there then, and which of them carry its record: one alone
+// before the others, so that none of them is there without the record, and further ones as long as none is surely written.
+func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode, record facts.Fact) (machines []*v1beta1.VPSieNode, carriers []client.ObjectKey) {
+	machines = make([]*v1beta1.VPSieNode, len(intents))
+	carried, first := false, 0
+	for ; first < len(intents) && !carried; first++ {
+		intent := intents[first]
+		if err := facts.Attach(intent, record); err != nil {
+			p.log.ErrorContext(ctx, "decision has no record", telemetry.KeyDecision, record.ID, telemetry.KeyError, err)
+		}
+		machines[first], carried = p.writeIntent(ctx, intent)
+		if machines[first] == intent {
+			carriers = append(carriers, client.ObjectKeyFromObject(intent))
+		}
+	}
+	var writers errgroup.Group
+	writers.SetLimit(writersMax)
+	for i := first; i < len(intents); i++ {
+		writers.Go(func() error {
+			machines[i], _ = p.writeIntent(ctx, intents[i])
+			return nil
+		})
+	}
+	_ = writers.Wait() // each writer has handled its own error
+	return machines, carriers
+}
+
 // writeIntent writes an intent and returns what is there then: the intent, that of another planner that decided on the same
-// batch, or nil.
-func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) *v1beta1.VPSieNode {
+// batch, or nil; and whether the intent is surely written.
+func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) (*v1beta1.VPSieNode, bool) {
 	err := p.store.Create(ctx, intent)
 	if apierrors.IsAlreadyExists(err) {
 		there := &v1beta1.VPSieNode{}
 		if err = p.live.Get(ctx, client.ObjectKeyFromObject(intent), there); err == nil {
-			return there
+			return there, false
 		}
 		// Something is there and cannot be read: until then it counts as what this decision wanted, and not as its own.
 		if !apierrors.IsNotFound(err) {
 			there = intent.DeepCopy()
 			there.Spec.DecisionID = ""
-			return there
+			return there, false
 		}
 	}
 	if err != nil && wasRefused(err) {
 		p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyVPSieNode, intent.Namespace+"/"+intent.Name, telemetry.KeyError, err)
-		return nil
+		return nil, false
 	}
 	// After an unclear answer it counts as written until the cache had the time to show it.
-	return intent
+	return intent, err == nil
 }
 
 // wasRefused tells an answer that says no from one that was lost.
@@ -258,7 +285,13 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	defer span.End()
 	changed := machine.DeepCopy()
 	changed.Spec.Retirement = &v1beta1.Retirement{DecisionID: id, Reason: string(r.Reason), Message: r.Message}
-	err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	record := retirementRecord(plan, r)
+	record.Id = id
+	fact := p.complete(ctx, r.Group, record)
+	err := facts.Attach(changed, fact)
+	if err == nil {
+		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	}
 	if err != nil {
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
@@ -266,7 +299,8 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 		return trace.SpanContext{}, false
 	}
 	p.overlay.add(changed, p.clock.Now())
-	p.recordRetirement(ctx, plan, r, id)
+	p.records.Carried(fact, client.ObjectKeyFromObject(changed))
+	p.announce(ctx, r.Group, record)
 	decision, event := decisionScaleDown, "ScaleDown"
 	if r.Repair {
 		decision, event = decisionRepair, "Repair"

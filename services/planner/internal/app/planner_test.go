@@ -27,6 +27,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -53,8 +54,11 @@ type fixture struct {
 	log            []string
 	announced      []proto.Message
 	records        []*busv1.DecisionRecord
-	events         []string
-	nominations    []scaling.Nomination
+	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
+	carriers    []client.ObjectKey
+	full        bool
+	events      []string
+	nominations []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
@@ -95,10 +99,37 @@ func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m prot
 	return nil
 }
 
-func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecord) {
+func (f *fixture) Record(fact facts.Fact, told func()) bool {
+	f.mu.Lock()
+	full := f.full
+	if !full {
+		f.records = append(f.records, fact.Message.(*busv1.DecisionRecord))
+	}
+	f.mu.Unlock()
+	if !full {
+		told()
+	}
+	return !full
+}
+
+func (f *fixture) Tell(told func()) bool {
+	f.mu.Lock()
+	full := f.full
+	f.mu.Unlock()
+	if !full {
+		told()
+	}
+	return !full
+}
+
+func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.records = append(f.records, r)
+	record := fact.Message.(*busv1.DecisionRecord)
+	if !slices.ContainsFunc(f.records, func(r *busv1.DecisionRecord) bool { return r.GetId() == record.GetId() }) {
+		f.records = append(f.records, record)
+	}
+	f.carriers = append(f.carriers, carriers...)
 }
 
 func (f *fixture) Want(nominations []scaling.Nomination) {

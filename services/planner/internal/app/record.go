@@ -7,10 +7,12 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -35,6 +37,9 @@ func (s *said) change(subject, text string) bool {
 	return true
 }
 
+// forget has the next word about a subject be news.
+func (s *said) forget(subject string) { delete(s.last, subject) }
+
 // keep forgets the subjects with a prefix that are not in use any more.
 func (s *said) keep(prefix string, inUse map[string]bool) {
 	for subject := range s.last {
@@ -44,17 +49,39 @@ func (s *said) keep(prefix string, inUse map[string]bool) {
 	}
 }
 
-func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRecord) {
+// complete fills in what every record has, and returns it as the fact that it is.
+func (p *Planner) complete(ctx context.Context, group string, r *busv1.DecisionRecord) facts.Fact {
 	if r.Id == "" {
 		r.Id = p.newID()
 	}
 	r.Time = timestamppb.New(p.clock.Now())
 	r.NodeGroup = group
 	namespace, name, _ := strings.Cut(group, "/")
-	p.records.Decided(ctx, namespace, name, r)
+	return facts.Decision(ctx, namespace, name, r)
+}
+
+// record puts the record of something that is not done on record, and announces it then. Where there is no room, the subject
+// was not spoken of, and the next plan speaks of it.
+func (p *Planner) record(ctx context.Context, subject, group string, r *busv1.DecisionRecord) {
+	if !p.records.Record(p.complete(ctx, group, r), func() { p.announce(context.WithoutCancel(ctx), group, r) }) {
+		p.said.forget(subject)
+	}
+}
+
+// resumeRecords puts on record what machines still carry, such as after a planner died.
+func (p *Planner) resumeRecords(s scaling.Snapshot) {
+	for _, m := range s.Machines {
+		for _, f := range facts.Attached(m) {
+			p.records.Carried(f, client.ObjectKeyFromObject(m))
+		}
+	}
+}
+
+// announce tells people of a decision that is on record, or that machines carry.
+func (p *Planner) announce(ctx context.Context, group string, r *busv1.DecisionRecord) {
 	if group != "" {
 		p.statuses.Decided(group, v1beta1.DecisionSummary{
-			ID: r.Id, Time: metav1.NewTime(p.clock.Now()), Kind: kinds[r.Kind], Reason: r.Reason, Message: truncate(r.Message),
+			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: kinds[r.Kind], Reason: r.Reason, Message: truncate(r.Message),
 		})
 	}
 	level := slog.LevelInfo
@@ -101,12 +128,6 @@ func candidates(weighed []scaling.Candidate) []*busv1.Candidate {
 	return out
 }
 
-func (p *Planner) recordLaunch(ctx context.Context, plan scaling.Plan, l *scaling.Launch, id string, machines []string) {
-	r := launchRecord(plan, l)
-	r.Id, r.VpsieNodes = id, machines
-	p.record(ctx, l.Group, r)
-}
-
 // recommend records what a group would buy that only recommends.
 func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.Launch) {
 	if !p.said.change(saidAdvice+l.Group, l.Message) {
@@ -114,7 +135,7 @@ func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.L
 	}
 	r := launchRecord(plan, l)
 	r.Kind, r.Reason = busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, string(reason.NoScaleUpGroupRecommend)
-	p.record(ctx, l.Group, r)
+	p.record(ctx, saidAdvice+l.Group, l.Group, r)
 	p.metrics.decided(decisionNoScaleUp, 1)
 }
 
@@ -130,26 +151,20 @@ func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRe
 	}
 }
 
-func (p *Planner) recordRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
-	record := retirementRecord(plan, r)
-	record.Id = id
-	p.record(ctx, r.Group, record)
-}
-
 // recommendRetirement records a machine that a group would retire that only recommends.
 func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
-	if !p.said.change("kept/"+r.Node, string(reason.NoScaleDownGroupRecommend)) {
+	if !p.said.change(saidKept+r.Node, string(reason.NoScaleDownGroupRecommend)) {
 		return
 	}
 	record := retirementRecord(plan, r)
 	record.Id, record.Kind, record.Reason = id, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, string(reason.NoScaleDownGroupRecommend)
-	p.record(ctx, r.Group, record)
+	p.record(ctx, saidKept+r.Node, r.Group, record)
 	p.metrics.decided(decisionNoScaleDown, 1)
 }
 
 // recordRefusal records pods for which nothing is bought.
 func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scaling.Pod, fate scaling.Fate, shape scheduling.ShapeID) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+	p.record(ctx, saidShape+string(shape), "", &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left, 1<<30)),
 		Parameters: map[string]string{"shape": string(shape)}, Candidates: candidates(fate.Candidates),
@@ -159,15 +174,15 @@ func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scal
 
 // recordKept records a node that stays.
 func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string, refusal scaling.Refusal) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+	p.record(ctx, saidKept+node, "", &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: node},
 		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis,
 	})
 	p.metrics.decided(decisionNoScaleDown, 1)
 }
 
-func (p *Planner) recordHold(ctx context.Context, code reason.Code, why string) {
-	p.record(ctx, "", &busv1.DecisionRecord{
+func (p *Planner) recordHold(ctx context.Context, subject string, code reason.Code, why string) {
+	p.record(ctx, subject, "", &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(code), Message: why,
 	})
 	p.metrics.decided(decisionHold, 1)

@@ -73,6 +73,7 @@ func TestFactsTellWhatChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, group())
 			tc.live(f)
+			f.tell()
 			if diff := cmp.Diff(tc.want, f.facts.phases); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
 			}

@@ -125,9 +125,26 @@ func AddNodes(mgr manager.Manager, r NodeReconciler, wakeups NodeWakeups) error 
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.Funcs{UpdateFunc: nodeMatters})).
 		WatchesRawSource(wakeups.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: nodeWorkers, RateLimiter: limiter[reconcile.Request]()}).
-		Complete(reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-			return result(r.Reconcile(ctx, req.NamespacedName))
-		}))
+		Complete(ofNodes(r))
+}
+
+// AddTeller runs a reconciler of the VPSieNodes that carry something to tell. It has one worker, since nothing waits for it.
+func AddTeller(mgr manager.Manager, r NodeReconciler) error {
+	carries := predicate.NewPredicateFuncs(func(o client.Object) bool {
+		n, ok := o.(*v1beta1.VPSieNode)
+		return ok && len(n.Status.Untold) > 0
+	})
+	return ctrl.NewControllerManagedBy(mgr).Named("vpsienode-teller").
+		For(&v1beta1.VPSieNode{}, builder.WithPredicates(carries)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: limiter[reconcile.Request]()}).
+		Complete(ofNodes(r))
+}
+
+// ofNodes has a reconciler called for VPSieNodes by name.
+func ofNodes(r NodeReconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		return result(r.Reconcile(ctx, req.NamespacedName))
+	})
 }
 
 // nodeMatters drops the kubelet's heartbeats.
