@@ -48,10 +48,12 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 		b.world.log.passed(b.owner.name, topic, msg.UUID)
 		if dice.IntN(100) < f.loss {
 			b.world.hit("bus-loss")
+			b.world.judge.onPublished(topic, msg)
 			continue
 		}
 		if f.delay > 0 {
 			b.world.hit("bus-reorder")
+			b.world.judge.onPublished(topic, msg)
 			msg = msg.Copy()
 			msg.SetContext(context.Background())
 			// Each message takes its own time, so that later ones overtake it.
@@ -61,6 +63,7 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 		if err := b.world.bus.Publish(topic, msg); err != nil {
 			return err
 		}
+		b.world.judge.onPublished(topic, msg)
 		if dice.IntN(100) < f.duplicate {
 			b.world.hit("bus-duplicate")
 			again := msg.Copy()
