@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -18,8 +19,9 @@ var errBusDown = errors.New("nats: no servers available for connection")
 // busFaults is what goes wrong on the bus now; the world's lock guards it.
 type busFaults struct {
 	down      bool
-	loss      int // percent of published messages that are acknowledged and lost
-	duplicate int // percent of them that come twice
+	full      bool // it takes no message, as with a full disk; the feed is in memory
+	loss      int  // percent of published messages that are acknowledged and lost
+	duplicate int  // percent of them that come twice
 	delay     time.Duration
 	feedDown  bool
 }
@@ -43,6 +45,9 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 	f, dice := b.world.busState()
 	if f.down {
 		return errBusDown
+	}
+	if f.full {
+		return cmp.Or(after(), errBusDown)
 	}
 	for _, msg := range messages {
 		b.world.log.passed(b.owner.name, topic, msg.UUID)

@@ -81,11 +81,11 @@ func (j *judge) onPublished(topic string, msg *message.Message) {
 	}
 }
 
-// recordsAtEnd holds that what was done is on record (I31), whoever died or was away meanwhile.
+// recordsAtEnd holds that what was done is on record (I33), whoever died or was away meanwhile.
 func (j *judge) recordsAtEnd() {
 	for _, what := range slices.Sorted(maps.Keys(j.records.done)) {
 		if got, want := len(j.records.facts[what]), j.records.done[what]; got < want {
-			j.failLocked("I31", "%s: done %d times, on record %d times", what, want, got)
+			j.failLocked("I33", "%s: done %d times, on record %d times", what, want, got)
 		}
 	}
 }

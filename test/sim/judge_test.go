@@ -167,10 +167,10 @@ func TestJudgeOfRecords(t *testing.T) {
 		want                        string
 	}{
 		"OnRecord":          {launch: true, retire: true, ready: true, gone: true},
-		"LaunchNotOnRecord": {retire: true, ready: true, gone: true, want: "I31"},
-		"RetireNotOnRecord": {launch: true, ready: true, gone: true, want: "I31"},
-		"PhaseNotOnRecord":  {launch: true, retire: true, gone: true, want: "I31"},
-		"EndNotOnRecord":    {launch: true, retire: true, ready: true, want: "I31"},
+		"LaunchNotOnRecord": {retire: true, ready: true, gone: true, want: "I33"},
+		"RetireNotOnRecord": {launch: true, ready: true, gone: true, want: "I33"},
+		"PhaseNotOnRecord":  {launch: true, retire: true, gone: true, want: "I33"},
+		"EndNotOnRecord":    {launch: true, retire: true, ready: true, want: "I33"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			judging(t, func(w *world) {

@@ -15,8 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -55,8 +57,10 @@ type fixture struct {
 	announced      []proto.Message
 	records        []*busv1.DecisionRecord
 	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
-	carriers    []client.ObjectKey
-	full        bool
+	carriers []client.ObjectKey
+	full     bool
+	// refuse is how many objects are refused that are to be created.
+	refuse      int
 	events      []string
 	nominations []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
@@ -179,6 +183,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			},
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 				f.write()
+				f.mu.Lock()
+				refused := f.refuse > 0
+				f.refuse--
+				f.mu.Unlock()
+				if refused {
+					return apierrors.NewForbidden(schema.GroupResource{Resource: "vpsienodes"}, o.GetName(), errors.New("quota"))
+				}
 				return c.Create(ctx, o, opts...)
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
