@@ -16,6 +16,7 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 // pending counts the deliveries that the server waits for.
@@ -193,9 +194,9 @@ func TestServerComesBack(t *testing.T) {
 			server := natstest.StartServer(t)
 			client := server.Connect()
 			provision(t, client)
-			var log journal
+			var log telemetrytest.Journal
 			var handled inbox
-			router := bus.NewRouter(quick(server.Connect(), log.logger()), discard)
+			router := bus.NewRouter(quick(server.Connect(), log.Logger()), discard)
 			bus.On(router, readsLaunch, handled.launches)
 			start(t, router)
 			for round := range 3 {
@@ -207,9 +208,9 @@ func TestServerComesBack(t *testing.T) {
 			launchSoon(t, quick(client, discard), "workers", "after")
 			await(t, c.why+": after", handled.has("after"))
 			await(t, "router tells that the bus is read", func() bool {
-				return log.count("bus is read again") == log.count("bus is not read")
+				return log.Count("bus is read again") == log.Count("bus is not read")
 			})
-			if lost := log.count("bus is not read"); lost > 3 {
+			if lost := log.Count("bus is not read"); lost > 3 {
 				t.Errorf("told %d times that the bus is not read", lost)
 			}
 		})
@@ -220,13 +221,13 @@ func TestServerAwayAtStart(t *testing.T) {
 	server := natstest.StartServer(t)
 	provision(t, server.Connect())
 	server.Stop()
-	var log journal
+	var log telemetrytest.Journal
 	var handled inbox
 	js := server.Connect()
-	router := bus.NewRouter(quick(js, log.logger()), discard)
+	router := bus.NewRouter(quick(js, log.Logger()), discard)
 	bus.On(router, readsLaunch, handled.launches)
 	start(t, router)
-	await(t, "router tells that it cannot read", func() bool { return log.count("bus is not read") == 1 })
+	await(t, "router tells that it cannot read", func() bool { return log.Count("bus is not read") == 1 })
 	m := &busv1.LaunchDecision{DecisionId: "1"}
 	if err := bus.NewPublisher(quick(js, discard), "test").Publish(t.Context(), bus.TopicLaunch, "default", "workers", "1", m); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("publishing without a server: %v", err)
@@ -234,8 +235,8 @@ func TestServerAwayAtStart(t *testing.T) {
 	server.Start()
 	launchSoon(t, quick(js, discard), "workers", "2")
 	await(t, "message is handled", handled.has("2"))
-	await(t, "router tells that the bus is read", func() bool { return log.count("bus is read again") == 1 })
-	if lost := log.count("bus is not read"); lost != 1 {
+	await(t, "router tells that the bus is read", func() bool { return log.Count("bus is read again") == 1 })
+	if lost := log.Count("bus is not read"); lost != 1 {
 		t.Errorf("told %d times that the bus is not read", lost)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 var (
@@ -64,9 +65,9 @@ func TestOutcome(t *testing.T) {
 			b := open(t)
 			for name, c := range cases {
 				t.Run(name, func(t *testing.T) {
-					var log journal
+					var log telemetrytest.Journal
 					var attempts atomic.Int64
-					router := bus.NewRouter(b.open(t), log.logger())
+					router := bus.NewRouter(b.open(t), log.Logger())
 					next := make(chan struct{})
 					bus.On(router, readsLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
 						if m.GetDecisionId() == name+"-next" {
@@ -94,11 +95,11 @@ func TestOutcome(t *testing.T) {
 					if got := attempts.Load(); got != int64(c.attempts) {
 						t.Errorf("%s: %d attempts, want %d", c.why, got, c.attempts)
 					}
-					if got := log.count(`"message was received"`); got != 2 {
+					if got := log.Count(`"message was received"`); got != 2 {
 						t.Errorf("%s: %d entries in the log, want one for each message", c.why, got)
 					}
-					if log.count(fmt.Sprintf(`"event_id":%q,"delivery":1,"outcome":%q`, name, c.outcome)) != 1 {
-						t.Errorf("%s: no entry with outcome %q: %s", c.why, c.outcome, log.buf.String())
+					if log.Count(fmt.Sprintf(`"event_id":%q,"delivery":1,"outcome":%q`, name, c.outcome)) != 1 {
+						t.Errorf("%s: no entry with outcome %q: %s", c.why, c.outcome, log.String())
 					}
 					letters := b.letters(t)[before:]
 					if c.reason == "" && len(letters) > 0 {

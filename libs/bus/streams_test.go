@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 func TestProvision(t *testing.T) {
@@ -114,11 +115,11 @@ func TestProvisionedLimits(t *testing.T) {
 // TestRouterMakesNothing checks that a service which nobody provisioned for only waits.
 func TestRouterMakesNothing(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
-	var log journal
-	router := bus.NewRouter(bus.NewJetStream(js, log.logger()), discard)
+	var log telemetrytest.Journal
+	router := bus.NewRouter(bus.NewJetStream(js, log.Logger()), discard)
 	bus.On(router, readsLaunch, new(inbox).launches)
 	stop := start(t, router)
-	await(t, "router tells that it cannot read", func() bool { return log.count("bus is not read") == 1 })
+	await(t, "router tells that it cannot read", func() bool { return log.Count("bus is not read") == 1 })
 	stop()
 	names := js.StreamNames(t.Context())
 	for name := range names.Name() {

@@ -1,11 +1,9 @@
 package feed_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,22 +158,4 @@ func encode(t testing.TB, s *scheduling.Shape) (scheduling.ShapeID, *feedv1.Shap
 		t.Fatal(err)
 	}
 	return id, record
-}
-
-// journal is a log to look into. It is safe for concurrent use.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.buf.String(), text)
 }

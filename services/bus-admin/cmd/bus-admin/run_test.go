@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 	provisioner "github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 )
 
@@ -87,15 +86,15 @@ func TestLeftoverConsumer(t *testing.T) {
 	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
 		t.Fatal(err)
 	}
-	var log journal
+	var log telemetrytest.Journal
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, slog.New(slog.NewJSONHandler(&log, nil)))
+		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, log.Logger())
 	}()
 	awaitProvisioned(t, server)
 	deadline := time.Now().Add(patience)
-	for log.count(earlier) == 0 && time.Now().Before(deadline) {
+	for log.Count(earlier) == 0 && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
@@ -106,30 +105,12 @@ func TestLeftoverConsumer(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if told := log.count(earlier); told != 1 {
+	if told := log.Count(earlier); told != 1 {
 		t.Errorf("the leftover consumer is told of %d times, want once", told)
 	}
 	if _, err := js.Consumer(t.Context(), bus.StreamDecisions, earlier); err != nil {
 		t.Errorf("the leftover consumer, from which a service may read: %v", err)
 	}
-}
-
-// journal is a log to look into. It is safe for concurrent use.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.buf.String(), text)
 }
 
 func TestKeep(t *testing.T) {
