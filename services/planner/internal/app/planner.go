@@ -347,7 +347,6 @@ func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) 
 // hold says once that nothing is decided, and why.
 func (p *Planner) hold(ctx context.Context, subject string, code reason.Code, why string) {
 	if p.said.change(subject, string(code)) {
-		p.log.WarnContext(ctx, "nothing is decided", telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 		p.recordHold(ctx, subject, code, why)
 	}
 }

@@ -85,8 +85,11 @@ func (p *Planner) announce(ctx context.Context, group string, r *busv1.DecisionR
 		})
 	}
 	level := slog.LevelInfo
-	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
+	switch r.Kind {
+	case busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN:
 		level = slog.LevelDebug // one for every node that stays
+	case busv1.DecisionKind_DECISION_KIND_HOLD:
+		level = slog.LevelWarn // nothing is decided
 	}
 	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", kinds[r.Kind], telemetry.KeyNodeGroup, group,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
