@@ -25,7 +25,7 @@ const (
 
 	// AnnotationTraceparent carries the W3C trace context of the decision that made an object.
 	AnnotationTraceparent = "autoscaler.vpsie.com/traceparent"
-	// AnnotationRecordPrefix, followed by the id of a decision record, is the record, which a VPSieNode carries from the
+	// AnnotationRecordPrefix and the id of a decision record name the annotation that holds the record. A VPSieNode has it from the
 	// write that carries the decision out until the record is published.
 	AnnotationRecordPrefix = "record.autoscaler.vpsie.com/"
 	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
