@@ -155,7 +155,7 @@ lint-size: ## Show the files and functions at whose size a reviewer starts to as
 .PHONY: build
 build: ## Build the services and the bus's admin command into bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -tags=grpcnotrace -ldflags="-s -w" -o bin/ ./services/observer/cmd/observer ./services/planner/cmd/planner \
-		./services/provisioner/cmd/provisioner ./libs/bus/cmd/bus-admin
+		./services/provisioner/cmd/provisioner ./services/bus-admin/cmd/bus-admin
 
 .PHONY: generate
 generate: ## Generate deep copies, custom resource definitions, protobuf and gRPC code, and docs/reasons.md.

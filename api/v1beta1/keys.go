@@ -25,6 +25,9 @@ const (
 
 	// AnnotationTraceparent carries the W3C trace context of the decision that made an object.
 	AnnotationTraceparent = "autoscaler.vpsie.com/traceparent"
+	// AnnotationRecordPrefix and the id of a decision record name the annotation that holds the record. A VPSieNode has it from the
+	// write that carries the decision out until the record is published.
+	AnnotationRecordPrefix = "record.autoscaler.vpsie.com/"
 	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
 	// The planner keeps room on the machine for them until it runs; nobody else reads it.
 	AnnotationPlannedPods = "autoscaler.vpsie.com/planned-pods"

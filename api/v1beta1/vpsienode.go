@@ -215,11 +215,40 @@ type LaunchAttempt struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
+// PhaseChange says that the machine entered another phase of its life.
+type PhaseChange struct {
+	// ID is that of the message on the bus.
+	ID string `json:"id"`
+	// From is the phase before.
+	From Phase `json:"from"`
+	// To is the phase after.
+	To Phase `json:"to"`
+	// Message says why.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Time is when it was written.
+	Time metav1.Time `json:"time"`
+	// Identifier is the machine's at VPSie, empty while unknown.
+	// +optional
+	Identifier string `json:"identifier,omitempty"`
+	// NodeName is the name of the Kubernetes Node, empty while unknown.
+	// +optional
+	NodeName string `json:"nodeName,omitempty"`
+	// Traceparent is the W3C trace context of the change.
+	// +optional
+	Traceparent string `json:"traceparent,omitempty"`
+}
+
 // VPSieNodeStatus is what the provisioner knows about the machine.
 type VPSieNodeStatus struct {
 	// Phase is where the machine is in its life.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
+	// Untold are changes of the phase that are not on the bus yet, oldest first. They are written with the change and taken out
+	// once the bus has them.
+	// +optional
+	// +listType=atomic
+	Untold []PhaseChange `json:"untold,omitempty"`
 	// Launches is the launch ledger, oldest first.
 	// +optional
 	// +listType=map

@@ -12,7 +12,7 @@ const (
 const (
 	keyEvent    = "event_id"
 	keyDelivery = "delivery"
-	keyHandler  = "handler"
+	keyConsumer = "consumer"
 	keyOutcome  = "outcome"
 )
 
@@ -28,10 +28,10 @@ func attributesOf(operation, subject, id string) []attribute.KeyValue {
 }
 
 // attributesOfDelivery describes how a message was received.
-func attributesOfDelivery(d Durable, delivery Delivery) []attribute.KeyValue {
+func attributesOfDelivery(c Consumer, delivery Delivery) []attribute.KeyValue {
 	return []attribute.KeyValue{
-		attribute.String("messaging.consumer.group.name", d.Name()),
-		attribute.String("messaging.nats.stream", d.Stream()),
+		attribute.String("messaging.consumer.group.name", c.Name),
+		attribute.String("messaging.nats.stream", c.Topic.Stream()),
 		attribute.Int64("messaging.nats.sequence", int64(delivery.Sequence)),
 		attribute.Int64("messaging.nats.delivery", int64(delivery.Attempt)),
 	}

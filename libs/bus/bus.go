@@ -2,16 +2,14 @@
 //
 // Messages are hints: whoever receives one reads the custom resources again and derives its
 // authority from them, so losing every stream costs latency only. Streams and consumers are
-// made by Provision, never by a service. Delivery is at least once and in order for one
-// handler and partition, whatever number of replicas competes for it.
+// made by Provision, never by a service. Delivery is at least once and, for one consumer, in order
+// and one at a time, whatever number of replicas competes for it.
 package bus
 
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -26,9 +24,19 @@ const (
 	TopicPhase    Topic = "fact.phase"
 )
 
-// Partitions is how many parts every topic has. All messages of a NodeGroup are in one part,
-// which is read in order.
-const Partitions = 16
+// Topics returns every topic.
+func Topics() []Topic { return []Topic{TopicLaunch, TopicRetire, TopicDecision, TopicPhase} }
+
+// Stream is the name of the stream that holds the topic.
+func (t Topic) Stream() string {
+	if strings.HasPrefix(string(t), "decision.") {
+		return StreamDecisions
+	}
+	return StreamFacts
+}
+
+// Filter matches the subjects of the topic.
+func (t Topic) Filter() string { return subjectRoot + string(t) + ".*" }
 
 const (
 	subjectRoot       = "vpsie.v1."
@@ -38,12 +46,9 @@ const (
 // Subject is where messages about a NodeGroup are published. The namespace and the name may
 // be empty for facts about no NodeGroup.
 func Subject(t Topic, namespace, nodeGroup string) string {
-	name := namespace + "/" + nodeGroup
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(name)) // a hash never fails
 	// A dot separates tokens of a subject. The underscore is not legal in Kubernetes names,
 	// so two NodeGroups never share a token.
-	return subjectRoot + string(t) + "." + strconv.Itoa(int(hash.Sum32()%Partitions)) + "." + strings.ReplaceAll(name, ".", "_")
+	return subjectRoot + string(t) + "." + strings.ReplaceAll(namespace+"/"+nodeGroup, ".", "_")
 }
 
 // Config says where the bus is.

@@ -24,11 +24,11 @@ func TestConformance(t *testing.T) {
 		provision(t, admin)
 		open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
 			transport := bus.NewJetStream(server.Connect(), discard)
-			transport.RetryDelay = func(uint64) time.Duration { return 10 * time.Millisecond }
+			transport.RetryDelay = 10 * time.Millisecond
 			transport.CloseTimeout = time.Second
-			s := &suite{Transport: transport, group: group, initialize: func(d bus.Durable) error {
-				_, err := admin.CreateOrUpdateConsumer(t.Context(), d.Stream(), jetstream.ConsumerConfig{
-					Durable: d.Name(), FilterSubject: d.Filter(), AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 1,
+			s := &suite{Transport: transport, group: group, initialize: func(c bus.Consumer) error {
+				_, err := admin.CreateOrUpdateConsumer(t.Context(), c.Topic.Stream(), jetstream.ConsumerConfig{
+					Durable: c.Name, FilterSubject: c.Topic.Filter(), AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 1,
 				})
 				return err
 			}}
@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 		memory := bustest.NewMemory()
 		memory.CloseTimeout = time.Second
 		open := func(_ *testing.T, group string) (message.Publisher, message.Subscriber) {
-			s := &suite{Transport: memory, group: group, initialize: func(bus.Durable) error { return nil }}
+			s := &suite{Transport: memory, group: group, initialize: func(bus.Consumer) error { return nil }}
 			return s, s
 		}
 		tests.TestPubSub(t, tests.Features{
@@ -54,34 +54,34 @@ func TestConformance(t *testing.T) {
 }
 
 // suite is a transport as Watermill's suite knows one: topics are free, and one subscriber
-// serves many. It has each topic be a topic of the bus with one partition.
+// serves many. It has each topic be a topic of the bus.
 type suite struct {
 	bus.Transport
 	group      string
-	initialize func(d bus.Durable) error
+	initialize func(c bus.Consumer) error
 
 	mu   sync.Mutex
 	subs []message.Subscriber
 }
 
-func (s *suite) durable(topic string) bus.Durable {
+func (s *suite) consumer(topic string) bus.Consumer {
 	topic = strings.ReplaceAll(topic, ".", "_")
-	return bus.Durable{Handler: s.group + "-" + topic, Topic: bus.Topic("fact." + topic)}
+	return bus.Consumer{Name: s.group + "-" + topic, Topic: bus.Topic("fact." + topic)}
 }
 
 func (s *suite) Publish(topic string, messages ...*message.Message) error {
-	return s.Transport.Publish(strings.TrimSuffix(s.durable(topic).Filter(), "*")+"x", messages...)
+	return s.Transport.Publish(strings.TrimSuffix(s.consumer(topic).Topic.Filter(), "*")+"x", messages...)
 }
 
-func (s *suite) SubscribeInitialize(topic string) error { return s.initialize(s.durable(topic)) }
+func (s *suite) SubscribeInitialize(topic string) error { return s.initialize(s.consumer(topic)) }
 
 func (s *suite) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	d := s.durable(topic)
-	sub := s.Subscriber(d)
+	c := s.consumer(topic)
+	sub := s.Subscriber(c)
 	s.mu.Lock()
 	s.subs = append(s.subs, sub)
 	s.mu.Unlock()
-	return sub.Subscribe(ctx, d.Filter())
+	return sub.Subscribe(ctx, c.Topic.Filter())
 }
 
 // Close leaves the transport open, which all subscribers of the suite share.

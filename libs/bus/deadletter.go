@@ -2,37 +2,35 @@ package bus
 
 import (
 	"context"
-	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-)
-
-// Headers that a dead letter has in addition to those of the message.
-const (
-	headerReason  = "dlq-reason"
-	headerHandler = "dlq-handler"
-	headerSubject = "dlq-subject"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 )
 
 // reasonBytesMax bounds the reason in a dead letter.
 const reasonBytesMax = 1024
 
-// bury publishes a copy of a message, with the reason, where people look for it.
-func bury(ctx context.Context, transport message.Publisher, d Durable, msg *message.Message, reason string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
-	defer cancel()
-	delivery := DeliveryOf(msg.Context())
-	// A repeat of the copy is recognised, and two messages with the same id are not confused.
-	id := fmt.Sprintf("%s:%d:%s", d.Name(), delivery.Sequence, msg.UUID)
-	letter := message.NewMessageWithContext(ctx, id, msg.Payload)
-	maps.Copy(letter.Metadata, msg.Metadata)
-	letter.Metadata[headerReason] = short(reason)
-	letter.Metadata[headerHandler] = d.Handler
-	letter.Metadata[headerSubject] = delivery.Subject
-	if err := transport.Publish(subjectDeadLetter+strings.TrimPrefix(delivery.Subject, subjectRoot), letter); err != nil {
-		return fmt.Errorf("publish dead letter: %w", err)
+// letters publishes the dead letters that Watermill's poison queue makes, in a form that people can use.
+type letters struct{ message.Publisher }
+
+// Publish stores copies that name the subject, with a reason of one line.
+func (l letters) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		// The context that a message has by now ended with the handler's last attempt.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(msg.Context()), publishTimeout)
+		defer cancel()
+		delivery := DeliveryOf(ctx)
+		// A repeat of the copy is recognised, and two messages with the same id are not confused.
+		letter := message.NewMessageWithContext(ctx, strconv.FormatUint(delivery.Sequence, 10)+idSeparator+msg.UUID, msg.Payload)
+		maps.Copy(letter.Metadata, msg.Metadata)
+		letter.Metadata[middleware.ReasonForPoisonedKey] = short(msg.Metadata[middleware.ReasonForPoisonedKey])
+		letter.Metadata[middleware.PoisonedTopicKey] = delivery.Subject
+		if err := l.Publisher.Publish(topic, letter); err != nil {
+			return err
+		}
 	}
 	return nil
 }

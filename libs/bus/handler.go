@@ -3,113 +3,84 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
-// handleTimeout bounds one attempt of a handler.
-const handleTimeout = 30 * time.Second
-
-// Outcomes of an attempt, as they are logged.
 const (
-	outcomeHandled = "handled"
-	outcomeDropped = "dropped"
-	outcomeBuried  = "dead letter"
-	outcomeRetried = "delivered again later"
+	// handleTimeout bounds one attempt of a handler.
+	handleTimeout = 10 * time.Second
+	// A handler that fails is called again this often, within one and a half seconds: the message holds up
+	// those behind it.
+	retriesMax   = 3
+	retryFirst   = 50 * time.Millisecond
+	retryLongest = time.Second
+	retryGrowth  = 2
 )
 
-// handler is one registration of On.
-type handler struct {
-	topic        Topic
-	name         string
-	transport    message.Publisher
-	log          *slog.Logger
-	handle       func(ctx context.Context, msg *message.Message) error
-	drop, reject []error
-}
+// Outcomes of a message, as they are logged.
+const (
+	outcomeHandled = "handled"
+	outcomeFailed  = "failed"
+)
 
-// receive handles one delivery and settles the message itself, so that Watermill's router,
-// which would log every error as well, sees success only.
-func (h *handler) receive(d Durable, msg *message.Message) {
-	start := time.Now()
-	delivery := DeliveryOf(msg.Context())
-	ctx, span := telemetry.Tracer().Start(received(msg.Context(), msg), "handle "+string(h.topic),
-		trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(attributesOf(operationProcess, delivery.Subject, msg.UUID)...),
-		trace.WithAttributes(attributesOfDelivery(d, delivery)...))
-	defer span.End()
-
-	err := h.attempt(ctx, msg)
-	outcome, level := h.judge(err)
-	if outcome == outcomeBuried {
-		reason := short(err.Error())
-		if buryErr := bury(ctx, h.transport, d, msg, reason); buryErr != nil {
-			// Without the copy the message would be lost to people.
-			outcome, level, err = outcomeRetried, slog.LevelWarn, errors.Join(err, buryErr)
-		} else {
-			terminate(msg, reason)
-		}
-	}
-	attrs := []any{
-		telemetry.KeySubject, delivery.Subject, keyHandler, h.name, keyEvent, msg.UUID, keyDelivery, delivery.Attempt,
-		keyOutcome, outcome, telemetry.KeyTookMillis, time.Since(start).Milliseconds(),
-	}
+// middlewares are what happens to a message between its consumer and its handler, outermost first.
+func middlewares(c Consumer, transport message.Publisher, log *slog.Logger) ([]message.HandlerMiddleware, error) {
+	poison, err := middleware.PoisonQueueWithFilter(letters{transport}, subjectDeadLetter+c.Name, isPoison)
 	if err != nil {
-		span.SetStatus(codes.Error, short(err.Error()))
-		attrs = append(attrs, telemetry.KeyError, err)
+		return nil, err
 	}
-	h.log.Log(ctx, level, "message was received", attrs...)
-	if outcome == outcomeRetried {
-		msg.Nack()
-	} else {
-		msg.Ack()
+	retry := middleware.Retry{
+		MaxRetries: retriesMax, InitialInterval: retryFirst, MaxInterval: retryLongest, Multiplier: retryGrowth,
+		ShouldRetry:         func(p middleware.RetryParams) bool { return !errors.Is(p.Err, errForeign) },
+		ResetContextOnRetry: true, // an attempt leaves its own, which has ended, behind
 	}
+	return []message.HandlerMiddleware{
+		poison,                            // what cannot be handled is kept for people; those behind it go on
+		observe(c, log),                   // one span and one log entry, whatever number of attempts
+		retry.Middleware,                  // what fails may pass
+		middleware.Timeout(handleTimeout), // each attempt has its own time
+		middleware.Recoverer,              // a bug in a handler is an error of the message's
+	}, nil
 }
 
-// attempt runs the handler within its time and turns a panic into an error.
-func (h *handler) attempt(ctx context.Context, msg *message.Message) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, handleTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			// The stack would end up in headers and logs, and says little about the message.
-			err = fmt.Errorf("handler panicked: %s", short(fmt.Sprint(p)))
+// isPoison spares what failed because the process stops: it is delivered again.
+func isPoison(err error) bool { return !errors.Is(err, context.Canceled) }
+
+// observe continues the trace of the message and tells what became of it.
+func observe(c Consumer, log *slog.Logger) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			start := time.Now()
+			delivery := DeliveryOf(msg.Context())
+			ctx, span := telemetry.Tracer().Start(received(msg.Context(), msg), "handle "+string(c.Topic),
+				trace.WithSpanKind(trace.SpanKindConsumer),
+				trace.WithAttributes(attributesOf(operationProcess, delivery.Subject, msg.UUID)...),
+				trace.WithAttributes(attributesOfDelivery(c, delivery)...))
+			defer span.End()
+			msg.SetContext(ctx)
+			produced, err := next(msg)
+			outcome, level := outcomeHandled, slog.LevelInfo
+			if err != nil {
+				outcome, level = outcomeFailed, slog.LevelError
+			}
+			attrs := []any{
+				telemetry.KeySubject, delivery.Subject, keyConsumer, c.Name, keyEvent, msg.UUID, keyDelivery, delivery.Attempt,
+				keyOutcome, outcome, telemetry.KeyTookMillis, time.Since(start).Milliseconds(),
+			}
+			if err != nil {
+				span.SetStatus(codes.Error, short(err.Error()))
+				attrs = append(attrs, telemetry.KeyError, err)
+			}
+			log.Log(ctx, level, "message was received", attrs...)
+			return produced, err
 		}
-	}()
-	return h.handle(ctx, msg)
-}
-
-func (h *handler) judge(err error) (outcome string, level slog.Level) {
-	is := func(target error) bool { return errors.Is(err, target) }
-	switch {
-	case err == nil:
-		return outcomeHandled, slog.LevelInfo
-	case is(errForeign) || slices.ContainsFunc(h.reject, is):
-		return outcomeBuried, slog.LevelError
-	case slices.ContainsFunc(h.drop, is):
-		return outcomeDropped, slog.LevelInfo
-	default:
-		return outcomeRetried, slog.LevelWarn
-	}
-}
-
-type verdictKey struct{}
-
-// verdict carries a handler's last word to the transport, which reads it once the message is
-// acknowledged.
-type verdict struct{ reason string }
-
-// terminate has an acknowledged message reported as given up, where the transport can.
-func terminate(msg *message.Message, reason string) {
-	if v, ok := msg.Context().Value(verdictKey{}).(*verdict); ok {
-		v.reason = reason
 	}
 }

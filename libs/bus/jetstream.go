@@ -15,11 +15,9 @@ import (
 // JetStream is the transport between processes. It neither opens nor closes the connection,
 // and never makes streams or consumers.
 type JetStream struct {
-	// RetryDelay is how long a message stays away that has failed for the nth time, and
-	// CloseTimeout how long one in hand may be worked on after the end of its subscription.
-	// Both are set before use.
-	RetryDelay   func(attempt uint64) time.Duration
-	CloseTimeout time.Duration
+	// RetryDelay is how long a message stays away that was given back, and CloseTimeout how long one in
+	// hand may be worked on after the end of its subscription. Both are set before use.
+	RetryDelay, CloseTimeout time.Duration
 
 	js    jetstream.JetStream
 	log   *slog.Logger
@@ -61,8 +59,8 @@ func (t *JetStream) Publish(topic string, messages ...*message.Message) error {
 // Close does nothing: every publish has been waited for.
 func (*JetStream) Close() error { return nil }
 
-// Subscriber reads as the consumer d, one message at a time.
-func (t *JetStream) Subscriber(d Durable) message.Subscriber { return newSubscriber(t, d) }
+// Subscriber reads as the consumer, one message at a time.
+func (t *JetStream) Subscriber(c Consumer) message.Subscriber { return newSubscriber(t, c) }
 
 const (
 	idSeparator = ":"
@@ -70,19 +68,14 @@ const (
 	reserved = "Nats-"
 )
 
-// decode turns a stored message into Watermill's form, or returns errForeign. Even then the
-// result holds what could be read.
-func decode(subject string, header nats.Header, body []byte) (*message.Message, error) {
+// decode turns a stored message into Watermill's form, in which a header has one value. Several are joined: where it
+// matters nobody understands the result, and the message is buried.
+func decode(subject string, header nats.Header, body []byte) *message.Message {
 	msg := message.NewMessage(strings.TrimPrefix(header.Get(jetstream.MsgIDHeader), subject+idSeparator), body)
-	var err error
 	for key, values := range header {
-		if strings.HasPrefix(key, reserved) {
-			continue
+		if !strings.HasPrefix(key, reserved) {
+			msg.Metadata[key] = strings.Join(values, ", ")
 		}
-		if len(values) != 1 {
-			err = fmt.Errorf("%w: header %q has %d values", errForeign, key, len(values))
-		}
-		msg.Metadata[key] = strings.Join(values, ", ")
 	}
-	return msg, err
+	return msg
 }

@@ -16,47 +16,39 @@ import (
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
-// pending counts the deliveries that the server waits for, over all partitions of the handler.
+// pending counts the deliveries that the server waits for.
 func pending(t *testing.T, js jetstream.JetStream) int {
+	t.Helper()
+	return launchConsumer(t, js).CachedInfo().NumAckPending
+}
+
+func launchConsumer(t *testing.T, js jetstream.JetStream) jetstream.Consumer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	count := 0
-	for partition := range bus.Partitions {
-		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: partition}
-		consumer, err := js.Consumer(ctx, d.Stream(), d.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		count += consumer.CachedInfo().NumAckPending
+	consumer, err := js.Consumer(ctx, readsLaunch.Topic.Stream(), readsLaunch.Name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return count
+	return consumer
 }
 
 // setAckWait changes how long the server waits for the handler's word.
 func setAckWait(t *testing.T, js jetstream.JetStream, wait time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for partition := range bus.Partitions {
-		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: partition}
-		consumer, err := js.Consumer(ctx, d.Stream(), d.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		config := consumer.CachedInfo().Config
-		config.AckWait = wait
-		if _, err := js.UpdateConsumer(ctx, d.Stream(), config); err != nil {
-			t.Fatal(err)
-		}
+	config := launchConsumer(t, js).CachedInfo().Config
+	config.AckWait = wait
+	if _, err := js.UpdateConsumer(t.Context(), readsLaunch.Topic.Stream(), config); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // TestStopUnderLoadLosesNothing stops a router again and again while messages flow: what was
 // in hand is finished and acknowledged, what was on its way is given back. The server waits
-// much longer than the test does, so a delivery without an answer would block its partition.
+// much longer than the test does, so a delivery without an answer would block the consumer.
 func TestStopUnderLoadLosesNothing(t *testing.T) {
 	const rounds, messages = 40, 1600
 	server := natstest.StartServer(t)
@@ -81,7 +73,7 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 		js := server.Connect()
 		router := bus.NewRouter(quick(js, discard), discard)
 		reached := handled.Load() + 1
-		bus.On(router, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+		bus.On(router, readsLaunch, func(context.Context, *busv1.LaunchDecision) error {
 			handled.Add(1)
 			return nil
 		})
@@ -97,7 +89,7 @@ func TestStopUnderLoadLosesNothing(t *testing.T) {
 		t.Fatal("the flood is not stored")
 	}
 	router := bus.NewRouter(quick(server.Connect(), discard), discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+	bus.On(router, readsLaunch, func(context.Context, *busv1.LaunchDecision) error {
 		handled.Add(1)
 		return nil
 	})
@@ -120,7 +112,7 @@ func TestSlowHandlerRunsOnce(t *testing.T) {
 	var runs atomic.Int64
 	running, cancelled := make(chan struct{}, 10), errors.New("it did not end")
 	router := bus.NewRouter(quick(server.Connect(), discard), discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
+	bus.On(router, readsLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
 		runs.Add(1)
 		running <- struct{}{}
 		select {
@@ -134,7 +126,7 @@ func TestSlowHandlerRunsOnce(t *testing.T) {
 	stop := start(t, router)
 	// A second router would get what the server believes to be lost.
 	rival := bus.NewRouter(quick(server.Connect(), discard), discard)
-	bus.On(rival, bus.TopicLaunch, handlerLaunch, func(context.Context, *busv1.LaunchDecision) error {
+	bus.On(rival, readsLaunch, func(context.Context, *busv1.LaunchDecision) error {
 		runs.Add(1)
 		return nil
 	})
@@ -164,42 +156,12 @@ func TestPoisonHeader(t *testing.T) {
 	launch(t, quick(js, discard), "workers", "next")
 	var handled inbox
 	router := bus.NewRouter(quick(server.Connect(), discard), discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	bus.On(router, readsLaunch, handled.launches)
 	start(t, router)
 	await(t, "the next message is handled", handled.has("next"))
 	letters := lettersOf(t, js)
-	if len(letters) != 1 || !strings.Contains(letters[0].reason, `"ce-type" has 2 values`) || letters[0].body != "poison" {
+	if len(letters) != 1 || !strings.Contains(letters[0].reason, `type is "vpsie.bus.v1.LaunchDecision, vpsie.bus.v1.RetireDecision"`) || letters[0].body != "poison" {
 		t.Errorf("dead letters are %v", letters)
-	}
-	// The server's own word on it is kept beside the copy.
-	await(t, "the advisory is stored", func() bool {
-		stream, err := js.Stream(t.Context(), bus.StreamDeadLetters)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := bus.Durable{Handler: handlerLaunch, Topic: bus.TopicLaunch, Partition: 14}
-		_, err = stream.GetLastMsgForSubject(t.Context(), "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."+d.Stream()+"."+d.Name())
-		return err == nil
-	})
-}
-
-func TestRetryDelay(t *testing.T) {
-	delay := bus.NewJetStream(natstest.StartServer(t).Connect(), discard).RetryDelay
-	for _, c := range []struct {
-		attempt uint64
-		longest time.Duration
-	}{{1, 2 * time.Second}, {2, 4 * time.Second}, {5, 30 * time.Second}, {1 << 40, 30 * time.Second}} {
-		seen := map[time.Duration]bool{}
-		for range 1000 {
-			got := delay(c.attempt)
-			if got < time.Second || got > c.longest {
-				t.Fatalf("attempt %d is repeated after %s, want 1s to %s", c.attempt, got, c.longest)
-			}
-			seen[got] = true
-		}
-		if len(seen) < 2 {
-			t.Errorf("attempt %d is always repeated after the same time", c.attempt)
-		}
 	}
 }
 
@@ -232,10 +194,10 @@ func TestServerComesBack(t *testing.T) {
 			server := natstest.StartServer(t)
 			client := server.Connect()
 			provision(t, client)
-			var log journal
+			var log telemetrytest.Journal
 			var handled inbox
-			router := bus.NewRouter(quick(server.Connect(), log.logger()), discard)
-			bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+			router := bus.NewRouter(quick(server.Connect(), log.Logger()), discard)
+			bus.On(router, readsLaunch, handled.launches)
 			start(t, router)
 			for round := range 3 {
 				before := fmt.Sprintf("before-%d", round)
@@ -245,10 +207,10 @@ func TestServerComesBack(t *testing.T) {
 			}
 			launchSoon(t, quick(client, discard), "workers", "after")
 			await(t, c.why+": after", handled.has("after"))
-			await(t, "router tells that all partitions are read", func() bool {
-				return log.count("bus is read again") == log.count("bus is not read")
+			await(t, "router tells that the bus is read", func() bool {
+				return log.Count("bus is read again") == log.Count("bus is not read")
 			})
-			if lost := log.count("bus is not read"); lost > 3 {
+			if lost := log.Count("bus is not read"); lost > 3 {
 				t.Errorf("told %d times that the bus is not read", lost)
 			}
 		})
@@ -259,13 +221,13 @@ func TestServerAwayAtStart(t *testing.T) {
 	server := natstest.StartServer(t)
 	provision(t, server.Connect())
 	server.Stop()
-	var log journal
+	var log telemetrytest.Journal
 	var handled inbox
 	js := server.Connect()
-	router := bus.NewRouter(quick(js, log.logger()), discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	router := bus.NewRouter(quick(js, log.Logger()), discard)
+	bus.On(router, readsLaunch, handled.launches)
 	start(t, router)
-	await(t, "router tells that it cannot read", func() bool { return log.count("bus is not read") == 1 })
+	await(t, "router tells that it cannot read", func() bool { return log.Count("bus is not read") == 1 })
 	m := &busv1.LaunchDecision{DecisionId: "1"}
 	if err := bus.NewPublisher(quick(js, discard), "test").Publish(t.Context(), bus.TopicLaunch, "default", "workers", "1", m); err == nil || !strings.Contains(err.Error(), "not connected") {
 		t.Errorf("publishing without a server: %v", err)
@@ -273,8 +235,8 @@ func TestServerAwayAtStart(t *testing.T) {
 	server.Start()
 	launchSoon(t, quick(js, discard), "workers", "2")
 	await(t, "message is handled", handled.has("2"))
-	await(t, "router tells that all partitions are read", func() bool { return log.count("bus is read again") == 1 })
-	if lost := log.count("bus is not read"); lost != 1 {
+	await(t, "router tells that the bus is read", func() bool { return log.Count("bus is read again") == 1 })
+	if lost := log.Count("bus is not read"); lost != 1 {
 		t.Errorf("told %d times that the bus is not read", lost)
 	}
 }

@@ -50,7 +50,7 @@ func TestModule(t *testing.T) {
 	await(t, "service is ready", func() bool { return ready.Err() == nil })
 
 	var handled inbox
-	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	bus.On(router, readsLaunch, handled.launches)
 	stop := start(t, router)
 	launch(t, quick(server.Connect(), discard), "workers", "1")
 	await(t, "message is handled", handled.has("1"))

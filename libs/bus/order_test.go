@@ -52,7 +52,7 @@ func TestOrderAmongReplicas(t *testing.T) {
 			}
 			for range replicas {
 				router := bus.NewRouter(b.open(t), discard)
-				bus.On(router, bus.TopicLaunch, handlerLaunch, handle)
+				bus.On(router, readsLaunch, handle)
 				start(t, router)
 			}
 			transport := b.open(t)

@@ -20,8 +20,14 @@ const closeTimeout = 15 * time.Second
 type Router struct {
 	transport Transport
 	log       *slog.Logger
-	handlers  []*handler
+	handlers  []handler
 	started   atomic.Bool
+}
+
+// handler is one registration of On.
+type handler struct {
+	consumer Consumer
+	handle   message.NoPublishHandlerFunc
 }
 
 // NewRouter returns a router without handlers. It does not connect to anything.
@@ -29,44 +35,20 @@ func NewRouter(transport Transport, log *slog.Logger) *Router {
 	return &Router{transport: transport, log: log}
 }
 
-// Option changes what an error of a handler means.
-type Option func(*handler)
-
-// Drop lists errors that end a message without a trace: it has become irrelevant.
-func Drop(errs ...error) Option {
-	return func(h *handler) { h.drop = append(h.drop, errs...) }
-}
-
-// Reject lists errors that no later attempt can mend: the message becomes a dead letter.
-func Reject(errs ...error) Option {
-	return func(h *handler) { h.reject = append(h.reject, errs...) }
-}
-
-// On registers a handler for all partitions of a topic, under a name that Provision knows.
-// Messages of one NodeGroup are handled one after the other; handle must be idempotent. An
-// error that no option lists has the message delivered again after one to thirty seconds, and
-// until then holds up its partition. On must not be called after Run.
+// On registers the handler of a consumer, which Provision must know. Messages are handled one after
+// the other, in the order in which they were published; handle must be idempotent. A message whose handler fails
+// four times in a row, or that is not understood, becomes a dead letter. On must not be called after Run.
 func On[M any, P interface {
 	*M
 	proto.Message
-}](r *Router, t Topic, name string, handle func(ctx context.Context, m P) error, opts ...Option) {
-	h := &handler{
-		topic:     t,
-		name:      name,
-		transport: r.transport,
-		log:       r.log,
-		handle: func(ctx context.Context, msg *message.Message) error {
-			m := P(new(M))
-			if err := open(msg, m); err != nil {
-				return err
-			}
-			return handle(ctx, m)
-		},
-	}
-	for _, o := range opts {
-		o(h)
-	}
-	r.handlers = append(r.handlers, h)
+}](r *Router, c Consumer, handle func(ctx context.Context, m P) error) {
+	r.handlers = append(r.handlers, handler{c, func(msg *message.Message) error {
+		m := P(new(M))
+		if err := open(msg, m); err != nil {
+			return err
+		}
+		return handle(msg.Context(), m)
+	}})
 }
 
 // Run handles messages until ctx ends, then lets running handlers finish. It outlives every
@@ -86,13 +68,11 @@ func (r *Router) Run(ctx context.Context) error {
 		return fmt.Errorf("make router: %w", err)
 	}
 	for _, h := range r.handlers {
-		for partition := range Partitions {
-			d := Durable{Handler: h.name, Topic: h.topic, Partition: partition}
-			router.AddConsumerHandler(d.Name(), d.Filter(), r.transport.Subscriber(d), func(msg *message.Message) error {
-				h.receive(d, msg)
-				return nil
-			})
+		chain, err := middlewares(h.consumer, r.transport, r.log)
+		if err != nil {
+			return fmt.Errorf("make middleware of %s: %w", h.consumer.Name, err)
 		}
+		router.AddConsumerHandler(h.consumer.Name, h.consumer.Topic.Filter(), r.transport.Subscriber(h.consumer), h.handle).AddMiddleware(chain...)
 	}
 	if err := router.Run(ctx); err != nil {
 		return fmt.Errorf("run router: %w", err)

@@ -16,10 +16,10 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/bustest"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 var (
-	errStale   = errors.New("stale")
 	errInvalid = errors.New("invalid\nin two lines")
 	errBusy    = errors.New("busy")
 )
@@ -36,13 +36,9 @@ func TestOutcome(t *testing.T) {
 			why:    "success is acknowledged",
 			handle: func(int) error { return nil }, attempts: 1, outcome: "handled",
 		},
-		"Dropped": {
-			why:    "what has become irrelevant is forgotten",
-			handle: func(int) error { return fmt.Errorf("act: %w", errStale) }, attempts: 1, outcome: "dropped",
-		},
-		"Rejected": {
-			why:    "what cannot be mended is kept for people, with a reason of one line",
-			handle: func(int) error { return fmt.Errorf("act: %w", errInvalid) }, attempts: 1, outcome: "dead letter",
+		"Failed": {
+			why:    "what keeps failing is kept for people, with a reason of one line, and those behind it go on",
+			handle: func(int) error { return fmt.Errorf("act: %w", errInvalid) }, attempts: 4, outcome: "failed",
 			reason: "act: invalid in two lines",
 		},
 		"Retried": {
@@ -69,23 +65,25 @@ func TestOutcome(t *testing.T) {
 			b := open(t)
 			for name, c := range cases {
 				t.Run(name, func(t *testing.T) {
-					var log journal
-					var attempts, delivered atomic.Int64
-					router := bus.NewRouter(b.open(t), log.logger())
+					var log telemetrytest.Journal
+					var attempts atomic.Int64
+					router := bus.NewRouter(b.open(t), log.Logger())
 					next := make(chan struct{})
-					bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
+					bus.On(router, readsLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
 						if m.GetDecisionId() == name+"-next" {
 							close(next)
 							return nil
 						}
-						delivered.Store(int64(bus.DeliveryOf(ctx).Attempt))
+						if ctx.Err() != nil {
+							t.Errorf("attempt %d has no time", attempts.Load()+1)
+						}
 						return c.handle(int(attempts.Add(1)))
-					}, bus.Drop(errStale), bus.Reject(errInvalid))
+					})
 					before := len(b.letters(t))
 					launch(t, b.open(t), "workers", name)
 					launch(t, b.open(t), "workers", name+"-next")
 					stop := start(t, router)
-					await(t, "the next message of the partition is handled", func() bool {
+					await(t, "the next message is handled", func() bool {
 						select {
 						case <-next:
 							return true
@@ -94,20 +92,20 @@ func TestOutcome(t *testing.T) {
 						}
 					})
 					stop()
-					if got := attempts.Load(); got != int64(c.attempts) || delivered.Load() != got {
-						t.Errorf("%s: %d attempts, the last said to be number %d, want %d", c.why, got, delivered.Load(), c.attempts)
+					if got := attempts.Load(); got != int64(c.attempts) {
+						t.Errorf("%s: %d attempts, want %d", c.why, got, c.attempts)
 					}
-					if got := log.count(`"message was received"`); got != c.attempts+1 {
-						t.Errorf("%s: %d entries in the log, want one for each attempt and the next message", c.why, got)
+					if got := log.Count(`"message was received"`); got != 2 {
+						t.Errorf("%s: %d entries in the log, want one for each message", c.why, got)
 					}
-					if log.count(fmt.Sprintf(`"event_id":%q,"delivery":%d,"outcome":%q`, name, c.attempts, c.outcome)) != 1 {
-						t.Errorf("%s: no entry with outcome %q: %s", c.why, c.outcome, log.buf.String())
+					if log.Count(fmt.Sprintf(`"event_id":%q,"delivery":1,"outcome":%q`, name, c.outcome)) != 1 {
+						t.Errorf("%s: no entry with outcome %q: %s", c.why, c.outcome, log.String())
 					}
 					letters := b.letters(t)[before:]
 					if c.reason == "" && len(letters) > 0 {
 						t.Errorf("%s: unexpected dead letters %v", c.why, letters)
 					}
-					if c.reason != "" && (len(letters) != 1 || letters[0].reason != c.reason || letters[0].id != name || letters[0].handler != handlerLaunch) {
+					if c.reason != "" && (len(letters) != 1 || letters[0].reason != c.reason || letters[0].id != name || letters[0].handler != readsLaunch.Name) {
 						t.Errorf("%s: dead letters %v, want one with reason %q", c.why, letters, c.reason)
 					}
 				})
@@ -146,10 +144,10 @@ func TestForeignMessageIsBuried(t *testing.T) {
 					launch(t, b.open(t), "workers", name+"-next")
 					var handled inbox
 					router := bus.NewRouter(b.open(t), discard)
-					bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+					bus.On(router, readsLaunch, handled.launches)
 					before := len(b.letters(t))
 					stop := start(t, router)
-					await(t, "the next message of the partition is handled", handled.has(name+"-next"))
+					await(t, "the next message is handled", handled.has(name+"-next"))
 					stop()
 					if got := handled.got(); len(got) != 1 {
 						t.Errorf("%s: handled %v", c.why, got)
@@ -175,7 +173,7 @@ func TestNewerMinorVersion(t *testing.T) {
 	}
 	var handled inbox
 	router := bus.NewRouter(memory, discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, handled.launches)
+	bus.On(router, readsLaunch, handled.launches)
 	start(t, router)
 	await(t, "the message is handled", handled.has("newer"))
 }
@@ -186,7 +184,7 @@ func TestDuplicatesAreStoredOnce(t *testing.T) {
 			b := open(t)
 			var handled inbox
 			router := bus.NewRouter(b.open(t), discard)
-			bus.On(router, bus.TopicLaunch, handlerLaunch, func(_ context.Context, m *busv1.LaunchDecision) error {
+			bus.On(router, readsLaunch, func(_ context.Context, m *busv1.LaunchDecision) error {
 				handled.add(m.GetNodeGroup() + "/" + m.GetDecisionId())
 				return nil
 			})
@@ -241,7 +239,7 @@ func TestHandlerSeesCorrelation(t *testing.T) {
 			b := open(t)
 			seen := make(chan string, 1)
 			router := bus.NewRouter(b.open(t), discard)
-			bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
+			bus.On(router, readsLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
 				seen <- telemetry.CorrelationID(ctx)
 				return nil
 			})
@@ -252,6 +250,71 @@ func TestHandlerSeesCorrelation(t *testing.T) {
 			}
 			if got := <-seen; got != "c-42" {
 				t.Errorf("handler has correlation id %q", got)
+			}
+		})
+	}
+}
+
+// grudging is a transport that does not store the first dead letters.
+type grudging struct {
+	bus.Transport
+	refusals atomic.Int64
+}
+
+func (g *grudging) Publish(topic string, messages ...*message.Message) error {
+	if strings.HasPrefix(topic, "vpsie.v1.dlq.") && g.refusals.Add(-1) >= 0 {
+		return errBusy
+	}
+	return g.Transport.Publish(topic, messages...)
+}
+
+// TestGivenBack checks that a message is delivered again where nobody would learn what became of it: its dead letter is
+// not stored, or its handler was stopped.
+func TestGivenBack(t *testing.T) {
+	cases := map[string]struct {
+		refusals int64
+		handle   func(delivery uint64) error
+		letters  int
+	}{
+		"LetterNotStored": {refusals: 2, handle: func(uint64) error { return errInvalid }, letters: 1},
+		"Stopped": {handle: func(delivery uint64) error {
+			if delivery < 3 {
+				return fmt.Errorf("wake: %w", context.Canceled)
+			}
+			return nil
+		}},
+	}
+	for transport, open := range benches {
+		t.Run(transport, func(t *testing.T) {
+			b := open(t)
+			for name, c := range cases {
+				t.Run(name, func(t *testing.T) {
+					g := &grudging{Transport: b.open(t)}
+					g.refusals.Store(c.refusals)
+					var handled inbox
+					var last atomic.Uint64
+					router := bus.NewRouter(g, discard)
+					bus.On(router, readsLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
+						if m.GetDecisionId() != name {
+							handled.add(m.GetDecisionId())
+							return nil
+						}
+						last.Store(bus.DeliveryOf(ctx).Attempt)
+						return c.handle(last.Load())
+					})
+					before := len(b.letters(t))
+					launch(t, g, "workers", name)
+					launch(t, g, "workers", name+"-next")
+					stop := start(t, router)
+					await(t, "the next message is handled", handled.has(name+"-next"))
+					stop()
+					if last.Load() != 3 {
+						t.Errorf("the message was delivered %d times, want 3", last.Load())
+					}
+					if got := len(b.letters(t)) - before; got != c.letters {
+						t.Errorf("%d dead letters, want %d", got, c.letters)
+					}
+				})
 			}
 		})
 	}

@@ -1,16 +1,15 @@
 package bus_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/nats-io/nats.go/jetstream"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
@@ -22,8 +21,12 @@ import (
 // patience is how long a condition may take on a slow machine.
 const patience = time.Minute
 
-// handlerLaunch is a handler that Provision knows.
-const handlerLaunch = "provisioner-launch"
+// Consumers that provision makes.
+var (
+	readsLaunch = bus.Consumer{Name: "test-launch", Topic: bus.TopicLaunch}
+	readsRetire = bus.Consumer{Name: "test-retire", Topic: bus.TopicRetire}
+	consumers   = []bus.Consumer{readsLaunch, readsRetire}
+)
 
 var discard = slog.New(slog.DiscardHandler)
 
@@ -55,7 +58,7 @@ var benches = map[string]func(t *testing.T) bench{
 			letters: func(*testing.T) []letter {
 				var out []letter
 				for _, m := range memory.DeadLetters() {
-					out = append(out, letter{m.Metadata["dlq-subject"], m.Metadata["ce-id"], m.Metadata["dlq-reason"], m.Metadata["dlq-handler"], string(m.Payload)})
+					out = append(out, letter{m.Metadata[middleware.PoisonedTopicKey], m.Metadata["ce-id"], m.Metadata[middleware.ReasonForPoisonedKey], m.Metadata[middleware.PoisonedHandlerKey], string(m.Payload)})
 				}
 				return out
 			},
@@ -66,7 +69,7 @@ var benches = map[string]func(t *testing.T) bench{
 // quick is JetStream that delivers failed messages again at once.
 func quick(js jetstream.JetStream, log *slog.Logger) *bus.JetStream {
 	transport := bus.NewJetStream(js, log)
-	transport.RetryDelay = func(uint64) time.Duration { return 10 * time.Millisecond }
+	transport.RetryDelay = 10 * time.Millisecond
 	return transport
 }
 
@@ -84,9 +87,7 @@ func lettersOf(t *testing.T, js jetstream.JetStream) []letter {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(m.Subject, "vpsie.v1.dlq.") {
-			out = append(out, letter{m.Header.Get("dlq-subject"), m.Header.Get("ce-id"), m.Header.Get("dlq-reason"), m.Header.Get("dlq-handler"), string(m.Data)})
-		}
+		out = append(out, letter{m.Header.Get(middleware.PoisonedTopicKey), m.Header.Get("ce-id"), m.Header.Get(middleware.ReasonForPoisonedKey), m.Header.Get(middleware.PoisonedHandlerKey), string(m.Data)})
 	}
 	return out
 }
@@ -95,7 +96,7 @@ func provision(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := bus.Provision(ctx, js); err != nil {
+	if err := bus.Provision(ctx, js, consumers); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,24 +190,4 @@ func launchSoon(t *testing.T, transport message.Publisher, nodeGroup, id string)
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// journal is a log to look into. It is safe for concurrent use.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(j, nil)) }
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.buf.String(), text)
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,6 +14,9 @@ import (
 // FeedBucket is the key-value bucket that holds the feed. It is in memory, so it is gone after
 // each restart of the server and has to be provisioned again.
 const FeedBucket = "vpsie-feed"
+
+// bucketStream is the stream that holds the feed's bucket.
+const bucketStream = "KV_" + FeedBucket
 
 // Names of the streams.
 const (
@@ -27,6 +28,8 @@ const (
 const (
 	// ackWait is how long the server waits for a sign of life of a handler.
 	ackWait = 30 * time.Second
+	// decisionsAgeMax is how long a wake-up is kept: by then whoever acts has found the intent without it.
+	decisionsAgeMax = time.Hour
 	// duplicatesWindow is how long a message id is remembered.
 	duplicatesWindow = time.Hour
 	// markerTTL is how long the feed remembers that a record was deleted.
@@ -38,50 +41,23 @@ const (
 	feedBytesMax        = 128 << 20
 )
 
-// Durable is one handler's place in one partition of a topic.
-type Durable struct {
-	Handler   string
-	Topic     Topic
-	Partition int
+// Consumer is one handler's place in a topic. A service declares it, Provision makes it, and On
+// reads from it.
+type Consumer struct {
+	// Name is the name of the durable consumer.
+	Name  string
+	Topic Topic
 }
 
-// Name is the name of the consumer.
-func (d Durable) Name() string { return d.Handler + "-" + strconv.Itoa(d.Partition) }
-
-// Filter matches the subjects of the partition.
-func (d Durable) Filter() string {
-	return subjectRoot + string(d.Topic) + "." + strconv.Itoa(d.Partition) + ".*"
-}
-
-// Stream is the stream that holds the topic.
-func (d Durable) Stream() string {
-	if strings.HasPrefix(string(d.Topic), "decision.") {
-		return StreamDecisions
-	}
-	return StreamFacts
-}
-
-// durables lists the consumers of all services: those that bus.On will look for.
-func durables() []Durable {
-	var all []Durable
-	for partition := range Partitions {
-		all = append(all,
-			Durable{"provisioner-launch", TopicLaunch, partition},
-			Durable{"provisioner-retire", TopicRetire, partition},
-		)
-	}
-	return all
-}
-
-// streams lists the streams. Limits retention everywhere: a work queue forgets on restart
+// Streams lists the streams. Limits retention everywhere: a work queue forgets on restart
 // which ids it has seen, and an interest stream discards what nobody listens to yet.
-func streams() []jetstream.StreamConfig {
+func Streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name:        StreamDecisions,
 			Description: "Wake-up calls for those who carry decisions out.",
 			Subjects:    []string{subjectRoot + "decision.>"},
-			MaxAge:      72 * time.Hour,
+			MaxAge:      decisionsAgeMax,
 			MaxBytes:    decisionsBytesMax,
 			Duplicates:  duplicatesWindow,
 			DenyDelete:  true,
@@ -99,16 +75,11 @@ func streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:        StreamDeadLetters,
-			Description: "What could not be understood or was refused, with the reason.",
-			// The advisories are the server's own word on what was given up.
-			Subjects: []string{
-				subjectDeadLetter + ">",
-				"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + StreamDecisions + ".*",
-				"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + StreamDecisions + ".*",
-			},
-			MaxAge:     30 * 24 * time.Hour,
-			MaxBytes:   deadLettersBytesMax,
-			Duplicates: duplicatesWindow,
+			Description: "What could not be understood or handled, with the reason.",
+			Subjects:    []string{subjectDeadLetter + ">"},
+			MaxAge:      30 * 24 * time.Hour,
+			MaxBytes:    deadLettersBytesMax,
+			Duplicates:  duplicatesWindow,
 		},
 	}
 }
@@ -124,10 +95,12 @@ func feedBucket() jetstream.KeyValueConfig {
 	}
 }
 
-func consumerConfig(d Durable) jetstream.ConsumerConfig {
+// consumerConfig lets one message through at a time, so that messages are handled in the order in
+// which they were published although several replicas may read.
+func consumerConfig(c Consumer) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Durable:       d.Name(),
-		FilterSubject: d.Filter(),
+		Durable:       c.Name,
+		FilterSubject: c.Topic.Filter(),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
 		MaxAckPending: 1,
@@ -135,17 +108,17 @@ func consumerConfig(d Durable) jetstream.ConsumerConfig {
 	}
 }
 
-// Provision creates or updates the streams, consumers and the feed's bucket. It may be called
-// again at any time.
-func Provision(ctx context.Context, js jetstream.JetStream) error {
-	for _, config := range streams() {
+// Provision creates or updates the streams, the given consumers and the feed's bucket. It may be called
+// again at any time. It takes nothing away.
+func Provision(ctx context.Context, js jetstream.JetStream, consumers []Consumer) error {
+	for _, config := range Streams() {
 		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
 			return fmt.Errorf("provision stream %s: %w", config.Name, err)
 		}
 	}
-	for _, d := range durables() {
-		if _, err := js.CreateOrUpdateConsumer(ctx, d.Stream(), consumerConfig(d)); err != nil {
-			return fmt.Errorf("provision consumer %s of %s: %w", d.Name(), d.Stream(), err)
+	for _, c := range consumers {
+		if _, err := js.CreateOrUpdateConsumer(ctx, c.Topic.Stream(), consumerConfig(c)); err != nil {
+			return fmt.Errorf("provision consumer %s of %s: %w", c.Name, c.Topic.Stream(), err)
 		}
 	}
 	if _, err := js.CreateOrUpdateKeyValue(ctx, feedBucket()); err != nil {
@@ -154,49 +127,72 @@ func Provision(ctx context.Context, js jetstream.JetStream) error {
 	return nil
 }
 
-// Provisioned reports whether everything that Provision makes is there. It is cheap and does
-// not look at settings.
-func Provisioned(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	want := map[string]bool{"KV_" + FeedBucket: true}
-	for _, config := range streams() {
-		want[config.Name] = true
-	}
+// Difference is how a server differs from what is declared, by name. It does not look at settings.
+type Difference struct {
+	// Missing are streams, and consumers as stream/consumer, that are to be there and are not.
+	Missing []string
+	// Leftover are consumers that nobody declares, such as those of an earlier version. Their messages are kept for
+	// nobody.
+	Leftover []string
+}
+
+// Compare tells how the server differs from what Provision makes of the same consumers.
+func Compare(ctx context.Context, js jetstream.JetStream, consumers []Consumer) (Difference, error) {
+	there := map[string]bool{}
 	names := js.StreamNames(ctx)
 	for name := range names.Name() {
-		delete(want, name)
+		there[name] = true
 	}
 	if err := names.Err(); err != nil {
-		return false, fmt.Errorf("list streams: %w", err)
+		return Difference{}, fmt.Errorf("list streams: %w", err)
 	}
-	if len(want) > 0 {
-		return false, nil
-	}
-	missing := map[string]map[string]bool{}
-	for _, d := range durables() {
-		if missing[d.Stream()] == nil {
-			missing[d.Stream()] = map[string]bool{}
+	var d Difference
+	for _, config := range append(Streams(), jetstream.StreamConfig{Name: bucketStream}) {
+		if !there[config.Name] {
+			d.Missing = append(d.Missing, config.Name)
 		}
-		missing[d.Stream()][d.Name()] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		stream, err := js.Stream(ctx, name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return false, nil
-		}
+	declared := map[string]map[string]bool{StreamDecisions: {}, StreamFacts: {}, StreamDeadLetters: {}}
+	for _, c := range consumers {
+		declared[c.Topic.Stream()][c.Name] = true
+	}
+	for _, stream := range slices.Sorted(maps.Keys(declared)) {
+		found, err := consumersOf(ctx, js, stream)
 		if err != nil {
-			return false, fmt.Errorf("look up stream %s: %w", name, err)
+			return Difference{}, err
 		}
-		// A number would not do: a consumer that is left of an earlier version would stand in for one that is missing.
-		consumers := stream.ConsumerNames(ctx)
-		for consumer := range consumers.Name() {
-			delete(missing[name], consumer)
+		for _, name := range slices.Sorted(maps.Keys(declared[stream])) {
+			if !found[name] {
+				d.Missing = append(d.Missing, stream+"/"+name)
+			}
 		}
-		if err := consumers.Err(); err != nil {
-			return false, fmt.Errorf("list consumers of stream %s: %w", name, err)
-		}
-		if len(missing[name]) > 0 {
-			return false, nil
+		for _, name := range slices.Sorted(maps.Keys(found)) {
+			if !declared[stream][name] {
+				d.Leftover = append(d.Leftover, stream+"/"+name)
+			}
 		}
 	}
-	return true, nil
+	return d, nil
+}
+
+// consumersOf are the names of a stream's durable consumers, none where there is no such stream.
+func consumersOf(ctx context.Context, js jetstream.JetStream, name string) (map[string]bool, error) {
+	stream, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	found := map[string]bool{}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		if info.Config.Durable != "" { // others end with whoever made them
+			found[info.Config.Durable] = true
+		}
+	}
+	if err := consumers.Err(); err != nil {
+		return nil, fmt.Errorf("list consumers of stream %s: %w", name, err)
+	}
+	return found, nil
 }

@@ -3,6 +3,8 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,55 +12,64 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 func TestProvision(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	complete := func(what string, want bool) {
+	compare := func(what string, want ...string) {
 		t.Helper()
-		got, err := bus.Provisioned(ctx, js)
-		if err != nil || got != want {
-			t.Fatalf("%s: provisioned is %v, %v; want %v", what, got, err, want)
+		got, err := bus.Compare(ctx, js, consumers)
+		if err != nil || !slices.Equal(got.Missing, want) || len(got.Leftover) > 0 {
+			t.Fatalf("%s: %+v, %v; want %v missing", what, got, err, want)
 		}
 	}
-	complete("empty server", false)
+	compare("empty server", "DECISIONS", "FACTS", "DLQ", "KV_vpsie-feed", "DECISIONS/test-launch", "DECISIONS/test-retire")
 	provision(t, js)
-	complete("provisioned server", true)
+	compare("provisioned server")
 	provision(t, js)
-	complete("server provisioned twice", true)
+	compare("server provisioned twice")
 
-	losses := map[string]func() error{
-		"consumer":    func() error { return js.DeleteConsumer(ctx, bus.StreamDecisions, "provisioner-retire-15") },
-		"decisions":   func() error { return js.DeleteStream(ctx, bus.StreamDecisions) },
-		"facts":       func() error { return js.DeleteStream(ctx, bus.StreamFacts) },
-		"deadLetters": func() error { return js.DeleteStream(ctx, bus.StreamDeadLetters) },
-		"feed":        func() error { return js.DeleteKeyValue(ctx, bus.FeedBucket) },
+	losses := map[string]struct {
+		lose func() error
+		want []string
+	}{
+		"consumer":    {func() error { return js.DeleteConsumer(ctx, bus.StreamDecisions, readsRetire.Name) }, []string{"DECISIONS/test-retire"}},
+		"decisions":   {func() error { return js.DeleteStream(ctx, bus.StreamDecisions) }, []string{"DECISIONS", "DECISIONS/test-launch", "DECISIONS/test-retire"}},
+		"facts":       {func() error { return js.DeleteStream(ctx, bus.StreamFacts) }, []string{"FACTS"}},
+		"deadLetters": {func() error { return js.DeleteStream(ctx, bus.StreamDeadLetters) }, []string{"DLQ"}},
+		"feed":        {func() error { return js.DeleteKeyValue(ctx, bus.FeedBucket) }, []string{"KV_vpsie-feed"}},
 	}
-	for what, lose := range losses {
-		if err := lose(); err != nil {
+	for what, loss := range losses {
+		if err := loss.lose(); err != nil {
 			t.Fatal(err)
 		}
-		complete(what+" lost", false)
+		compare(what+" lost", loss.want...)
 		provision(t, js)
-		complete(what+" made again", true)
+		compare(what + " made again")
 	}
 }
 
-func TestLeftoverConsumerHidesNoMissingOne(t *testing.T) {
+// TestLeftoverConsumer checks that a consumer of an earlier version is told of and hides no missing one, and that
+// whoever reads for a moment is not taken for one.
+func TestLeftoverConsumer(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	provision(t, js)
-	if _, err := js.CreateConsumer(ctx, bus.StreamDecisions, jetstream.ConsumerConfig{Durable: "of-an-earlier-version"}); err != nil {
+	for _, config := range []jetstream.ConsumerConfig{{Durable: "of-an-earlier-version"}, {Name: "of-a-person"}} {
+		if _, err := js.CreateConsumer(ctx, bus.StreamDecisions, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := js.DeleteConsumer(ctx, bus.StreamDecisions, readsRetire.Name); err != nil {
 		t.Fatal(err)
 	}
-	if err := js.DeleteConsumer(ctx, bus.StreamDecisions, "provisioner-retire-15"); err != nil {
-		t.Fatal(err)
-	}
-	if complete, err := bus.Provisioned(ctx, js); err != nil || complete {
-		t.Errorf("provisioned is %v, %v; want false, since a consumer is missing", complete, err)
+	want := bus.Difference{Missing: []string{"DECISIONS/test-retire"}, Leftover: []string{"DECISIONS/of-an-earlier-version"}}
+	if got, err := bus.Compare(ctx, js, consumers); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
 
@@ -73,7 +84,7 @@ func TestProvisionedLimits(t *testing.T) {
 		age        time.Duration
 		perSubject int64
 	}{
-		bus.StreamDecisions:    {jetstream.FileStorage, 3 * day, -1},
+		bus.StreamDecisions:    {jetstream.FileStorage, time.Hour, -1},
 		bus.StreamFacts:        {jetstream.FileStorage, 7 * day, -1},
 		bus.StreamDeadLetters:  {jetstream.FileStorage, 30 * day, -1},
 		"KV_" + bus.FeedBucket: {jetstream.MemoryStorage, 0, 1},
@@ -88,18 +99,15 @@ func TestProvisionedLimits(t *testing.T) {
 			t.Errorf("stream %s: %+v", name, got)
 		}
 	}
-	for partition := range bus.Partitions {
-		for handler, topic := range map[string]bus.Topic{"provisioner-launch": bus.TopicLaunch, "provisioner-retire": bus.TopicRetire} {
-			d := bus.Durable{Handler: handler, Topic: topic, Partition: partition}
-			consumer, err := js.Consumer(ctx, d.Stream(), d.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := consumer.CachedInfo().Config
-			if got.FilterSubject != d.Filter() || got.MaxAckPending != 1 || got.MaxDeliver != -1 ||
-				got.AckPolicy != jetstream.AckExplicitPolicy || got.AckWait != 30*time.Second {
-				t.Errorf("consumer %s: %+v", d.Name(), got)
-			}
+	for _, c := range consumers {
+		consumer, err := js.Consumer(ctx, c.Topic.Stream(), c.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := consumer.CachedInfo().Config
+		if got.FilterSubject != c.Topic.Filter() || got.MaxAckPending != 1 || got.MaxDeliver != -1 ||
+			got.AckPolicy != jetstream.AckExplicitPolicy || got.AckWait != 30*time.Second {
+			t.Errorf("consumer %s: %+v", c.Name, got)
 		}
 	}
 }
@@ -107,11 +115,11 @@ func TestProvisionedLimits(t *testing.T) {
 // TestRouterMakesNothing checks that a service which nobody provisioned for only waits.
 func TestRouterMakesNothing(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
-	var log journal
-	router := bus.NewRouter(bus.NewJetStream(js, log.logger()), discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, new(inbox).launches)
+	var log telemetrytest.Journal
+	router := bus.NewRouter(bus.NewJetStream(js, log.Logger()), discard)
+	bus.On(router, readsLaunch, new(inbox).launches)
 	stop := start(t, router)
-	await(t, "router tells that it cannot read", func() bool { return log.count("bus is not read") == 1 })
+	await(t, "router tells that it cannot read", func() bool { return log.Count("bus is not read") == 1 })
 	stop()
 	names := js.StreamNames(t.Context())
 	for name := range names.Name() {

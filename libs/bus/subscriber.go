@@ -46,7 +46,7 @@ var (
 // after the stop.
 type subscriber struct {
 	transport *JetStream
-	durable   Durable
+	consumer  Consumer
 
 	closing context.Context
 	close   context.CancelFunc
@@ -56,8 +56,8 @@ type subscriber struct {
 	running sync.WaitGroup
 }
 
-func newSubscriber(t *JetStream, d Durable) *subscriber {
-	s := &subscriber{transport: t, durable: d}
+func newSubscriber(t *JetStream, c Consumer) *subscriber {
+	s := &subscriber{transport: t, consumer: c}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
@@ -66,8 +66,8 @@ func newSubscriber(t *JetStream, d Durable) *subscriber {
 // what is read; the topic only has to be the consumer's own. A missing server, stream or
 // consumer is waited for.
 func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	if want := s.durable.Filter(); topic != want {
-		return nil, fmt.Errorf("subscribe to %s: consumer %s reads %s", topic, s.durable.Name(), want)
+	if want := s.consumer.Topic.Filter(); topic != want {
+		return nil, fmt.Errorf("subscribe to %s: consumer %s reads %s", topic, s.consumer.Name, want)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	detach := context.AfterFunc(s.closing, cancel)
-	r := &reader{transport: s.transport, durable: s.durable, out: make(chan *message.Message)}
+	r := &reader{transport: s.transport, consumer: s.consumer, out: make(chan *message.Message)}
 	s.running.Go(func() {
 		defer cancel()
 		defer detach()
@@ -99,7 +99,7 @@ func (s *subscriber) Close() error {
 // reader is one subscription: a single goroutine that has at most one message in hand.
 type reader struct {
 	transport *JetStream
-	durable   Durable
+	consumer  Consumer
 	out       chan *message.Message
 }
 
@@ -117,7 +117,7 @@ func (r *reader) run(ctx context.Context) {
 		if errors.Is(err, errReconnected) {
 			continue
 		}
-		r.transport.state.failed(ctx, r.durable.Name(), err)
+		r.transport.state.failed(ctx, r.consumer.Name, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait/2 + rand.N(wait/2)):
@@ -135,7 +135,7 @@ func (r *reader) read(ctx context.Context) (opened bool, err error) {
 	connected := conn.StatusChanged(nats.CONNECTED)
 	defer conn.RemoveStatusListener(connected)
 	if !conn.IsConnected() {
-		r.transport.state.failed(ctx, r.durable.Name(), errDisconnected)
+		r.transport.state.failed(ctx, r.consumer.Name, errDisconnected)
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -150,7 +150,7 @@ func (r *reader) read(ctx context.Context) (opened bool, err error) {
 		return false, err
 	}
 	defer release(messages)
-	r.transport.state.recovered(ctx, r.durable.Name())
+	r.transport.state.recovered(ctx, r.consumer.Name)
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -166,7 +166,7 @@ func (r *reader) read(ctx context.Context) (opened bool, err error) {
 			if cause := context.Cause(reading); cause != nil {
 				err = cause
 			}
-			return true, fmt.Errorf("read consumer %s: %w", r.durable.Name(), err)
+			return true, fmt.Errorf("read consumer %s: %w", r.consumer.Name, err)
 		}
 		r.deliver(ctx, msg, beat)
 	}
@@ -176,15 +176,15 @@ func (r *reader) read(ctx context.Context) (opened bool, err error) {
 func (r *reader) open(ctx context.Context) (jetstream.MessagesContext, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	consumer, err := r.transport.js.Consumer(ctx, r.durable.Stream(), r.durable.Name())
+	found, err := r.transport.js.Consumer(ctx, r.consumer.Topic.Stream(), r.consumer.Name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("look up consumer %s of %s: %w", r.durable.Name(), r.durable.Stream(), err)
+		return nil, 0, fmt.Errorf("look up consumer %s of %s: %w", r.consumer.Name, r.consumer.Topic.Stream(), err)
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(pullMessages), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	messages, err := found.Messages(jetstream.PullMaxMessages(pullMessages), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
 	if err != nil {
-		return nil, 0, fmt.Errorf("read consumer %s: %w", r.durable.Name(), err)
+		return nil, 0, fmt.Errorf("read consumer %s: %w", r.consumer.Name, err)
 	}
-	return messages, max(consumer.CachedInfo().Config.AckWait/3, beatMin), nil
+	return messages, max(found.CachedInfo().Config.AckWait/3, beatMin), nil
 }
 
 // release ends the iterator and gives back what it has received meanwhile.

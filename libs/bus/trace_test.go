@@ -30,7 +30,7 @@ func TestTraceTravels(t *testing.T) {
 			b := open(t)
 			publisher := bus.NewPublisher(b.open(t), "test")
 			router := bus.NewRouter(b.open(t), discard)
-			bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
+			bus.On(router, readsLaunch, func(ctx context.Context, m *busv1.LaunchDecision) error {
 				return publisher.Publish(ctx, bus.TopicPhase, m.GetNamespace(), m.GetNodeGroup(), "fact-1", &busv1.NodePhaseChanged{})
 			})
 			start(t, router)
@@ -78,7 +78,7 @@ func TestEnvelope(t *testing.T) {
 	memory := bustest.NewMemory()
 	publisher := bus.NewPublisher(memory, "vpsie-autoscaler/planner")
 	router := bus.NewRouter(memory, discard)
-	bus.On(router, bus.TopicLaunch, handlerLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
+	bus.On(router, readsLaunch, func(ctx context.Context, _ *busv1.LaunchDecision) error {
 		return publisher.Publish(ctx, bus.TopicPhase, "default", "workers", "fact-1", &busv1.NodePhaseChanged{})
 	})
 	start(t, router)

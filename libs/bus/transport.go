@@ -11,7 +11,7 @@ import (
 type Transport interface {
 	message.Publisher
 	// Subscriber reads as the given consumer, competing with all others that do.
-	Subscriber(d Durable) message.Subscriber
+	Subscriber(c Consumer) message.Subscriber
 }
 
 // Delivery says how a message reached its handler.

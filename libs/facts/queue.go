@@ -1,107 +1,133 @@
-// Package facts tells the bus what happened without making anybody wait for it: facts are copies
-// of what the custom resources hold, so a bus that is away costs history, never work.
 package facts
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/bus"
-	"github.com/vpsie/vpsie-autoscaler/libs/id"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
-// queueMax bounds the facts that wait for the bus; further ones are dropped and counted.
-const queueMax = 4096
+const (
+	// queueMax bounds what waits to be put on record.
+	queueMax = 4096
+	// recordAgain is how soon it is tried again after neither the bus nor Kubernetes took a fact.
+	recordAgain = time.Second
+)
 
-// Publisher is what a queue needs of the bus.
-type Publisher interface {
-	// Publish stores a message or returns an error after a short time.
-	Publish(ctx context.Context, t bus.Topic, namespace, nodeGroup, id string, m proto.Message) error
+// Recorder is what a queue needs of an outbox.
+type Recorder interface {
+	// Record returns once the facts are on record.
+	Record(ctx context.Context, facts ...Fact) error
 }
 
-var _ Publisher = (*bus.Publisher)(nil)
+var _ Recorder = (*Outbox)(nil)
 
-// Queue publishes facts in order, in the background. Its methods are safe for concurrent use.
+// Queue puts facts on record in the background, in order, and announces them then. What it holds is lost with the process, so nothing
+// of it was announced yet, unless an object carries it. Its methods are safe for concurrent use.
 type Queue struct {
-	publisher Publisher
-	log       *slog.Logger
-	facts     chan fact
-	dropped   atomic.Int64
+	outbox  Recorder
+	store   client.Writer
+	log     *slog.Logger
+	entries chan entry
+
+	mu sync.Mutex
+	// carried are the facts of objects that wait, by id.
+	carried map[string]bool
 }
 
-type fact struct {
-	span             trace.SpanContext
-	topic            bus.Topic
-	namespace, group string
-	id               string
-	message          proto.Message
+type entry struct {
+	fact     *Fact
+	carriers []client.ObjectKey
+	told     func()
 }
 
-// NewQueue returns a queue that publishes nothing until Run.
-func NewQueue(p Publisher, log *slog.Logger) *Queue {
-	return &Queue{publisher: p, log: log, facts: make(chan fact, queueMax)}
+// NewQueue returns a queue that does nothing until Run.
+func NewQueue(o Recorder, store client.Writer, log *slog.Logger) *Queue {
+	return &Queue{outbox: o, store: store, log: log, entries: make(chan entry, queueMax), carried: map[string]bool{}}
 }
 
-// Decided queues a decision record.
-func (q *Queue) Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord) {
-	q.add(fact{
-		span: trace.SpanContextFromContext(ctx), topic: bus.TopicDecision, namespace: namespace, group: group,
-		id: record.GetId(), message: record,
-	})
-}
+// Record takes a fact and calls told once it is on record. It reports false, and does nothing, when there is no room.
+func (q *Queue) Record(f Fact, told func()) bool { return q.add(entry{fact: &f, told: told}) }
 
-// PhaseChanged queues that a machine entered another phase of its life.
-func (q *Queue) PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string) {
-	q.add(fact{
-		span: trace.SpanContextFromContext(ctx), topic: bus.TopicPhase, namespace: n.Namespace, group: n.Spec.NodeGroup,
-		id: id.New(time.Now()), message: &busv1.NodePhaseChanged{
-			Namespace: n.Namespace, VpsieNode: n.Name, NodeGroup: n.Spec.NodeGroup, From: string(from), To: string(to),
-			Identifier: n.Status.Identifier, NodeName: n.Status.NodeName, Message: message, Time: timestamppb.New(time.Now()),
-			MonthlyPriceMicros: int64(money.FromQuantity(n.Status.MonthlyPrice)), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,
-		},
-	})
-}
+// Tell calls told once everything that was taken before is on record. It reports false when there is no room.
+func (q *Queue) Tell(told func()) bool { return q.add(entry{told: told}) }
 
-func (q *Queue) add(f fact) {
-	select {
-	case q.facts <- f:
-	default:
-		q.dropped.Add(1)
+// Carried takes a fact that VPSieNodes carry, and takes it off them once it is on record. Where there is no room it stays with them: whoever
+// sees it there calls again. A fact that waits already is not taken again.
+func (q *Queue) Carried(f Fact, carriers ...client.ObjectKey) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.carried[f.ID] && q.add(entry{fact: &f, carriers: carriers}) {
+		q.carried[f.ID] = true
 	}
 }
 
-// Run publishes until ctx ends. A fact that the bus does not take is dropped, with one log line for
-// each time that the bus stops or starts to take facts.
+func (q *Queue) add(e entry) bool {
+	select {
+	case q.entries <- e:
+		return true
+	default:
+		return false
+	}
+}
+
+// Run puts facts on record until ctx ends.
 func (q *Queue) Run(ctx context.Context) error {
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case f := <-q.facts:
-			err := q.publisher.Publish(trace.ContextWithSpanContext(ctx, f.span), f.topic, f.namespace, f.group, f.id, f.message)
-			switch {
-			case ctx.Err() != nil:
+		case e := <-q.entries:
+			if e.fact != nil && !q.record(ctx, e) {
 				return nil
-			case err != nil:
-				q.dropped.Add(1)
-				if !failing {
-					q.log.WarnContext(ctx, "facts are not published; the custom resources hold the same", telemetry.KeyError, err)
-				}
-			case failing:
-				q.log.InfoContext(ctx, "facts are published again", telemetry.KeyCount, q.dropped.Swap(0))
 			}
-			failing = err != nil
+			if e.told != nil {
+				e.told()
+			}
 		}
 	}
+}
+
+// record does not give up before ctx ends, and reports whether the fact is on record.
+func (q *Queue) record(ctx context.Context, e entry) bool {
+	for failing := false; ; failing = true {
+		err := q.outbox.Record(ctx, *e.fact)
+		if err == nil {
+			q.detach(ctx, e)
+			return true
+		}
+		if !failing {
+			q.log.WarnContext(ctx, "fact is not on record; it is tried again and not announced before", telemetry.KeyDecision, e.fact.ID, telemetry.KeyError, err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(recordAgain):
+		}
+	}
+}
+
+// detach takes a fact off the objects that carry it. Where that fails it is put on record again later, which changes nothing.
+func (q *Queue) detach(ctx context.Context, e entry) {
+	for _, key := range e.carriers {
+		carrier := &v1beta1.VPSieNode{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+		body, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1beta1.AnnotationRecordPrefix + e.fact.ID: nil}}})
+		if err == nil {
+			err = q.store.Patch(ctx, carrier, client.RawPatch(types.MergePatchType, body))
+		}
+		if client.IgnoreNotFound(err) != nil {
+			q.log.WarnContext(ctx, "object still carries a fact that is on record", telemetry.KeyVPSieNode, key.String(), telemetry.KeyError, err)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.carried, e.fact.ID)
 }

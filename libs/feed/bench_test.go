@@ -81,7 +81,7 @@ func benchWriter(b *testing.B) *feed.Writer {
 	b.Helper()
 	b.ReportAllocs()
 	js := natstest.StartServer(b).Connect()
-	if err := bus.Provision(b.Context(), js); err != nil {
+	if err := bus.Provision(b.Context(), js, nil); err != nil {
 		b.Fatal(err)
 	}
 	return feed.NewWriter(feed.OpenBucket(js, bus.FeedBucket))

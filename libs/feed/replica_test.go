@@ -13,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
 )
 
 // TestPodsAreNeitherDoubledNorLost moves pods between waiting and nodes as fast as it can,
@@ -144,7 +145,7 @@ func TestFeedComesBack(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			server, js := startServer(t)
-			var log journal
+			var log telemetrytest.Journal
 			reading := server.Connect()
 			replica := follow(t, reading, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			writer, contents := newWriter(js), nodes(map[string]int64{"a": 1, "b": 2})
@@ -164,7 +165,7 @@ func TestFeedComesBack(t *testing.T) {
 			if got := reading.Conn().NumSubscriptions(); got > 2 { // the watch, and the answers to requests
 				t.Errorf("%s: %d subscriptions are left", c.why, got)
 			}
-			if lost, found := log.count("feed is lost"), log.count("feed is read again"); lost > 1 || found != lost {
+			if lost, found := log.Count("feed is lost"), log.Count("feed is read again"); lost > 1 || found != lost {
 				t.Errorf("%s: told %d times that the feed is lost, and %d times that it is back", c.why, lost, found)
 			}
 		})
@@ -174,14 +175,14 @@ func TestFeedComesBack(t *testing.T) {
 // TestReplicaWaitsForBucket starts a replica before the bucket exists.
 func TestReplicaWaitsForBucket(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
-	var log journal
+	var log telemetrytest.Journal
 	replica := follow(t, js, slog.New(slog.NewTextHandler(&log, nil)), nil)
-	await(t, "replica tells that the bucket is missing", func() bool { return log.count("feed is lost") == 1 })
+	await(t, "replica tells that the bucket is missing", func() bool { return log.Count("feed is lost") == 1 })
 	provision(t, js)
 	writer, c := newWriter(js), nodes(map[string]int64{"a": 1})
 	write(t, writer, c)
 	replica.awaitRevision(t, writer, c)
-	if lost, found := log.count("feed is lost"), log.count("feed is read again"); lost != 1 || found != 1 {
+	if lost, found := log.Count("feed is lost"), log.Count("feed is read again"); lost != 1 || found != 1 {
 		t.Errorf("told %d times that the feed is lost, and %d times that it is back", lost, found)
 	}
 }

@@ -1,11 +1,9 @@
 package feed_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +36,7 @@ func provision(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := bus.Provision(ctx, js); err != nil {
+	if err := bus.Provision(ctx, js, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -160,22 +158,4 @@ func encode(t testing.TB, s *scheduling.Shape) (scheduling.ShapeID, *feedv1.Shap
 		t.Fatal(err)
 	}
 	return id, record
-}
-
-// journal is a log to look into. It is safe for concurrent use.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.buf.String(), text)
 }

@@ -121,9 +121,11 @@ func TestWantedAreTheCheapestFirst(t *testing.T) {
 		change func(*v1beta1.NodeGroup)
 		want   string
 	}{
-		"All":      {func(*v1beta1.NodeGroup) {}, "small large"},
-		"Named":    {func(g *v1beta1.NodeGroup) { g.Spec.Offerings = []int64{2} }, "large"},
-		"Selected": {func(g *v1beta1.NodeGroup) { g.Spec.OfferingSelector = &v1beta1.OfferingSelector{MaxCPU: new(resource.MustParse("4"))} }, "small"},
+		"All":   {func(*v1beta1.NodeGroup) {}, "small large"},
+		"Named": {func(g *v1beta1.NodeGroup) { g.Spec.Offerings = []int64{2} }, "large"},
+		"Selected": {func(g *v1beta1.NodeGroup) {
+			g.Spec.OfferingSelector = &v1beta1.OfferingSelector{MaxCPU: new(resource.MustParse("4"))}
+		}, "small"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var names []string

@@ -62,7 +62,10 @@ var Module = fx.Module("planner",
 		func(r *feed.Replica) app.Feed { return r },
 		func(c *catalogue.Client) app.Catalogues { return c },
 		func(p *bus.Publisher) app.Announcer { return p },
-		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
+		newOutbox,
+		func(o *facts.Outbox, store client.Client, log *slog.Logger) *facts.Queue {
+			return facts.NewQueue(o, store, log)
+		},
 		func(q *facts.Queue) app.Records { return q },
 		func() prometheus.Registerer { return metrics.Registry },
 		newBrake,
@@ -100,6 +103,13 @@ func newNominator(c *rest.Config, mgr manager.Manager, metrics *app.Metrics, clk
 	return app.NewPodNominator(pods.Status(), metrics, clk, log), nil
 }
 
+// recordsConfigMap holds the decision records that the bus did not take yet.
+const recordsConfigMap = "vpsie-planner-records"
+
+func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, log *slog.Logger) *facts.Outbox {
+	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, log)
+}
+
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
 	return brake.New(live, c.Namespace, clk)
 }
@@ -127,11 +137,12 @@ func newReplica(open feed.Open, c *changes, log *slog.Logger) *feed.Replica {
 }
 
 // start follows the feed on every replica, so that a standby is warm, and plans on the elected one.
-func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, statuses *app.StatusWriter, server *rpc.Server, c *changes, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, replica *feed.Replica, planner *app.Planner, nominator *app.PodNominator, statuses *app.StatusWriter, server *rpc.Server, c *changes, outbox *facts.Outbox, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
 	c.tell = planner.FeedChanged
 	return errors.Join(
 		mgr.Add(servicefx.ReplicaTask(replica.Run)),
-		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.LeaderTask(outbox.Run)),
+		mgr.Add(servicefx.LeaderTask(queue.Run)),
 		mgr.Add(servicefx.ReplicaTask(server.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 		mgr.Add(servicefx.LeaderTask(nominator.Run)),

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
@@ -24,6 +25,7 @@ import (
 	libkube "github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/rpc"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/grpc"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/vpsie"
@@ -56,7 +58,8 @@ var Module = fx.Module("provisioner",
 	fx.Provide(
 		servicefx.Load[Config],
 		kube.CacheOptions,
-		kube.NewWakeups,
+		kube.NewWakeups[string],
+		kube.NewWakeups[reconcile.Request],
 		newStore,
 		newRecorder,
 		func(r *libkube.PacedRecorder) events.EventRecorder { return r },
@@ -64,8 +67,9 @@ var Module = fx.Module("provisioner",
 		vpsie.NewMetrics,
 		newTransport,
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
-		func(p *bus.Publisher, log *slog.Logger) *facts.Queue { return facts.NewQueue(p, log) },
-		func(q *facts.Queue) app.Facts { return q },
+		newOutbox,
+		func(o *facts.Outbox) app.Facts { return o },
+		app.NewTeller,
 		newBrake,
 		func(c servicefx.Config) app.Namespace { return app.Namespace(c.Namespace) },
 		app.NewOrphans,
@@ -78,8 +82,15 @@ var Module = fx.Module("provisioner",
 	fx.Invoke(start, subscribe),
 )
 
-func newStore(c client.Client, live client.Reader, f app.Facts) *app.Store {
-	return &app.Store{Client: c, Live: live, Facts: f}
+func newStore(c client.Client, live client.Reader, f app.Facts, clk clock.WithTicker) *app.Store {
+	return &app.Store{Client: c, Live: live, Facts: f, Clock: clk}
+}
+
+// recordsConfigMap holds the facts about machines that are gone which the bus did not take yet.
+const recordsConfigMap = "vpsie-provisioner-records"
+
+func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, log *slog.Logger) *facts.Outbox {
+	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, log)
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {
@@ -104,33 +115,41 @@ func newServer(c RPCConfig, network rpc.Network, catalogue *app.Catalogue, log *
 }
 
 // start serves on every replica, and calls VPSie and changes Kubernetes on the elected one only.
-func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.Wakeups, catalogue *app.Catalogue, server *rpc.Server, queue *facts.Queue, recorder *libkube.PacedRecorder) error {
+func start(mgr manager.Manager, nodes *app.Nodes, clusters *app.Clusters, wakeups kube.ClusterWakeups, nodeWakeups kube.NodeWakeups, catalogue *app.Catalogue, server *rpc.Server, outbox *facts.Outbox, teller *app.Teller, recorder *libkube.PacedRecorder) error {
 	catalogue.Listen(func(ctx context.Context, cluster string, listing app.Listing, at time.Time) {
 		clusters.Survey(cluster, listing, at)
 		_ = wakeups.Wake(ctx, cluster) // it fails only when the process stops
 	})
 	return errors.Join(
-		kube.AddNodes(mgr, nodes),
+		kube.AddNodes(mgr, nodes, nodeWakeups),
+		kube.AddTeller(mgr, teller),
 		kube.AddClusters(mgr, clusters, wakeups),
 		mgr.Add(servicefx.LeaderTask(func(ctx context.Context) error {
 			server.Activate()
 			return catalogue.Run(ctx)
 		})),
 		mgr.Add(servicefx.ReplicaTask(server.Run)),
-		mgr.Add(servicefx.ReplicaTask(queue.Run)),
+		mgr.Add(servicefx.LeaderTask(outbox.Run)),
 		mgr.Add(servicefx.ReplicaTask(recorder.Run)),
 	)
 }
 
 // subscribe turns decisions into wake-ups. They carry no authority: what is to be done is read from
 // the VPSieNodes.
-func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, wakeups kube.Wakeups) error {
-	bus.On(router, bus.TopicLaunch, "provisioner-launch", func(ctx context.Context, d *busv1.LaunchDecision) error {
-		clusters.Wake(ctx, d.GetNamespace(), d.GetVpsieNodes())
-		return wakeups.Wake(ctx, d.GetCluster())
+func subscribe(mgr manager.Manager, router *bus.Router, clusters *app.Clusters, clusterWakeups kube.ClusterWakeups, nodes *app.Nodes, nodeWakeups kube.NodeWakeups) error {
+	bus.On(router, consumers.Launch, func(ctx context.Context, d *busv1.LaunchDecision) error {
+		clusters.Announce(d.GetNamespace(), d.GetVpsieNodes())
+		return clusterWakeups.Wake(ctx, d.GetCluster())
 	})
-	bus.On(router, bus.TopicRetire, "provisioner-retire", func(ctx context.Context, d *busv1.RetireDecision) error {
-		return wakeups.Wake(ctx, d.GetCluster())
+	bus.On(router, consumers.Retire, func(ctx context.Context, d *busv1.RetireDecision) error {
+		for _, name := range d.GetVpsieNodes() {
+			key := client.ObjectKey{Namespace: d.GetNamespace(), Name: name}
+			nodes.Announce(key)
+			if err := nodeWakeups.Wake(ctx, reconcile.Request{NamespacedName: key}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return mgr.Add(servicefx.LeaderTask(router.Run))
 }

@@ -25,15 +25,12 @@ func TestOneTraceFromPodToNode(t *testing.T) {
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
 	node := s.Namespace + "/" + s.MustVPSieNodes()[0].Name
 
-	// The path of every purchase, from the launch up to its cause.
-	path := []struct{ name, service string }{
-		{"launch machine", stack.Provisioner},
-		{"handle decision.launch", stack.Provisioner},
-		{"publish decision.launch", stack.Planner},
-		{"decide scale up", stack.Planner},
-		{"pods pending", stack.Observer},
-	}
-	check := func(leaf span) string {
+	// The paths of every purchase up to its cause: from the launch, and from the message that wakes the provisioner for it.
+	type step struct{ name, service string }
+	cause := []step{{"decide scale up", stack.Planner}, {"pods pending", stack.Observer}}
+	path := append([]step{{"launch machine", stack.Provisioner}}, cause...)
+	wakeUp := append([]step{{"publish decision.launch", stack.Planner}}, cause...)
+	check := func(leaf span, path []step) string {
 		above := traces.above(leaf)
 		if len(above) != len(path) {
 			return fmt.Sprintf("%q has %d spans above it, want %d: %v", leaf.name, len(above), len(path), names(above))
@@ -53,7 +50,7 @@ func TestOneTraceFromPodToNode(t *testing.T) {
 		if len(ready) != 1 {
 			return false, fmt.Sprintf("there are %d spans \"node ready\" of %s", len(ready), node)
 		}
-		problem := check(ready[0])
+		problem := check(ready[0], path)
 		return problem == "", problem
 	})
 	ready := traces.find(func(sp span) bool { return sp.name == "node ready" && sp.attributes["vpsie.node"] == node })[0]
@@ -61,11 +58,19 @@ func TestOneTraceFromPodToNode(t *testing.T) {
 	if launch.attributes["vpsie.node"] != node {
 		t.Errorf("launch is of %q, want %q", launch.attributes["vpsie.node"], node)
 	}
+	s.Eventually("the message that woke the provisioner is in the trace", func(context.Context) (bool, string) {
+		handled := traces.find(func(sp span) bool { return sp.name == "handle decision.launch" && sp.trace == launch.trace })
+		if len(handled) != 1 || handled[0].service != stack.Provisioner {
+			return false, fmt.Sprintf("handled %d times: %v", len(handled), names(handled))
+		}
+		problem := check(handled[0], wakeUp)
+		return problem == "", problem
+	})
 	calls := traces.find(func(sp span) bool { return sp.parent == launch.id && sp.kind == tracev1.Span_SPAN_KIND_CLIENT })
 	if len(calls) != 1 {
 		t.Fatalf("the launch made %d calls, want 1: %v", len(calls), names(calls))
 	}
-	if problem := check(calls[0]); problem != "" {
+	if problem := check(calls[0], path); problem != "" {
 		t.Error(problem)
 	}
 	if url := calls[0].attributes["url.full"]; !strings.HasPrefix(url, s.SimURL()) || !strings.Contains(url, "/add/slave/group/") {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -18,8 +19,9 @@ var errBusDown = errors.New("nats: no servers available for connection")
 // busFaults is what goes wrong on the bus now; the world's lock guards it.
 type busFaults struct {
 	down      bool
-	loss      int // percent of published messages that are acknowledged and lost
-	duplicate int // percent of them that come twice
+	full      bool // it takes no message, as with a full disk; the feed is in memory
+	loss      int  // percent of published messages that are acknowledged and lost
+	duplicate int  // percent of them that come twice
 	delay     time.Duration
 	feedDown  bool
 }
@@ -44,14 +46,19 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 	if f.down {
 		return errBusDown
 	}
+	if f.full {
+		return cmp.Or(after(), errBusDown)
+	}
 	for _, msg := range messages {
 		b.world.log.passed(b.owner.name, topic, msg.UUID)
 		if dice.IntN(100) < f.loss {
 			b.world.hit("bus-loss")
+			b.world.judge.onPublished(topic, msg)
 			continue
 		}
 		if f.delay > 0 {
 			b.world.hit("bus-reorder")
+			b.world.judge.onPublished(topic, msg)
 			msg = msg.Copy()
 			msg.SetContext(context.Background())
 			// Each message takes its own time, so that later ones overtake it.
@@ -61,6 +68,7 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 		if err := b.world.bus.Publish(topic, msg); err != nil {
 			return err
 		}
+		b.world.judge.onPublished(topic, msg)
 		if dice.IntN(100) < f.duplicate {
 			b.world.hit("bus-duplicate")
 			again := msg.Copy()
@@ -78,7 +86,7 @@ func (b *busPort) Publish(topic string, messages ...*message.Message) error {
 func (*busPort) Close() error { return nil }
 
 // Subscriber reads from the bus. A dead process's subscriptions end with its stop.
-func (b *busPort) Subscriber(d bus.Durable) message.Subscriber { return b.world.bus.Subscriber(d) }
+func (b *busPort) Subscriber(c bus.Consumer) message.Subscriber { return b.world.bus.Subscriber(c) }
 
 func (w *world) busState() (busFaults, *rand.Rand) {
 	w.mu.Lock()

@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -13,11 +14,33 @@ import (
 var stride = flag.Int("crash-stride", 25, "which crash points to try: every nth call")
 
 // TestCrashPoints has a service die at each of its calls during the life of one machine, before the call
-// takes effect and after: the end is the same as without, with one machine bought and none left.
-func TestCrashPoints(t *testing.T) {
+// takes effect and after: the end is the same as without, with one machine bought and none left, and all of it on record.
+func TestCrashPoints(t *testing.T) { crashEverywhere(t, nil) }
+
+// TestCrashPointsWithoutMessages does so while the bus takes none, from before the machine is bought until after it is gone.
+func TestCrashPointsWithoutMessages(t *testing.T) {
+	const name = "bus-full"
+	crashEverywhere(t, func(p *plan) {
+		p.ownFaults = []fault{{name, func(w *world, _ *rand.Rand) func() {
+			w.hit(name)
+			w.set(func() { w.busFaults.full = true })
+			return func() { w.set(func() { w.busFaults.full = false }) }
+		}}}
+		p.faults = []occurrence{{fault: name, at: time.Second, length: 19 * time.Minute}}
+	})
+}
+
+func crashEverywhere(t *testing.T, change func(*plan)) {
+	crashing := func(service string, call int, after bool) plan {
+		p := oneLife(service, call, after)
+		if change != nil {
+			change(&p)
+		}
+		return p
+	}
 	for _, service := range []string{Planner, Provisioner} {
 		t.Run(service, func(t *testing.T) {
-			whole := play(t, oneLife(service, 0, false))
+			whole := play(t, crashing(service, 0, false))
 			judged(t, whole)
 			want := ending{bought: 1, lives: 1}
 			if got := endingOf(whole); got != want {
@@ -28,7 +51,7 @@ func TestCrashPoints(t *testing.T) {
 			for call := 1; call <= calls; call += *stride {
 				for _, after := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%d/after=%v", call, after), func(t *testing.T) {
-						r := play(t, oneLife(service, call, after))
+						r := play(t, crashing(service, call, after))
 						judged(t, r)
 						// A Lease is renewed, or a status written, once more in one run than in the next.
 						if deaths := r.Hits["crash-point"]; deaths != 1 && call < calls-2 {

@@ -55,6 +55,7 @@ type judge struct {
 	fedAt time.Time
 	// intents are what the provisioner has not acted on yet.
 	intents map[string]time.Time
+	records ledger
 }
 
 type ceiling struct {
@@ -77,7 +78,7 @@ const (
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{},
-		reads: map[reader]moment{}, taints: map[string]taint{}, fedAt: time.Now(), intents: map[string]time.Time{},
+		reads: map[reader]moment{}, taints: map[string]taint{}, fedAt: time.Now(), intents: map[string]time.Time{}, records: newLedger(),
 	}
 }
 
@@ -168,6 +169,7 @@ func (j *judge) isOurs(client string) bool {
 func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	before, _ := c.Old.(*v1beta1.VPSieNode)
 	after, _ := c.New.(*v1beta1.VPSieNode)
+	j.onAct(c, before, after)
 	if c.New == nil && c.Old != nil {
 		j.forget(before)
 		j.onGone(before, ours)

@@ -161,6 +161,7 @@ func (j *judge) atEnd() {
 		}
 	}
 	j.nominationsAtEnd()
+	j.recordsAtEnd()
 	reported := w.reportedOrphans()
 	for _, m := range w.cloud.sim.Truth().Machines {
 		switch {

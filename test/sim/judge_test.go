@@ -6,12 +6,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
 
@@ -155,4 +158,50 @@ func judging(t *testing.T, play func(w *world), want string) {
 		}
 		w.shutdown()
 	})
+}
+
+// TestJudgeOfRecords has services act, and put on record what they did, or not.
+func TestJudgeOfRecords(t *testing.T) {
+	for name, c := range map[string]struct {
+		launch, retire, ready, gone bool
+		want                        string
+	}{
+		"OnRecord":          {launch: true, retire: true, ready: true, gone: true},
+		"LaunchNotOnRecord": {retire: true, ready: true, gone: true, want: "I33"},
+		"RetireNotOnRecord": {launch: true, ready: true, gone: true, want: "I33"},
+		"PhaseNotOnRecord":  {launch: true, retire: true, gone: true, want: "I33"},
+		"EndNotOnRecord":    {launch: true, retire: true, ready: true, want: "I33"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judging(t, func(w *world) {
+				record, err := proto.Marshal(&feedv1.Meta{Healthy: true})
+				w.must(err)
+				w.judge.onFeed(record)
+				publish := func(done bool, topic bus.Topic, id string, m proto.Message) {
+					if !done {
+						return
+					}
+					body, err := proto.Marshal(m)
+					w.must(err)
+					msg := message.NewMessage(id, body)
+					msg.Metadata["ce-id"] = id
+					w.judge.onPublished(bus.Subject(topic, "default", "group-0"), msg)
+				}
+				planner, provisioner := w.cluster.server.As(Planner+"-1"), w.cluster.server.As(Provisioner+"-1")
+				n := newMachine()
+				n.Spec.DecisionID = "launch"
+				w.must(planner.Create(n))
+				publish(c.launch, bus.TopicDecision, "launch", &busv1.DecisionRecord{Id: "launch"})
+				n.Status.Phase = v1beta1.PhaseReady
+				w.must(provisioner.UpdateStatus(n))
+				publish(c.ready, bus.TopicPhase, "1", &busv1.NodePhaseChanged{VpsieNode: n.Name, To: "Ready"})
+				n.Spec.Retirement = &v1beta1.Retirement{DecisionID: "retire", Reason: "repair.not_ready"}
+				w.must(planner.Update(n))
+				publish(c.retire, bus.TopicDecision, "retire", &busv1.DecisionRecord{Id: "retire"})
+				w.must(provisioner.Delete(n, deleteNow))
+				publish(c.gone, bus.TopicPhase, "2", &busv1.NodePhaseChanged{VpsieNode: n.Name, To: "Gone"})
+				w.judge.atEnd()
+			}, c.want)
+		})
+	}
 }

@@ -48,10 +48,6 @@ func newFacts(url string) (*facts, error) {
 // consumer knows of its place is worthless then.
 func (f *facts) run(ctx context.Context) {
 	defer f.conn.Close()
-	var filters []string
-	for partition := range bus.Partitions {
-		filters = append(filters, bus.Durable{Topic: bus.TopicDecision, Partition: partition}.Filter())
-	}
 	var consuming jetstream.ConsumeContext
 	var born time.Time
 	ticker := time.NewTicker(streamPoll)
@@ -63,7 +59,7 @@ func (f *facts) run(ctx context.Context) {
 				consuming.Stop()
 				consuming = nil
 			}
-			consumer, err := stream.OrderedConsumer(call, jetstream.OrderedConsumerConfig{FilterSubjects: filters})
+			consumer, err := stream.OrderedConsumer(call, jetstream.OrderedConsumerConfig{FilterSubjects: []string{bus.TopicDecision.Filter()}})
 			if err == nil {
 				if consuming, err = consumer.Consume(f.see); err == nil {
 					born = stream.CachedInfo().Created

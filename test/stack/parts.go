@@ -42,7 +42,7 @@ func (s *Stack) build(ctx context.Context) error {
 	}
 	// Each work tree has its own commands.
 	tree := fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:12]
-	packages := []string{"./libs/bus/cmd/bus-admin", "./test/vpsiesim/cmd/vpsiesim"}
+	packages := []string{"./services/bus-admin/cmd/bus-admin", "./test/vpsiesim/cmd/vpsiesim"}
 	for _, name := range Services() {
 		packages = append(packages, fmt.Sprintf("./services/%s/cmd/%s", name, name))
 	}

@@ -38,7 +38,7 @@ type Memory struct {
 	closed  bool
 	stored  []stored
 	ids     map[string]bool
-	places  map[bus.Durable]*place
+	places  map[bus.Consumer]*place
 	wipes   int
 	changed chan struct{} // closed and replaced when a message is stored
 }
@@ -62,7 +62,7 @@ var _ bus.Transport = (*Memory)(nil)
 func NewMemory() *Memory {
 	return &Memory{
 		RetryDelay: retryDelay, CloseTimeout: closeTimeout,
-		ids: map[string]bool{}, places: map[bus.Durable]*place{}, changed: make(chan struct{}),
+		ids: map[string]bool{}, places: map[bus.Consumer]*place{}, changed: make(chan struct{}),
 	}
 }
 
@@ -126,21 +126,21 @@ func (m *Memory) Published(prefix string) []*message.Message {
 }
 
 // Subscriber reads as the given consumer.
-func (m *Memory) Subscriber(d bus.Durable) message.Subscriber {
-	return &subscriber{memory: m, durable: d, closing: make(chan struct{})}
+func (m *Memory) Subscriber(c bus.Consumer) message.Subscriber {
+	return &subscriber{memory: m, consumer: c, closing: make(chan struct{})}
 }
 
 // place returns the place of a consumer, made at the start of the bus where it is new.
-func (m *Memory) place(d bus.Durable) (*place, error) {
+func (m *Memory) place(c bus.Consumer) (*place, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, errClosed
 	}
-	p, ok := m.places[d]
+	p, ok := m.places[c]
 	if !ok {
 		p = &place{token: make(chan struct{}, 1)}
-		m.places[d] = p
+		m.places[c] = p
 	}
 	return p, nil
 }
@@ -166,8 +166,8 @@ func (m *Memory) next(filter string, p *place) (int, *stored, <-chan struct{}) {
 }
 
 type subscriber struct {
-	memory  *Memory
-	durable bus.Durable
+	memory   *Memory
+	consumer bus.Consumer
 
 	mu      sync.Mutex
 	closed  bool
@@ -177,7 +177,7 @@ type subscriber struct {
 
 // Subscribe delivers messages until ctx ends or the subscriber is closed.
 func (s *subscriber) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
-	p, err := s.memory.place(s.durable)
+	p, err := s.memory.place(s.consumer)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func (s *subscriber) Close() error {
 // step waits for the next message, hands it over and waits until it is settled. The caller
 // holds the token.
 func (s *subscriber) step(ctx context.Context, p *place, out chan<- *message.Message) {
-	index, next, changed := s.memory.next(s.durable.Filter(), p)
+	index, next, changed := s.memory.next(s.consumer.Topic.Filter(), p)
 	if index != p.next {
 		p.next, p.attempt = index, 0
 	}

@@ -17,8 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -74,16 +76,14 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	ctx, span := p.begin(ctx, "decide scale up", s, l.Pods, id, plan.Basis)
 	defer span.End()
 	free := intentNames(group, s, len(l.Machines))
-	machines := make([]*v1beta1.VPSieNode, len(l.Machines))
-	var writers errgroup.Group
-	writers.SetLimit(writersMax)
+	intents := make([]*v1beta1.VPSieNode, len(l.Machines))
 	for i, m := range l.Machines {
-		writers.Go(func() error {
-			machines[i] = p.writeIntent(ctx, p.intent(ctx, group, id, free[i], m, string(l.Reason)))
-			return nil
-		})
+		intents[i] = p.intent(ctx, group, id, free[i], m, string(l.Reason))
 	}
-	_ = writers.Wait() // each writer has handled its own error
+	record := launchRecord(plan, l)
+	record.Id, record.VpsieNodes = id, free
+	fact := p.complete(ctx, record)
+	machines, carriers := p.writeIntents(ctx, intents, fact)
 	var names []string
 	for _, machine := range machines {
 		if machine == nil {
@@ -103,33 +103,61 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	if err := p.announcer.Publish(ctx, bus.TopicLaunch, group.Namespace, group.Name, id, decision); err != nil {
 		p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
 	}
-	p.recordLaunch(ctx, plan, l, id, names)
-	p.metrics.decided(decisionScaleUp, len(names))
+	p.records.Carried(fact, carriers...)
+	p.announce(ctx, record)
+	p.metrics.acted(reason.ScaleUp, len(names))
 	p.tellLaunch(s, l, group)
 }
 
+// writeIntents writes the intents of a decision and returns what is there then, and which of them carry its record: one alone
+// before the others, so that none of them is there without the record, and further ones as long as none is surely written.
+func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode, record facts.Fact) (machines []*v1beta1.VPSieNode, carriers []client.ObjectKey) {
+	machines = make([]*v1beta1.VPSieNode, len(intents))
+	carried, first := false, 0
+	for ; first < len(intents) && !carried; first++ {
+		intent := intents[first]
+		if err := facts.Attach(intent, record); err != nil {
+			p.log.ErrorContext(ctx, "decision has no record", telemetry.KeyDecision, record.ID, telemetry.KeyError, err)
+		}
+		machines[first], carried = p.writeIntent(ctx, intent)
+		if machines[first] == intent {
+			carriers = append(carriers, client.ObjectKeyFromObject(intent))
+		}
+	}
+	var writers errgroup.Group
+	writers.SetLimit(writersMax)
+	for i := first; i < len(intents); i++ {
+		writers.Go(func() error {
+			machines[i], _ = p.writeIntent(ctx, intents[i])
+			return nil
+		})
+	}
+	_ = writers.Wait() // each writer has handled its own error
+	return machines, carriers
+}
+
 // writeIntent writes an intent and returns what is there then: the intent, that of another planner that decided on the same
-// batch, or nil.
-func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) *v1beta1.VPSieNode {
+// batch, or nil; and whether the intent is surely written.
+func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) (*v1beta1.VPSieNode, bool) {
 	err := p.store.Create(ctx, intent)
 	if apierrors.IsAlreadyExists(err) {
 		there := &v1beta1.VPSieNode{}
 		if err = p.live.Get(ctx, client.ObjectKeyFromObject(intent), there); err == nil {
-			return there
+			return there, false
 		}
 		// Something is there and cannot be read: until then it counts as what this decision wanted, and not as its own.
 		if !apierrors.IsNotFound(err) {
 			there = intent.DeepCopy()
 			there.Spec.DecisionID = ""
-			return there
+			return there, false
 		}
 	}
 	if err != nil && wasRefused(err) {
 		p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyVPSieNode, intent.Namespace+"/"+intent.Name, telemetry.KeyError, err)
-		return nil
+		return nil, false
 	}
 	// After an unclear answer it counts as written until the cache had the time to show it.
-	return intent
+	return intent, err == nil
 }
 
 // wasRefused tells an answer that says no from one that was lost.
@@ -214,22 +242,23 @@ func (p *Planner) begin(ctx context.Context, name string, s scaling.Snapshot, po
 
 // retire asks the provisioner to take machines away, on the condition that they are as the plan saw them.
 func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
-	var decisions []*busv1.RetireDecision
+	var decided []announcement
 	for _, r := range plan.Retirements {
 		id := p.newID()
 		if r.Recommended {
 			p.recommendRetirement(ctx, plan, r, id)
 			continue
 		}
-		if p.retireOne(ctx, s, plan, r, id) {
+		if span, written := p.retireOne(ctx, s, plan, r, id); written {
 			group := findGroup(s, r.Group)
-			decisions = append(decisions, &busv1.RetireDecision{
+			decided = append(decided, announcement{span, &busv1.RetireDecision{
 				DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: []string{r.Machine},
-			})
+			}})
 		}
 	}
-	for _, d := range decisions {
-		if err := p.announcer.Publish(ctx, bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
+	for _, a := range decided {
+		d := a.decision
+		if err := p.announcer.Publish(trace.ContextWithSpanContext(ctx, a.span), bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
 			// The bus is away, so the others would only wait as long.
 			p.log.WarnContext(ctx, "decisions are not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
 			return
@@ -237,11 +266,17 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	}
 }
 
-// retireOne writes one retirement and reports whether it did.
-func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, r scaling.Retirement, id string) bool {
+// announcement is a retirement that is written, and the span of its decision.
+type announcement struct {
+	span     trace.SpanContext
+	decision *busv1.RetireDecision
+}
+
+// retireOne writes one retirement, and returns the span of the decision and whether it did.
+func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scaling.Plan, r scaling.Retirement, id string) (trace.SpanContext, bool) {
 	group, machine := findGroup(s, r.Group), findMachine(s, r.Group, r.Machine)
 	if group == nil || machine == nil {
-		return false
+		return trace.SpanContext{}, false
 	}
 	name := "decide scale down"
 	if r.Kind == v1beta1.RetireRepair {
@@ -251,22 +286,26 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	defer span.End()
 	changed := machine.DeepCopy()
 	changed.Spec.Retirement = &v1beta1.Retirement{Kind: r.Kind, DecisionID: id, Reason: string(r.Reason), Message: r.Message}
-	err := p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	record := retirementRecord(plan, r)
+	record.Id = id
+	fact := p.complete(ctx, record)
+	err := facts.Attach(changed, fact)
+	if err == nil {
+		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	}
 	if err != nil {
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
 		}
-		return false
+		return trace.SpanContext{}, false
 	}
 	p.overlay.add(changed, p.clock.Now())
-	p.recordRetirement(ctx, plan, r, id)
-	decision, event := decisionScaleDown, "ScaleDown"
-	if r.Kind == v1beta1.RetireRepair {
-		decision, event = decisionRepair, "Repair"
-	}
-	p.metrics.decided(decision, 1)
-	p.events.Eventf(group, changed, corev1.EventTypeNormal, event, event, "%s", truncate(r.Message))
-	return true
+	p.records.Carried(fact, client.ObjectKeyFromObject(changed))
+	p.announce(ctx, record)
+	kind := kinds[record.Kind]
+	p.metrics.acted(kind, 1)
+	p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", truncate(r.Message))
+	return span.SpanContext(), true
 }
 
 func findGroup(s scaling.Snapshot, name string) *v1beta1.NodeGroup {

@@ -183,7 +183,6 @@ func (x *explained) launches(of func(*scaling.Launch) bool) []*busv1.DecisionRec
 			continue
 		}
 		r := launchRecord(x.plan, l)
-		r.NodeGroup = l.Group
 		if l.Recommended {
 			r.Kind, r.Reason = busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, string(reason.NoScaleUpGroupRecommend)
 		}
@@ -199,7 +198,6 @@ func (x *explained) ofNode(name string) []*busv1.DecisionRecord {
 			continue
 		}
 		r := retirementRecord(x.plan, retirement)
-		r.NodeGroup = retirement.Group
 		if retirement.Recommended {
 			r.Kind, r.Reason = busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, string(reason.NoScaleDownGroupRecommend)
 		}

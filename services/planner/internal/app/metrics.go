@@ -4,16 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-// Values of the decision label.
-const (
-	decisionScaleUp     = "scale_up"
-	decisionNoScaleUp   = "no_scale_up"
-	decisionScaleDown   = "scale_down"
-	decisionNoScaleDown = "no_scale_down"
-	decisionRepair      = "repair"
-	decisionHold        = "hold"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 )
 
 // Values of the outcome label.
@@ -36,11 +28,11 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vpsie_scaling_decisions_total", Help: "Decisions, by kind; refusals are decisions too.",
-		}, []string{"decision"}),
+			Name: "vpsie_scaling_decisions_total", Help: "Decisions, by kind and reason code; refusals and holds are decisions too.",
+		}, []string{"kind", "reason"}),
 		machines: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vpsie_scaling_machines_total", Help: "Machines that decisions bought or retired, by kind of decision.",
-		}, []string{"decision"}),
+		}, []string{"kind"}),
 		nominations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vpsie_nominations_total", Help: "Nominations of pods that were written to the API server, by outcome.",
 		}, []string{"outcome"}),
@@ -61,9 +53,11 @@ func (m *Metrics) planned(took time.Duration) { m.seconds.Observe(took.Seconds()
 
 func (m *Metrics) nominated(outcome string) { m.nominations.WithLabelValues(outcome).Inc() }
 
-func (m *Metrics) decided(decision string, machines int) {
-	m.decisions.WithLabelValues(decision).Inc()
-	if decision == decisionScaleUp || decision == decisionScaleDown || decision == decisionRepair {
-		m.machines.WithLabelValues(decision).Add(float64(machines))
-	}
+func (m *Metrics) decided(kind reason.Kind, code string) {
+	m.decisions.WithLabelValues(string(kind), code).Inc()
+}
+
+// acted counts the machines that a decision bought or retired.
+func (m *Metrics) acted(kind reason.Kind, machines int) {
+	m.machines.WithLabelValues(string(kind)).Add(float64(machines))
 }

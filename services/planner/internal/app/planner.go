@@ -14,11 +14,11 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -113,9 +113,14 @@ type Statuses interface {
 	Decided(group string, decision v1beta1.DecisionSummary)
 }
 
-// Records keeps decision records. It never blocks.
+// Records puts decision records on record, in order. It never blocks.
 type Records interface {
-	Decided(ctx context.Context, namespace, group string, record *busv1.DecisionRecord)
+	// Record takes a record and calls told once it is on record; Tell calls told once all before are. They report false, and do
+	// nothing, when there is no room.
+	Record(f facts.Fact, told func()) bool
+	Tell(told func()) bool
+	// Carried takes a record that VPSieNodes carry, and takes it off them once it is on record. It may be called again.
+	Carried(f facts.Fact, carriers ...client.ObjectKey)
 }
 
 // Planner makes and carries out plans. Only one may run.
@@ -307,6 +312,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 	p.metrics.planned(p.clock.Now().Sub(began))
 	p.memory = plan.Memory
 	p.nominator.Want(plan.Nominations)
+	p.resumeRecords(snapshot)
 	p.carryOut(ctx, snapshot, plan)
 	if buy < scaling.BuySure && plan.Buy < scaling.BuySure { // what is held back is not refused
 		p.tell(ctx, snapshot, plan)
@@ -345,7 +351,6 @@ func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) 
 // hold says once that nothing is decided, and why.
 func (p *Planner) hold(ctx context.Context, subject string, code reason.Code, why string) {
 	if p.said.change(subject, string(code)) {
-		p.log.WarnContext(ctx, "nothing is decided", telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
-		p.recordHold(ctx, code, why)
+		p.recordHold(ctx, subject, code, why)
 	}
 }

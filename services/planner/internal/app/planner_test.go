@@ -15,8 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -27,6 +29,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
@@ -56,8 +59,13 @@ type fixture struct {
 	log            []string
 	announced      []proto.Message
 	records        []*busv1.DecisionRecord
-	events         []string
-	nominations    []scaling.Nomination
+	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
+	carriers []client.ObjectKey
+	full     bool
+	// refuse is how many objects are refused that are to be created.
+	refuse      int
+	events      []string
+	nominations []scaling.Nomination
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
@@ -98,9 +106,21 @@ func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m prot
 	return nil
 }
 
-func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecord) {
+func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	full := f.full
+	if !full {
+		f.keep(fact.Message.(*busv1.DecisionRecord))
+	}
+	f.mu.Unlock()
+	if !full {
+		told()
+	}
+	return !full
+}
+
+// keep keeps a record, whose code must be one that its kind may carry.
+func (f *fixture) keep(r *busv1.DecisionRecord) {
 	f.records = append(f.records, r)
 	kind := map[busv1.DecisionKind]reason.Kind{
 		busv1.DecisionKind_DECISION_KIND_SCALE_UP: reason.ScaleUp, busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: reason.NoScaleUp,
@@ -110,6 +130,26 @@ func (f *fixture) Decided(_ context.Context, _, _ string, r *busv1.DecisionRecor
 	if e, _ := reason.Lookup(reason.Code(r.GetReason())); !slices.Contains(e.Kinds, kind) {
 		f.t.Errorf("a record of kind %s carries %q, which the registry does not have for it", kind, r.GetReason())
 	}
+}
+
+func (f *fixture) Tell(told func()) bool {
+	f.mu.Lock()
+	full := f.full
+	f.mu.Unlock()
+	if !full {
+		told()
+	}
+	return !full
+}
+
+func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	record := fact.Message.(*busv1.DecisionRecord)
+	if !slices.ContainsFunc(f.records, func(r *busv1.DecisionRecord) bool { return r.GetId() == record.GetId() }) {
+		f.keep(record)
+	}
+	f.carriers = append(f.carriers, carriers...)
 }
 
 func (f *fixture) Want(nominations []scaling.Nomination) {
@@ -159,6 +199,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			},
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 				f.write()
+				f.mu.Lock()
+				refused := f.refuse > 0
+				f.refuse--
+				f.mu.Unlock()
+				if refused {
+					return apierrors.NewForbidden(schema.GroupResource{Resource: "vpsienodes"}, o.GetName(), errors.New("quota"))
+				}
 				return c.Create(ctx, o, opts...)
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {

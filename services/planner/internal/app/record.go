@@ -7,10 +7,12 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -35,6 +37,9 @@ func (s *said) change(subject, text string) bool {
 	return true
 }
 
+// forget has the next word about a subject be news.
+func (s *said) forget(subject string) { delete(s.last, subject) }
+
 // keep forgets the subjects with a prefix that are not in use any more.
 func (s *said) keep(prefix string, inUse map[string]bool) {
 	for subject := range s.last {
@@ -47,31 +52,60 @@ func (s *said) keep(prefix string, inUse map[string]bool) {
 // parameterShape names the shape of the pods that a record is about.
 const parameterShape = "shape"
 
-// record keeps a record of an act, or of what would be one, and has the status of its group show it.
-func (p *Planner) record(ctx context.Context, group string, r *busv1.DecisionRecord) {
-	r.NodeGroup = group
-	p.keep(ctx, r)
-	p.statuses.Decided(group, v1beta1.DecisionSummary{
-		ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
-	})
-}
-
-// keep keeps a record, of the group that it names.
-func (p *Planner) keep(ctx context.Context, r *busv1.DecisionRecord) {
+// complete fills in what every record has, and returns it as the fact that it is.
+func (p *Planner) complete(ctx context.Context, r *busv1.DecisionRecord) facts.Fact {
 	if r.Id == "" {
 		r.Id = p.newID()
 	}
 	r.Time = timestamppb.New(p.clock.Now())
 	namespace, name, _ := strings.Cut(r.NodeGroup, "/")
-	p.records.Decided(ctx, namespace, name, r)
+	return facts.Decision(ctx, namespace, name, r)
+}
+
+// record puts the record of something that is not done on record, and announces it then. Where there is no room, the subject
+// was not spoken of, and the next plan speaks of it.
+func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionRecord) {
+	if !p.records.Record(p.complete(ctx, r), func() { p.announce(context.WithoutCancel(ctx), r) }) {
+		p.said.forget(subject)
+	}
+}
+
+// resumeRecords puts on record what machines still carry, such as after a planner died.
+func (p *Planner) resumeRecords(s scaling.Snapshot) {
+	for _, m := range s.Machines {
+		for _, f := range facts.Attached(m) {
+			p.records.Carried(f, client.ObjectKeyFromObject(m))
+		}
+	}
+}
+
+// announce tells people of a decision that is on record, or that machines carry.
+func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
+	p.metrics.decided(kinds[r.Kind], r.Reason)
+	if isAct(r) {
+		p.statuses.Decided(r.NodeGroup, v1beta1.DecisionSummary{
+			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
+		})
+	}
 	level := slog.LevelInfo
-	if r.Kind == busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN {
+	switch r.Kind {
+	case busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN:
 		level = slog.LevelDebug // one for every node that stays
+	case busv1.DecisionKind_DECISION_KIND_HOLD:
+		level = slog.LevelWarn // nothing is decided
 	}
 	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(kinds[r.Kind]), telemetry.KeyNodeGroup, r.NodeGroup,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }
+
+// isAct reports whether a record is of an act, or of what a group that only recommends would do: it is about a group or its machines.
+// Refusals, about pods and Nodes, are too many for the status of a group.
+func isAct(r *busv1.DecisionRecord) bool {
+	return r.Subject.GetKind() == subjectNodeGroup || len(r.VpsieNodes) > 0
+}
+
+const subjectNodeGroup = "NodeGroup"
 
 // kinds are the names of decisions for people.
 var kinds = map[busv1.DecisionKind]reason.Kind{
@@ -82,13 +116,13 @@ var kinds = map[busv1.DecisionKind]reason.Kind{
 
 func groupSubject(group string) *busv1.Subject {
 	namespace, name, _ := strings.Cut(group, "/")
-	return &busv1.Subject{Kind: "NodeGroup", Namespace: namespace, Name: name}
+	return &busv1.Subject{Kind: subjectNodeGroup, Namespace: namespace, Name: name}
 }
 
 func launchRecord(plan scaling.Plan, l *scaling.Launch) *busv1.DecisionRecord {
 	r := &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_SCALE_UP, Subject: groupSubject(l.Group), Reason: string(l.Reason),
-		Message: l.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: int64(l.MonthlyPrice),
+		Message: l.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: int64(l.MonthlyPrice), NodeGroup: l.Group,
 	}
 	for _, n := range l.Pods {
 		r.Pods += int32(min(n, 1<<30))
@@ -108,12 +142,6 @@ func candidates(weighed []scaling.Candidate) []*busv1.Candidate {
 	return out
 }
 
-func (p *Planner) recordLaunch(ctx context.Context, plan scaling.Plan, l *scaling.Launch, id string, machines []string) {
-	r := launchRecord(plan, l)
-	r.Id, r.VpsieNodes = id, machines
-	p.record(ctx, l.Group, r)
-}
-
 // recommend records what a group would buy that only recommends.
 func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.Launch) {
 	if !p.said.change(saidAdvice+l.Group, l.Message) {
@@ -121,8 +149,7 @@ func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.L
 	}
 	r := launchRecord(plan, l)
 	r.Kind, r.Reason = busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, string(reason.NoScaleUpGroupRecommend)
-	p.record(ctx, l.Group, r)
-	p.metrics.decided(decisionNoScaleUp, 1)
+	p.record(ctx, saidAdvice+l.Group, r)
 }
 
 func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRecord {
@@ -133,25 +160,18 @@ func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRe
 	return &busv1.DecisionRecord{
 		Kind: kind, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
 		Message: r.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: -int64(r.MonthlyPrice), Pods: int32(min(r.Pods, 1<<30)),
-		VpsieNodes: []string{r.Machine},
+		VpsieNodes: []string{r.Machine}, NodeGroup: r.Group,
 	}
-}
-
-func (p *Planner) recordRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
-	record := retirementRecord(plan, r)
-	record.Id = id
-	p.record(ctx, r.Group, record)
 }
 
 // recommendRetirement records a machine that a group would retire that only recommends.
 func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r scaling.Retirement, id string) {
-	if !p.said.change("kept/"+r.Node, string(reason.NoScaleDownGroupRecommend)) {
+	if !p.said.change(saidKept+r.Node, string(reason.NoScaleDownGroupRecommend)) {
 		return
 	}
 	record := retirementRecord(plan, r)
 	record.Id, record.Kind, record.Reason = id, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, string(reason.NoScaleDownGroupRecommend)
-	p.record(ctx, r.Group, record)
-	p.metrics.decided(decisionNoScaleDown, 1)
+	p.record(ctx, saidKept+r.Node, record)
 }
 
 // refusalRecord is of pods for which nothing is bought.
@@ -164,8 +184,7 @@ func refusalRecord(plan scaling.Plan, pod scheduling.PodReference, fate scaling.
 }
 
 func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) {
-	p.keep(ctx, refusalRecord(plan, pod, fate, shape))
-	p.metrics.decided(decisionNoScaleUp, 1)
+	p.record(ctx, saidShape+string(shape), refusalRecord(plan, pod, fate, shape))
 }
 
 // keptRecord is of a node that stays.
@@ -178,13 +197,11 @@ func keptRecord(plan scaling.Plan, node string) *busv1.DecisionRecord {
 }
 
 func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string) {
-	p.keep(ctx, keptRecord(plan, node))
-	p.metrics.decided(decisionNoScaleDown, 1)
+	p.record(ctx, saidKept+node, keptRecord(plan, node))
 }
 
-func (p *Planner) recordHold(ctx context.Context, code reason.Code, why string) {
-	p.keep(ctx, &busv1.DecisionRecord{
+func (p *Planner) recordHold(ctx context.Context, subject string, code reason.Code, why string) {
+	p.record(ctx, subject, &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(code), Message: why,
 	})
-	p.metrics.decided(decisionHold, 1)
 }

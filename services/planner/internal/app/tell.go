@@ -67,10 +67,15 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 		// The newest pods of a shape are those that find no place.
 		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left-fate.Held, 0):] {
 			inUse[saidPod+pod.UID] = true
-			if p.said.change(saidPod+pod.UID, fate.Refusal.Message) {
+			if !p.said.change(saidPod+pod.UID, fate.Refusal.Message) {
+				continue
+			}
+			if !p.records.Tell(func() {
 				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.
 				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, fate.Refusal.Code.Condition(), "%s",
 					truncate("no machine is bought for the pod: "+fate.Refusal.Message))
+			}) {
+				p.said.forget(saidPod + pod.UID)
 			}
 		}
 	}

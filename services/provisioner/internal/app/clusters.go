@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -36,9 +35,9 @@ type Clusters struct {
 	log       *slog.Logger
 
 	mu sync.Mutex
-	// woken are intents that a message announced, with the message's span.
-	woken map[string]trace.SpanContext
-	polls map[string]time.Duration
+	// announced are intents that a message told of and that were not seen launched yet. The cache may lack them.
+	announced map[string]bool
+	polls     map[string]time.Duration
 	// groups caches the VPSie group of each size, by cluster.
 	groups map[string]map[int64]int64
 	// listed is when a cluster was last listed.
@@ -58,35 +57,24 @@ type Clusters struct {
 func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, holds *Holds, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
 		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, holds: holds, events: recorder, clock: c, config: config, log: log,
-		woken: map[string]trace.SpanContext{}, polls: map[string]time.Duration{},
+		announced: map[string]bool{}, polls: map[string]time.Duration{},
 		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
 		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
 	}
 }
 
-// Wake says that a message announced intents; their launch continues the message's trace.
-func (c *Clusters) Wake(ctx context.Context, namespace string, names []string) {
+// Announce says that a message told of intents: the next look at their cluster finds them, also where the cache is behind.
+func (c *Clusters) Announce(namespace string, names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range names {
-		c.woken[namespace+"/"+name] = trace.SpanContextFromContext(ctx)
+		c.announced[namespace+"/"+name] = true
 	}
-}
-
-// announced are the intents that messages announced.
-func (c *Clusters) announced() map[string]bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	announced := make(map[string]bool, len(c.woken))
-	for key := range c.woken {
-		announced[key] = true
-	}
-	return announced
 }
 
 // look takes the roster of a cluster from all objects.
 func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, at time.Time) *roster {
-	return newRoster(cluster, all, proofs, c.announced(), c.sizeOf, at)
+	return newRoster(cluster, all, proofs, c.sizeOf, at)
 }
 
 // sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
@@ -204,14 +192,14 @@ func (c *Clusters) spacing(r *roster) time.Duration {
 func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.woken) == 0 {
+	if len(c.announced) == 0 {
 		return false
 	}
 	have := make(map[string]bool, len(known))
 	for _, n := range known {
 		have[machine.Key(n)] = true
 	}
-	for key := range c.woken {
+	for key := range c.announced {
 		if !have[key] {
 			return true
 		}
@@ -230,9 +218,9 @@ func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key := range c.woken {
+	for key := range c.announced {
 		if !candidates[key] {
-			delete(c.woken, key)
+			delete(c.announced, key)
 		}
 	}
 	gone := func(identifier string, _ time.Time) bool { return !identifiers[identifier] }

@@ -41,9 +41,6 @@ func (c Config) Validate() error {
 const (
 	// drainSettleMax is well below the time for which a taint is remembered (taintKept).
 	drainSettleMax = time.Minute
-	// hintGrace is how long a new intent waits for the message that announces it. The message saves
-	// this time and continues the decision's trace; without it the intent itself is enough.
-	hintGrace = 2 * time.Second
 	// deleteAgain is how long a machine may stay listed before its deletion is asked for again.
 	deleteAgain = time.Minute
 	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.

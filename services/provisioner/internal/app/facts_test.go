@@ -2,13 +2,17 @@ package app_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
 
@@ -73,9 +77,71 @@ func TestFactsTellWhatChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, group())
 			tc.live(f)
+			f.tell()
 			if diff := cmp.Diff(tc.want, f.facts.phases); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestObjectGoesOnRecord has an object that carries a record of the planner and changes of its phase, which the bus did not take, go only
+// after all of it and its end are on record.
+func TestObjectGoesOnRecord(t *testing.T) {
+	f := newFixture(t, group())
+	f.facts.away = errors.New("bus is away")
+	n := intent("a")
+	if err := facts.Attach(n, facts.Decision(t.Context(), "default", "g", &busv1.DecisionRecord{Id: "launch"})); err != nil {
+		t.Fatal(err)
+	}
+	f.create(n)
+	f.pass(time.Second)
+	f.pass(10 * time.Second)
+	f.tell()
+	f.create(node("host-1", "", createdAt(noon.Add(time.Minute))))
+	f.step("a", time.Second)
+	if told := f.facts.phases; len(told) > 0 {
+		t.Fatalf("told %v while the bus is away", told)
+	}
+	if got := len(f.machine("a").Status.Untold); got != 3 {
+		t.Errorf("the machine carries %d changes, want 3", got)
+	}
+	f.facts.full = errors.New("nothing is taken")
+	f.remove(f.machine("a"))
+	for range 20 {
+		f.clock.Step(10 * time.Second)
+		if _, err := f.clusters.Reconcile(t.Context(), clusterID); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = f.nodes.Reconcile(t.Context(), client.ObjectKeyFromObject(n))
+	}
+	if !f.exists(n.DeepCopy()) || len(f.cloud.machines) > 0 {
+		t.Fatalf("the object went without a record, or the machine waited for it: %d machines", len(f.cloud.machines))
+	}
+	f.facts.full = nil
+	f.step("a", time.Second)
+	if f.exists(n.DeepCopy()) {
+		t.Error("the object stays although all is on record")
+	}
+	want := []string{"Pending→Launching", "Launching→Joining", "Joining→Ready", "Ready→Draining", "Draining→Deleting", "Deleting→Gone"}
+	if diff := cmp.Diff(want, f.facts.phases); diff != "" || !slices.Equal(f.facts.records, []string{"launch"}) {
+		t.Errorf("records %v, phases (-want +got):\n%s", f.facts.records, diff)
+	}
+}
+
+// TestToldChangesAreTakenOff tells each change once, also to a bus that was away, and has the object carry nothing then.
+func TestToldChangesAreTakenOff(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.facts.away = errors.New("bus is away")
+	f.pass(time.Second)
+	f.tell()
+	f.facts.away = nil
+	f.pass(10 * time.Second)
+	f.tell()
+	if got := f.machine("a").Status.Untold; len(got) > 0 {
+		t.Errorf("the machine still carries %+v", got)
+	}
+	if diff := cmp.Diff([]string{"Pending→Launching", "Launching→Joining"}, f.facts.phases); diff != "" {
+		t.Errorf("phases (-want +got):\n%s", diff)
 	}
 }

@@ -23,8 +23,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -170,16 +172,59 @@ func (c *cloud) DeleteWorker(ctx context.Context, g app.Guard, _, identifier str
 
 func (c *cloud) Health() app.Health { return app.Health{Known: true} }
 
-// facts remembers the phases that were told.
-type facts struct {
-	mu     sync.Mutex
-	phases []string
+// told remembers the phases that were told, each once however often it was told, and the decision records.
+type told struct {
+	mu      sync.Mutex
+	ids     map[string]bool
+	phases  []string
+	records []string
+	// away fails what is published, and full what is put on record.
+	away, full error
 }
 
-func (f *facts) PhaseChanged(_ context.Context, _ *v1beta1.VPSieNode, from, to v1beta1.Phase, _ string) {
+func (f *told) Publish(_ context.Context, fact facts.Fact) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.phases = append(f.phases, string(from)+"→"+string(to))
+	if f.away != nil {
+		return f.away
+	}
+	f.keep(fact)
+	return nil
+}
+
+func (f *told) Record(_ context.Context, all ...facts.Fact) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.full != nil {
+		return f.full
+	}
+	for _, fact := range all {
+		f.keep(fact)
+	}
+	return nil
+}
+
+func (f *told) keep(fact facts.Fact) {
+	if f.ids[fact.ID] {
+		return
+	}
+	f.ids[fact.ID] = true
+	switch m := fact.Message.(type) {
+	case *busv1.NodePhaseChanged:
+		f.phases = append(f.phases, m.GetFrom()+"→"+m.GetTo())
+	case *busv1.DecisionRecord:
+		f.records = append(f.records, m.GetId())
+	}
+}
+
+// tell publishes what all machines carry, as far as the bus takes it.
+func (f *fixture) tell() {
+	f.t.Helper()
+	for _, n := range f.objects() {
+		if _, err := app.NewTeller(f.store).Reconcile(f.t.Context(), client.ObjectKeyFromObject(&n)); err != nil && f.facts.away == nil {
+			f.t.Fatal(err)
+		}
+	}
 }
 
 // fixture is the provisioner's use cases on a Kubernetes and a VPSie in memory, under a clock that
@@ -188,7 +233,7 @@ type fixture struct {
 	t        *testing.T
 	kube     client.Client
 	cloud    *cloud
-	facts    *facts
+	facts    *told
 	clock    *clocktesting.FakeClock
 	store    *app.Store
 	clusters *app.Clusters
@@ -213,7 +258,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &facts{}, clock: clocktesting.NewFakeClock(noon)}
+	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &told{ids: map[string]bool{}}, clock: clocktesting.NewFakeClock(noon)}
 	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.VPSieNode{}).WithObjects(objects...).
 		WithObjects(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, definition()).
 		WithIndex(&corev1.Pod{}, "spec.nodeName", func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }).
@@ -247,7 +292,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			}
 			return c.Delete(ctx, o)
 		}}).Build()
-	f.store = &app.Store{Client: f.kube, Live: f.kube, Facts: f.facts}
+	f.store = &app.Store{Client: f.kube, Live: f.kube, Facts: f.facts, Clock: f.clock}
 	f.restart()
 	return f
 }

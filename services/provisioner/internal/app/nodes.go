@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/tools/events"
@@ -25,7 +26,9 @@ type Nodes struct {
 	config    Config
 	log       *slog.Logger
 
-	settling *settling
+	// announced are machines that a message told to be retired and that the cache may not show so yet.
+	announced sync.Map
+	settling  *settling
 	// queueing is held while a machine that never joined is chosen to go.
 	queueing turnstile
 	queues   map[string]*queue
@@ -36,11 +39,34 @@ func NewNodes(store *Store, catalogue *Catalogue, b Brake, recorder events.Event
 	return &Nodes{store: store, catalogue: catalogue, brake: b, events: recorder, clock: c, config: config, log: log, settling: newSettling(), queueing: newTurnstile(), queues: map[string]*queue{}}
 }
 
+// Announce says that a message told of a retirement: the next looks at the machine find it, also where the cache is behind.
+func (r *Nodes) Announce(key client.ObjectKey) { r.announced.Store(key, true) }
+
+// read reads a machine from the cache, or live as long as the cache lacks a retirement that a message told of: what was
+// done for it must not be undone on an older copy.
+func (r *Nodes) read(ctx context.Context, key client.ObjectKey) (*v1beta1.VPSieNode, error) {
+	n := &v1beta1.VPSieNode{}
+	err := r.store.Get(ctx, key, n)
+	if _, announced := r.announced.Load(key); !announced {
+		return n, err
+	}
+	if err == nil && n.Spec.Retirement != nil {
+		r.announced.Delete(key)
+		return n, nil
+	}
+	n = &v1beta1.VPSieNode{}
+	err = r.store.Live.Get(ctx, key, n)
+	if ignoreGone(err) == nil && n.Spec.Retirement == nil {
+		r.announced.Delete(key) // it is gone, or the retirement was withdrawn
+	}
+	return n, err
+}
+
 // Reconcile takes one machine a step further and returns when to look again; zero means when
 // something changes.
 func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Duration, error) {
-	n := &v1beta1.VPSieNode{}
-	if err := r.store.Get(ctx, key, n); err != nil {
+	n, err := r.read(ctx, key)
+	if err != nil {
 		return 0, ignoreGone(err)
 	}
 	if n.DeletionTimestamp == nil && !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {

@@ -81,16 +81,9 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	return &prepared{node: n, group: group, number: machine.LastAttempt(n).Number, at: at, ctx: spanned, span: span}
 }
 
-// begin starts the span of a launch, below the message that announced it or the decision itself.
+// begin starts the span of a launch, below the decision: whether the message or the watch was faster is nobody's concern.
 func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Context, trace.Span) {
-	c.mu.Lock()
-	parent, woken := c.woken[machine.Key(n)]
-	c.mu.Unlock()
-	if woken && parent.IsValid() {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
-	} else {
-		ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
-	}
+	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	return telemetry.Tracer().Start(ctx, "launch machine", trace.WithAttributes(
 		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.cluster", n.Spec.Cluster.Identifier),
 		attribute.Int64("vpsie.offering", n.Spec.Offering), attribute.String("vpsie.decision_id", n.Spec.DecisionID)))

@@ -31,9 +31,9 @@ type roster struct {
 	at time.Time
 }
 
-// newRoster sorts the objects of a cluster, of all there are, as of a time. Which machines Nodes prove, which intents messages
-// announced, and what was asked for by each request is given.
-func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, announced map[string]bool, size machine.SizeOf, now time.Time) *roster {
+// newRoster sorts the objects of a cluster, of all there are, as of a time. Which machines Nodes prove, and what was asked for
+// by each request, is given.
+func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, size machine.SizeOf, now time.Time) *roster {
 	r := &roster{cluster: cluster, all: all, at: now}
 	proven := make(map[string]bool, len(proofs))
 	for _, p := range proofs {
@@ -65,10 +65,6 @@ func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof
 			if machine.WillBeCandidate(n, now) {
 				r.soon(machine.AttemptWait)
 			}
-			continue
-		}
-		if wait := hintGrace - now.Sub(n.CreationTimestamp.Time); wait > 0 && !announced[machine.Key(n)] && machine.LastAttempt(n) == nil {
-			r.soon(wait) // it is left to the message that announces it
 			continue
 		}
 		r.candidates = append(r.candidates, n)

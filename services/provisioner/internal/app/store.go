@@ -8,10 +8,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -21,27 +24,28 @@ type Store struct {
 	client.Client
 	Live  client.Reader
 	Facts Facts
+	Clock clock.PassiveClock
 }
 
-// Facts tells the other services what happened to machines. It never blocks.
+// Facts puts on record what happened to machines.
 type Facts interface {
-	PhaseChanged(ctx context.Context, n *v1beta1.VPSieNode, from, to v1beta1.Phase, message string)
+	// Publish puts a fact on the bus or returns an error after a short time.
+	Publish(ctx context.Context, f facts.Fact) error
+	// Record returns once the facts are on record, whatever the bus is like.
+	Record(ctx context.Context, all ...facts.Fact) error
 }
 
 // Change writes what happened to a machine on the condition that nobody else changed the object since it was read; when
 // somebody did, it reads and decides again, so the change may be made more than once, each time to what the API server holds
-// then. The object is brought up to date. It reports whether anything was written, and tells of the phase when it changed.
+// then. The object is brought up to date, and carries the change of its phase until that is told. It reports whether anything was written.
 func (s *Store) Change(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) (bool, error) {
-	var step machine.Step
-	written, err := s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
-		var err error
-		step, err = machine.Apply(n, change)
+	return s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
+		step, err := machine.Apply(n, change)
+		if step.IsTransition() {
+			machine.Untold(n, machine.ChangeOf(n, step.From, step.To, step.Why, telemetry.Traceparent(ctx), s.Clock.Now()))
+		}
 		return step.Changed, err
 	}, func(base client.Patch) error { return s.Status().Patch(ctx, n, base) })
-	if written && step.IsTransition() {
-		s.Facts.PhaseChanged(ctx, n, step.From, step.To, step.Why)
-	}
-	return written, err
 }
 
 // Update does for the rest of the object what Change does for its status.
@@ -50,17 +54,28 @@ func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change func
 		func(base client.Patch) error { return s.Patch(ctx, node, base) })
 }
 
-// LetGo takes the finalizer off an object that is deleted, if it may go as it is then, and tells of the end: Gone or Released.
+// LetGo takes the finalizer off an object that is deleted, if it may go as it is then. What it carries, and its end, Gone or Released,
+// is on record before, since nobody can look it up after.
 func (s *Store) LetGo(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
-	var from v1beta1.Phase
-	written, err := s.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		from = machine.StateOf(n)
-		return machine.MayGo(n, end) && controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine)
-	})
-	if written {
-		s.Facts.PhaseChanged(ctx, n, from, end, why)
+	return s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
+		if !machine.MayGo(n, end) || !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
+			return false, nil
+		}
+		last := machine.ChangeOf(n, machine.StateOf(n), end, why, telemetry.Traceparent(ctx), s.Clock.Now())
+		if err := s.Facts.Record(ctx, append(carriedBy(n), facts.PhaseChanged(n, last))...); err != nil {
+			return false, err
+		}
+		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine), nil
+	}, func(base client.Patch) error { return s.Patch(ctx, n, base) })
+}
+
+// carriedBy are the facts that an object carries: decision records of the planner, and changes of the phase.
+func carriedBy(n *v1beta1.VPSieNode) []facts.Fact {
+	carried := facts.Attached(n)
+	for _, c := range n.Status.Untold {
+		carried = append(carried, facts.PhaseChanged(n, c))
 	}
-	return written, err
+	return carried
 }
 
 func (s *Store) update(ctx context.Context, node *v1beta1.VPSieNode, change func(*v1beta1.VPSieNode) (bool, error), write func(client.Patch) error) (bool, error) {

@@ -67,24 +67,39 @@ type ClusterReconciler interface {
 	Reconcile(ctx context.Context, cluster string) (time.Duration, error)
 }
 
-// Wakeups carries the names of VPSie clusters that a message asks to look at.
-type Wakeups chan event.TypedGenericEvent[string]
+// Wakeups carries what a message or a listing asks to look at.
+type Wakeups[K comparable] chan event.TypedGenericEvent[K]
+
+// Wakeups of VPSie clusters, by name, and of VPSieNodes.
+type (
+	ClusterWakeups = Wakeups[string]
+	NodeWakeups    = Wakeups[reconcile.Request]
+)
 
 // NewWakeups returns an empty channel of them.
-func NewWakeups() Wakeups { return make(Wakeups, 64) }
+func NewWakeups[K comparable]() Wakeups[K] { return make(Wakeups[K], 64) }
 
-// Wake asks for a look at a cluster.
-func (w Wakeups) Wake(ctx context.Context, cluster string) error {
+// Wake asks for a look.
+func (w Wakeups[K]) Wake(ctx context.Context, what K) error {
 	select {
-	case w <- event.TypedGenericEvent[string]{Object: cluster}:
+	case w <- event.TypedGenericEvent[K]{Object: what}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wake cluster %q: %w", cluster, ctx.Err())
+		return fmt.Errorf("wake %v: %w", what, ctx.Err())
 	}
 }
 
-// AddNodes runs a reconciler of VPSieNodes, also when their Nodes change.
-func AddNodes(mgr manager.Manager, r NodeReconciler) error {
+// source has a controller look at what is asked for.
+func (w Wakeups[K]) source() source.TypedSource[K] {
+	return source.TypedChannel(w, handler.TypedFuncs[K, K]{
+		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[K], q workqueue.TypedRateLimitingInterface[K]) {
+			q.Add(e.Object)
+		},
+	})
+}
+
+// AddNodes runs a reconciler of VPSieNodes, woken by messages, by the VPSieNodes and by their Nodes.
+func AddNodes(mgr manager.Manager, r NodeReconciler, wakeups NodeWakeups) error {
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1beta1.VPSieNode{}, indexHostname, func(o client.Object) []string {
 		if n, ok := o.(*v1beta1.VPSieNode); ok && n.Status.Hostname != "" {
 			return []string{strings.ToLower(n.Status.Hostname)}
@@ -108,10 +123,28 @@ func AddNodes(mgr manager.Manager, r NodeReconciler) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("vpsienode").
 		For(&v1beta1.VPSieNode{}).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(ofNode), builder.WithPredicates(predicate.Funcs{UpdateFunc: nodeMatters})).
+		WatchesRawSource(wakeups.source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: nodeWorkers, RateLimiter: limiter[reconcile.Request]()}).
-		Complete(reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-			return result(r.Reconcile(ctx, req.NamespacedName))
-		}))
+		Complete(ofNodes(r))
+}
+
+// AddTeller runs a reconciler of the VPSieNodes that carry something to tell. It has one worker, since nothing waits for it.
+func AddTeller(mgr manager.Manager, r NodeReconciler) error {
+	carries := predicate.NewPredicateFuncs(func(o client.Object) bool {
+		n, ok := o.(*v1beta1.VPSieNode)
+		return ok && len(n.Status.Untold) > 0
+	})
+	return ctrl.NewControllerManagedBy(mgr).Named("vpsienode-teller").
+		For(&v1beta1.VPSieNode{}, builder.WithPredicates(carries)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: limiter[reconcile.Request]()}).
+		Complete(ofNodes(r))
+}
+
+// ofNodes has a reconciler called for VPSieNodes by name.
+func ofNodes(r NodeReconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		return result(r.Reconcile(ctx, req.NamespacedName))
+	})
 }
 
 // nodeMatters drops the kubelet's heartbeats.
@@ -137,7 +170,7 @@ func ready(n *corev1.Node) corev1.ConditionStatus {
 
 // AddClusters runs a reconciler of VPSie clusters, woken by messages and by the VPSieNodes in them.
 // A queue never works on the same cluster twice at once, which serialises its purchases.
-func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups Wakeups) error {
+func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups ClusterWakeups) error {
 	c, err := controller.NewTyped("vpsiecluster", mgr, controller.TypedOptions[string]{
 		MaxConcurrentReconciles: clusterWorkers,
 		RateLimiter:             limiter[string](),
@@ -158,12 +191,7 @@ func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups Wakeups) erro
 	if err := c.Watch(source.TypedKind(mgr.GetCache(), &v1beta1.VPSieNode{}, enqueue, changes)); err != nil {
 		return fmt.Errorf("watch VPSieNodes: %w", err)
 	}
-	byName := handler.TypedFuncs[string, string]{
-		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[string], q workqueue.TypedRateLimitingInterface[string]) {
-			q.Add(e.Object)
-		},
-	}
-	if err := c.Watch(source.TypedChannel(wakeups, byName)); err != nil {
+	if err := c.Watch(wakeups.source()); err != nil {
 		return fmt.Errorf("watch wake-ups: %w", err)
 	}
 	return nil

@@ -130,6 +130,7 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"DeletionAsked":     {machine.DeletionAsked("m1", "Requested", "asked")},
 		"SeenAbsent":        {machine.SeenAbsent("m1", time.Second, later)},
 		"SeenAgain":         {machine.SeenAgain()},
+		"Told":              {machine.Told(), machine.Told("a")},
 		"NeverJoined":       {machine.NeverJoined("never joined")},
 		"KeptForAnswers":    {machine.KeptForAnswers("may come late", later)},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	provisioner "github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 )
 
 const (
@@ -21,6 +23,12 @@ const (
 	retryWait = 500 * time.Millisecond
 	// attemptTimeout bounds one attempt.
 	attemptTimeout = 10 * time.Second
+)
+
+// Keys of log attributes that only bus-admin writes.
+const (
+	keyMade      = "made"
+	keyConsumers = "consumers"
 )
 
 // config is what bus-admin can be told.
@@ -38,6 +46,9 @@ func (c config) Validate() error {
 	}
 	return errors.Join(c.Bus.Validate(), timeout)
 }
+
+// declared are the consumers of all services.
+func declared() []bus.Consumer { return provisioner.All() }
 
 // run provisions the bus once, or, with Keep, until ctx ends.
 func run(ctx context.Context, c config, log *slog.Logger) error {
@@ -57,9 +68,10 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	for {
-		_, err := ensure(ctx, js, true)
+		found, err := ensure(ctx, js, true)
 		if err == nil {
-			log.InfoContext(ctx, "bus is provisioned")
+			log.InfoContext(ctx, "bus is provisioned", keyMade, found.Missing)
+			tellLeftover(ctx, found, log)
 			return nil
 		}
 		select {
@@ -73,9 +85,9 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 // keep provisions the bus at first, so that settings are brought up to date, and whenever
 // something is missing later.
 func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
-	failing, first := false, true
+	failing, first, leftover := false, true, ""
 	for ctx.Err() == nil {
-		provisioned, err := ensure(ctx, js, first)
+		found, err := ensure(ctx, js, first)
 		wait := checkInterval
 		switch {
 		case ctx.Err() != nil:
@@ -86,10 +98,14 @@ func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
 			}
 			failing, wait = true, retryWait
 		default:
-			if provisioned || failing {
-				log.InfoContext(ctx, "bus is provisioned")
+			if first || failing || len(found.Missing) > 0 {
+				log.InfoContext(ctx, "bus is provisioned", keyMade, found.Missing)
 			}
 			failing, first = false, false
+			if names := strings.Join(found.Leftover, " "); names != leftover {
+				leftover = names
+				tellLeftover(ctx, found, log)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -98,9 +114,16 @@ func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
 	}
 }
 
-// ensure provisions the bus when told to or when something is missing, and reports whether it
-// did.
-func ensure(ctx context.Context, js jetstream.JetStream, always bool) (bool, error) {
+// tellLeftover names the consumers that no service declares. They are left alone: a service of an earlier
+// version may still read from them.
+func tellLeftover(ctx context.Context, found bus.Difference, log *slog.Logger) {
+	if len(found.Leftover) > 0 {
+		log.WarnContext(ctx, "no service declares these consumers; delete them once no earlier version runs", keyConsumers, found.Leftover)
+	}
+}
+
+// ensure provisions the bus when told to or when something is missing, and returns how the server differed before.
+func ensure(ctx context.Context, js jetstream.JetStream, always bool) (bus.Difference, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	// A question that is under way when the server ends is never answered.
@@ -113,11 +136,9 @@ func ensure(ctx context.Context, js jetstream.JetStream, always bool) (bool, err
 		case <-ctx.Done():
 		}
 	}()
-	if !always {
-		complete, err := bus.Provisioned(ctx, js)
-		if err != nil || complete {
-			return false, err
-		}
+	found, err := bus.Compare(ctx, js, declared())
+	if err != nil || !always && len(found.Missing) == 0 {
+		return found, err
 	}
-	return true, bus.Provision(ctx, js)
+	return found, bus.Provision(ctx, js, declared())
 }

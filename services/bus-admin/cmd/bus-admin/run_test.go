@@ -9,9 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus/natstest"
 	"github.com/vpsie/vpsie-autoscaler/libs/servicefx"
+	"github.com/vpsie/vpsie-autoscaler/libs/telemetry/telemetrytest"
+	provisioner "github.com/vpsie/vpsie-autoscaler/services/provisioner/consumers"
 )
 
 // patience is how long a condition may take on a slow machine.
@@ -26,13 +30,13 @@ func awaitProvisioned(t *testing.T, server *natstest.Server) {
 	deadline := time.Now().Add(patience)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		complete, err := bus.Provisioned(ctx, js)
+		found, err := bus.Compare(ctx, js, declared())
 		cancel()
-		if complete {
+		if err == nil && len(found.Missing) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("bus is not provisioned after %s: %v", patience, err)
+			t.Fatalf("bus is not provisioned after %s: %+v, %v", patience, found, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -68,6 +72,47 @@ func TestOnceGivesUp(t *testing.T) {
 	}
 }
 
+// TestLeftoverConsumer has a consumer of an earlier version hide no missing one: it is told of once, and stays.
+func TestLeftoverConsumer(t *testing.T) {
+	server := natstest.StartServer(t)
+	if err := run(t.Context(), config{Bus: bus.Config{URL: server.URL}, Timeout: patience}, discard); err != nil {
+		t.Fatal(err)
+	}
+	js := server.Connect()
+	const earlier = "provisioner-launch-3"
+	if _, err := js.CreateConsumer(t.Context(), bus.StreamDecisions, jetstream.ConsumerConfig{Durable: earlier}); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
+		t.Fatal(err)
+	}
+	var log telemetrytest.Journal
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, log.Logger())
+	}()
+	awaitProvisioned(t, server)
+	deadline := time.Now().Add(patience)
+	for log.Count(earlier) == 0 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := js.DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Retire.Name); err != nil {
+		t.Fatal(err)
+	}
+	awaitProvisioned(t, server)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if told := log.Count(earlier); told != 1 {
+		t.Errorf("the leftover consumer is told of %d times, want once", told)
+	}
+	if _, err := js.Consumer(t.Context(), bus.StreamDecisions, earlier); err != nil {
+		t.Errorf("the leftover consumer, from which a service may read: %v", err)
+	}
+}
+
 func TestKeep(t *testing.T) {
 	server := natstest.StartServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +121,7 @@ func TestKeep(t *testing.T) {
 		done <- run(ctx, config{Bus: bus.Config{URL: server.URL}, Keep: true, Timeout: patience}, discard)
 	}()
 	awaitProvisioned(t, server)
-	if err := server.Connect().DeleteConsumer(t.Context(), bus.StreamDecisions, "provisioner-launch-3"); err != nil {
+	if err := server.Connect().DeleteConsumer(t.Context(), bus.StreamDecisions, provisioner.Launch.Name); err != nil {
 		t.Fatal(err)
 	}
 	awaitProvisioned(t, server)

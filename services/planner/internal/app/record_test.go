@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+)
+
+// carried are the ids of the records that machines carry.
+func (f *fixture) carried() map[string]string {
+	carried := map[string]string{}
+	for _, m := range f.machines() {
+		for _, fact := range facts.Attached(&m) {
+			carried[m.Name] = fact.ID
+		}
+	}
+	return carried
+}
+
+// TestActsCarryTheirRecords has machines carry the record of their launch and of their retirement from the write on, so that a planner
+// that dies right after it loses none, and has the next planner find what is carried.
+func TestActsCarryTheirRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.run()
+		f.wait(time.Second)
+		f.pending(3, 0, 3000)
+		f.wait(5 * time.Second)
+		machines, carried := f.machines(), f.carried()
+		if len(machines) != 3 || len(carried) != 1 {
+			t.Fatalf("%d machines carry %v, want one of three to carry the record", len(machines), carried)
+		}
+		for name, id := range carried {
+			if id != machines[0].Spec.DecisionID || !slices.ContainsFunc(f.carriers, func(k client.ObjectKey) bool { return k.Name == name }) {
+				t.Errorf("%s carries %s, and %v were named as carriers", name, id, f.carriers)
+			}
+		}
+		f.mu.Lock()
+		f.records = nil
+		f.mu.Unlock()
+		f.start(f.newPlanner())
+		f.wait(time.Minute)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 || len(got[0].GetVpsieNodes()) != 3 {
+			t.Errorf("the next planner puts %v on record, want the launch of three", got)
+		}
+	})
+}
+
+// TestRefusedWriteCarriesOn has the record travel with the first intent that is surely written.
+func TestRefusedWriteCarriesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.refuse = 1
+		f.run()
+		f.wait(time.Second)
+		f.pending(3, 0, 3000)
+		f.wait(5 * time.Second)
+		decisions, carried := map[string]bool{}, map[string]bool{}
+		for _, m := range f.machines() {
+			decisions[m.Spec.DecisionID] = true
+		}
+		for _, id := range f.carried() {
+			carried[id] = true
+		}
+		if !maps.Equal(decisions, carried) {
+			t.Errorf("machines of the decisions %v carry records of %v", decisions, carried)
+		}
+	})
+}
+
+// TestRefusalIsAnnouncedOnceThereIsRoom tells nobody of a refusal that is not on record, and tells it later.
+func TestRefusalIsAnnouncedOnceThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.full = true
+		f.run()
+		f.wait(time.Second)
+		f.pending(1, 0, 100_000)
+		f.wait(time.Minute)
+		if got := f.eventsAbout("pod"); len(got) > 0 {
+			t.Fatalf("events %v about a refusal that is not on record", got)
+		}
+		f.mu.Lock()
+		f.full = false
+		f.mu.Unlock()
+		f.wait(time.Minute)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP); len(got) != 1 || len(f.eventsAbout("")) == 0 {
+			t.Errorf("records %v, events %v, want one record and an event", got, f.eventsAbout(""))
+		}
+	})
+}
