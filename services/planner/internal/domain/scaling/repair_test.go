@@ -267,7 +267,7 @@ func (w *world) overdue(g *v1beta1.NodeGroup, n int) {
 	for i := range n {
 		m := w.machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
 		m.Status.Identifier, m.Status.Hostname = "id-"+m.Name, m.Name
-		m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason.NoRepairFailingTogether.Condition()}}
+		m.Status.OverdueSince = new(metav1.NewTime(noon.Add(-time.Minute)))
 	}
 }
 
