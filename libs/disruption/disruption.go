@@ -48,7 +48,7 @@ type Guard struct {
 	check func(*View) Refusal
 }
 
-// First returns the first refusal of the guards that hold for the view's kind at a point. A kind that is not known has every guard
+// First returns the first refusal of the guards that hold for the view's kind at a point, or at one of several. A kind that is not known has every guard
 // against it.
 func First(at Point, v *View) Refusal {
 	for i := range Guards {

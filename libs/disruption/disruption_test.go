@@ -122,7 +122,7 @@ func pods(p disruption.Pod) func(*disruption.View) {
 func TestGuards(t *testing.T) {
 	type where = map[v1beta1.RetirementKind]disruption.Point
 	const decide, act, del = disruption.Decide, disruption.Act, disruption.Delete
-	everywhere := where{scaleDown: act, replace: act, repair: act, launchFailed: decide | act, orphan: act, manual: act}
+	everywhere := where{scaleDown: act, replace: act, repair: decide | act, launchFailed: decide | act, orphan: act, manual: act}
 	planned := where{scaleDown: decide | act, replace: decide | act, repair: decide | act}
 	gone := where{scaleDown: decide | act, replace: decide | act, repair: act}
 	protected := where{scaleDown: decide | act, replace: decide | act, repair: decide | act, orphan: act}

@@ -30,7 +30,7 @@ var moves = holds{scaleDown: Decide | Act, replace: Decide | Act, orphan: Act}
 var Guards = []Guard{
 	{
 		Codes: codes(reason.HoldPaused), Waits: true, check: paused,
-		Holds: holds{scaleDown: Act, replace: Act, repair: Act, launchFailed: Decide | Act, orphan: Act, manual: Act},
+		Holds: holds{scaleDown: Act, replace: Act, repair: Decide | Act, launchFailed: Decide | Act, orphan: Act, manual: Act},
 		Why:   "a person stopped everything with the pause ConfigMap",
 	},
 	{

@@ -21,3 +21,6 @@ func CorrelatedFailureBreaker() bool { return false }
 
 // NominationCondition reports whether pods are nominated whatever became of them since the plan was made.
 func NominationCondition() bool { return false }
+
+// ReplacementFirst is never so in this build.
+func ReplacementFirst() bool { return false }

@@ -17,6 +17,7 @@ const (
 	CheckInFlightCounting         Check = "InFlightCounting"
 	CheckCorrelatedFailureBreaker Check = "CorrelatedFailureBreaker"
 	CheckNominationCondition      Check = "NominationCondition"
+	CheckReplacementFirst         Check = "ReplacementFirst"
 )
 
 // removed is the check that is taken out, empty when all are in.
@@ -47,3 +48,6 @@ func CorrelatedFailureBreaker() bool { return is(CheckCorrelatedFailureBreaker) 
 
 // NominationCondition reports whether pods are nominated whatever became of them since the plan was made.
 func NominationCondition() bool { return is(CheckNominationCondition) }
+
+// ReplacementFirst reports whether a machine is drained before the one that takes its place is Ready.
+func ReplacementFirst() bool { return is(CheckReplacementFirst) }

@@ -51,6 +51,8 @@ type judge struct {
 	// reads are when a process last read the pods of a Node, taints those of Nodes that we drain.
 	reads  map[reader]moment
 	taints map[string]taint
+	// lostAt is since when a Node is not Ready that was, by its name, and since when a machine goes, by its key.
+	lostAt map[string]time.Time
 	// fedAt is when an observer last wrote the whole cluster to the feed.
 	fedAt time.Time
 	// intents are what the provisioner has not acted on yet.
@@ -78,7 +80,7 @@ const (
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, ceilings: map[string][]ceiling{}, readyAt: map[string]time.Time{}, triedAt: map[string]time.Time{},
-		reads: map[reader]moment{}, taints: map[string]taint{}, fedAt: time.Now(), intents: map[string]time.Time{}, records: newLedger(),
+		reads: map[reader]moment{}, taints: map[string]taint{}, lostAt: map[string]time.Time{}, fedAt: time.Now(), intents: map[string]time.Time{}, records: newLedger(),
 	}
 }
 
@@ -170,6 +172,7 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	before, _ := c.Old.(*v1beta1.VPSieNode)
 	after, _ := c.New.(*v1beta1.VPSieNode)
 	j.onAct(c, before, after)
+	j.noteReplacement(before, after)
 	if c.New == nil && c.Old != nil {
 		j.forget(before)
 		j.onGone(before, ours)
@@ -183,6 +186,10 @@ func (j *judge) onMachine(c kubesim.Change, ours bool) {
 	}
 	if ours && before != nil && before.Status.DeleteRequestedAt == nil && after.Status.DeleteRequestedAt != nil {
 		j.readAfresh(c.Request.Client, nodeNameOf(after), "the deletion of "+after.Name+" was decided", true)
+		j.inPlace(before, c.Request.Client, "the deletion of "+after.Name+" was decided")
+	}
+	if after.Spec.Retirement != nil && (before == nil || before.Spec.Retirement == nil) {
+		j.onKind(after, c.Request.Client)
 	}
 	if c.New != nil && before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil {
 		j.onRetirement(after, c.Request.Client)
@@ -269,6 +276,7 @@ func (j *judge) onPod(c kubesim.Change) {
 	// The machine of a Node that joined late goes in any case, so nobody waits for the taint.
 	n := j.machineOn(pod.Spec.NodeName)
 	j.readAfresh(c.Request.Client, pod.Spec.NodeName, "pod "+pod.Name+" was evicted", n == nil || n.Status.DeleteRequestedAt == nil)
+	j.inPlace(n, c.Request.Client, "pod "+pod.Name+" was evicted")
 	if pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false" && !j.askedByPerson(pod.Spec.NodeName) {
 		j.failLocked("I26", "protected pod %s on %s was evicted by %s", pod.Name, pod.Spec.NodeName, c.Request.Client)
 	}

@@ -15,6 +15,9 @@ import (
 func (j *judge) onNode(c kubesim.Change, ours bool) {
 	j.watchBreaker()
 	j.noteTaint(c)
+	is, _ := c.New.(*corev1.Node)
+	was, _ := c.Old.(*corev1.Node)
+	j.noteLoss(c.Request.Name, is != nil && isReady(is), was != nil && isReady(was))
 	if !ours {
 		return
 	}
@@ -22,6 +25,9 @@ func (j *judge) onNode(c kubesim.Change, ours bool) {
 	m, known := j.byNode(name)
 	if !known {
 		return
+	}
+	if isTainted(c.New) && !isTainted(c.Old) {
+		j.closes(name, c.Request.Client)
 	}
 	if cordoned(c.New) && !cordoned(c.Old) {
 		j.braked("Node " + name + " was cordoned by " + c.Request.Client)

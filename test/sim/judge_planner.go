@@ -65,8 +65,10 @@ func (w *world) smallerThanSold() func(*v1beta1.VPSieNode) bool {
 // onItsWayFor is how long a machine that is asked for is held against the pods that wait.
 const onItsWayFor = 3 * time.Minute
 
+// isOnItsWay reports whether a machine is on its way that was bought for pods: a replacement is for those of another machine, which
+// do not wait.
 func isOnItsWay(n *v1beta1.VPSieNode) bool {
-	return n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
+	return len(n.Spec.Replaces) == 0 && n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
 }
 
 // waitingLately counts the pods that waited for a place at some time while machines that are on their way were

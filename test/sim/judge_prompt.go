@@ -37,7 +37,7 @@ func (j *judge) onStep(before, after *v1beta1.VPSieNode) {
 	if before == nil && after.Annotations[v1beta1.AnnotationAdopts] == "" {
 		j.intents[launchOf(after)] = time.Now()
 	}
-	if before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil && after.Status.Identifier != "" {
+	if before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil && after.Status.Identifier != "" && !j.waitsForReplacement(after) {
 		j.intents[retirementOf(after)] = time.Now()
 	}
 	if len(after.Status.Launches) > 0 || after.Status.Phase == v1beta1.PhaseFailed || after.DeletionTimestamp != nil {
@@ -46,6 +46,13 @@ func (j *judge) onStep(before, after *v1beta1.VPSieNode) {
 	if after.Spec.Retirement == nil || after.Status.DrainStartedAt != nil || after.DeletionTimestamp != nil {
 		j.acted(retirementOf(after))
 	}
+}
+
+// waitsForReplacement reports whether a retirement must wait until the machine's replacement is Ready.
+func (j *judge) waitsForReplacement(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Retirement.Kind == v1beta1.RetireReplace && slices.ContainsFunc(machines(j.world), func(r *v1beta1.VPSieNode) bool {
+		return slices.Contains(r.Spec.Replaces, n.Name) && r.Status.ReadyAt == nil
+	})
 }
 
 // acted holds that what is written in Kubernetes is acted on without a message (I16), and whatever else fails beside it (I22).

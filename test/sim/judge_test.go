@@ -205,3 +205,116 @@ func TestJudgeOfRecords(t *testing.T) {
 		})
 	}
 }
+
+// TestJudgeOfReplacements has a provisioner go at a machine that is to be replaced.
+func TestJudgeOfReplacements(t *testing.T) {
+	ready := func(w *world) { w.putNode("next", true) }
+	for name, c := range map[string]struct {
+		// next is the machine that takes the other's place, nil for none, and before what happens to it until the other is touched.
+		next   func(n *v1beta1.VPSieNode)
+		before func(w *world)
+		want   string
+	}{
+		"Ready":             {next: works, before: ready},
+		"None":              {want: "D14"},
+		"Joins":             {next: func(*v1beta1.VPSieNode) {}, want: "D14"},
+		"NodeNotReady":      {next: works, before: func(w *world) { w.putNode("next", true); w.putNode("next", false); time.Sleep(time.Minute) }, want: "D14"},
+		"NodeIllJustNow":    {next: works, before: func(w *world) { w.putNode("next", true); w.putNode("next", false) }},
+		"NodeNeverReady":    {next: works, before: func(w *world) { w.putNode("next", false) }, want: "D14"},
+		"Goes":              {next: works, before: func(w *world) { ready(w); w.retireNext(); time.Sleep(time.Minute) }, want: "D14"},
+		"GoesSinceJustNow":  {next: works, before: func(w *world) { ready(w); w.retireNext() }},
+		"ReplacesAnother":   {next: func(n *v1beta1.VPSieNode) { works(n); n.Spec.Replaces = []string{"another"} }, before: ready, want: "D14"},
+		"PersonWantsItGone": {before: func(w *world) { w.must(w.cluster.server.As("person").Delete(newMachine(), metav1.DeleteOptions{})) }},
+	} {
+		for what, touch := range map[string]func(w *world, pod *corev1.Pod){"Taint": taintHost, "Evict": evictPod, "Delete": decideDeletion} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				judging(t, func(w *world) {
+					old := newMachine()
+					old.Finalizers = []string{v1beta1.FinalizerMachine}
+					w.putMachine(old, "host")
+					old.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace, DecisionID: "d", Reason: "r"}
+					w.must(w.cluster.server.As("person").Update(old))
+					if c.next != nil {
+						n := newMachine()
+						n.Name, n.Spec.Replaces = "next", []string{old.Name}
+						c.next(n)
+						w.putMachine(n, "next")
+					}
+					if c.before != nil {
+						c.before(w)
+					}
+					touch(w, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "pod"}, Spec: corev1.PodSpec{NodeName: "host"}})
+				}, c.want)
+			})
+		}
+	}
+}
+
+func works(n *v1beta1.VPSieNode) { n.Status.ReadyAt = new(metav1.Now()) }
+
+// putMachine makes a machine with its status and the name of its Node.
+func (w *world) putMachine(n *v1beta1.VPSieNode, node string) {
+	status := n.Status
+	w.must(w.cluster.server.As("person").Create(n))
+	n.Status = status
+	n.Status.NodeName = node
+	w.must(w.cluster.server.As("person").UpdateStatus(n))
+}
+
+// putNode makes a Node, or changes whether it is Ready.
+func (w *world) putNode(name string, ready bool) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	kubelet := w.cluster.server.As("kubelet")
+	if there := kubesim.Get[corev1.Node](w.cluster.server, "", name); there != nil {
+		node = there.DeepCopy()
+	} else {
+		w.must(kubelet.Create(node))
+	}
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
+	w.must(kubelet.UpdateStatus(node))
+}
+
+func (w *world) retireNext() {
+	n := kubesim.Get[v1beta1.VPSieNode](w.cluster.server, metav1.NamespaceDefault, "next").DeepCopy()
+	n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireScaleDown, DecisionID: "d", Reason: "r"}
+	w.must(w.cluster.server.As("person").Update(n))
+}
+
+func taintHost(w *world, _ *corev1.Pod) {
+	w.judge.mu.Lock()
+	defer w.judge.mu.Unlock()
+	w.judge.closes("host", Provisioner+"-1")
+}
+
+func evictPod(w *world, pod *corev1.Pod) {
+	w.judge.onChange(kubesim.Change{
+		Request: kubesim.Request{Client: Provisioner + "-1", Verb: "create", Resource: corev1.Resource("pods"), Name: pod.Name, Subresource: "eviction"}, Old: pod,
+	})
+}
+
+func decideDeletion(w *world, _ *corev1.Pod) {
+	n := kubesim.Get[v1beta1.VPSieNode](w.cluster.server, metav1.NamespaceDefault, newMachine().Name).DeepCopy()
+	n.Status.DeleteRequestedAt = new(metav1.Now())
+	w.must(w.cluster.server.As(Provisioner + "-1").UpdateStatus(n))
+}
+
+// TestJudgeOfKinds has services retire a machine for what they may, and for what they may not decide on.
+func TestJudgeOfKinds(t *testing.T) {
+	for client, wrong := range map[string]v1beta1.RetirementKind{
+		Planner + "-1": v1beta1.RetireReplace, Provisioner + "-1": v1beta1.RetireManual, "person": "", rebalancerName: "",
+	} {
+		judging(t, func(w *world) {
+			n := newMachine()
+			w.must(w.cluster.server.As("person").Create(n))
+			n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair, DecisionID: "d", Reason: "r"}
+			if wrong != "" {
+				n.Spec.Retirement.Kind = wrong
+			}
+			w.must(w.cluster.server.As(client).Update(n))
+		}, map[bool]string{true: "I26"}[wrong != ""])
+	}
+}

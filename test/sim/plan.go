@@ -41,6 +41,8 @@ type plan struct {
 	loads     []*workload
 	waves     []wave
 	faults    []occurrence
+	// replacements are the machines that a rebalancer replaces.
+	replacements []replacement
 	// livesMin is how many machines come and go at least.
 	livesMin int
 	// promptInvariant is the one that intents break which are not acted on soon, empty for promptness to say.
@@ -92,6 +94,7 @@ func makePlan(seed uint64, length time.Duration) plan {
 	p.drawGroups(dice)
 	p.drawLoads(dice)
 	p.drawFaults(dice)
+	p.drawReplacements()
 	return p
 }
 

@@ -132,6 +132,9 @@ func (w *world) result(simulated time.Duration) result {
 func (w *world) play() {
 	ended := make(chan struct{})
 	w.suffer(ended, func() {})
+	if len(w.plan.replacements) > 0 {
+		w.ending.Go(func() { w.rebalance(ended) })
+	}
 	began := time.Now()
 	next := 0
 	waves := w.plan.sortedWaves()

@@ -33,6 +33,7 @@ func TestSabotage(t *testing.T) {
 		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 412},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 323},
 		{sabotage.CheckNominationCondition, []string{"I31"}, 56},
+		{sabotage.CheckReplacementFirst, []string{"D14"}, 7},
 	} {
 		if *sabotageOnly != "" {
 			if *sabotageOnly != string(s.check) {

@@ -14,14 +14,14 @@ func TestStandingLoadSettles(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			p := makePlan(seed, time.Hour)
 			dice := rand.New(rand.NewPCG(seed, 9))
-			p.waves = nil
+			p.waves, p.replacements = nil, nil
 			for i := range p.loads {
 				p.waves = append(p.waves, wave{between(dice, 0, 5*time.Minute), i, 3 + dice.IntN(8)})
 			}
 			var settled ending
 			now := func(w *world) ending {
 				counts := w.cloud.sim.Truth().Counts
-				return ending{counts.Bought, counts.Deleted}
+				return ending{bought: counts.Bought, lives: counts.Deleted}
 			}
 			p.ownFaults = []fault{{"nothing", func(w *world, _ *rand.Rand) func() { settled = now(w); return func() {} }}}
 			p.faults = []occurrence{{fault: "nothing", at: 25 * time.Minute}}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
@@ -143,13 +144,11 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err == nil && isNodeReady(node) {
+	if err != nil {
+		node = nil
+	} else if isNodeReady(node) {
 		_, err := c.store.Change(ctx, n, machine.Unlisted())
 		return err
-	}
-	group := &v1beta1.NodeGroup{}
-	if err := c.store.Live.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, group); ignoreGone(err) != nil || group.Spec.Mode != "" && group.Spec.Mode != v1beta1.ModeEnforce {
-		return ignoreGone(err)
 	}
 	c.mu.Lock()
 	last, tried := c.sought[n.Status.Identifier]
@@ -157,10 +156,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 	if tried && c.clock.Now().Sub(last) < outage.TrialInterval {
 		return nil // something objected to it
 	}
-	if err := goOn(ctx, c.brake); err != nil {
-		if _, paused := asPaused(err); paused {
-			return nil
-		}
+	if refused, err := c.repairRefused(ctx, n, node); err != nil || refused {
 		return err
 	}
 	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
@@ -182,4 +178,28 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, reason.RepairMachineMissing.Condition(), "Survey", "%s", message)
 	}
 	return err
+}
+
+// repairRefused asks the guards before a machine is retired that VPSie does not list and whose Node does not work: also those that
+// would refuse the drain, since nobody else decides here. Only whether many fail together is left for then.
+func (c *Clusters) repairRefused(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (bool, error) {
+	state, err := c.brake.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	group, err := c.store.groupOf(ctx, n)
+	if err != nil {
+		return false, err
+	}
+	v := &disruption.View{
+		Kind: v1beta1.RetireRepair, Now: c.clock.Now(), Group: group, Machine: n, IsMissing: true,
+		Together: func() (string, time.Time) { return "", time.Time{} },
+	}
+	if state.Paused {
+		v.Paused = state.Message
+	}
+	if node != nil {
+		v.Node = viewNode(node)
+	}
+	return disruption.First(disruption.Decide|disruption.Act, v).Code != "", nil
 }

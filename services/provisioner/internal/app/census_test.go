@@ -198,15 +198,62 @@ vpsie_launch_holds_total{reason="hold.listing_incomplete"} 1
 	}
 }
 
-func TestMissingMachineOfAPausedGroupStays(t *testing.T) {
-	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }))
+// TestMissingMachineStays holds what keeps a machine that VPSie does not list; such a one needs neither a group nor scale-down.
+func TestMissingMachineStays(t *testing.T) {
+	mode := func(m v1beta1.Mode) *v1beta1.NodeGroup {
+		return group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = m })
+	}
+	for name, tc := range map[string]struct {
+		group  *v1beta1.NodeGroup
+		change func(f *fixture)
+		goes   bool
+	}{
+		"GroupIsPaused":   {group: mode(v1beta1.ModePaused)},
+		"GroupRecommends": {group: mode(v1beta1.ModeRecommend)},
+		"EverythingIsPaused": {group: group(), change: func(f *fixture) {
+			f.create(pause())
+		}},
+		"NodeIsProtected": {group: group(), change: func(f *fixture) {
+			n := f.node("n1")
+			n.Annotations = map[string]string{v1beta1.AnnotationProtected: "true"}
+			if err := f.kube.Update(f.t.Context(), n); err != nil {
+				f.t.Fatal(err)
+			}
+		}},
+		"GroupIsGone":    {group: group(), change: func(f *fixture) { f.remove(group()) }, goes: true},
+		"ScaleDownIsOff": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) }), goes: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, tc.group)
+			f.fleet(6, 1)
+			f.lose("m1")
+			if tc.change != nil {
+				tc.change(f)
+			}
+			for range 4 {
+				f.survey(6 * time.Minute)
+			}
+			if n := f.machine("n1"); (n.Spec.Retirement != nil) != tc.goes || tc.goes != (n.Status.MissingSince != nil) {
+				t.Errorf("retirement %+v, missing since %v; want it to go: %v", n.Spec.Retirement, n.Status.MissingSince, tc.goes)
+			}
+		})
+	}
+}
+
+// TestMissingMachineIsListedAgain holds that what held for a machine that does not exist holds no longer for one that does.
+func TestMissingMachineIsListedAgain(t *testing.T) {
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) }))
 	f.fleet(6, 1)
+	all := slices.Clone(f.cloud.machines)
 	f.lose("m1")
 	for range 4 {
 		f.survey(6 * time.Minute)
 	}
-	if f.machine("n1").Spec.Retirement != nil {
-		t.Error("retired in a paused group")
+	f.cloud.machines = all
+	f.survey(time.Minute)
+	f.step("n1", time.Second)
+	if n := f.machine("n1"); n.Status.MissingSince != nil || n.Spec.Retirement != nil || condition(n, v1beta1.ConditionDrained).Reason != reason.NoScaleDownDisabled.Condition() {
+		t.Errorf("missing since %v, retirement %+v, condition %+v; want the repair refused", n.Status.MissingSince, n.Spec.Retirement, condition(n, v1beta1.ConditionDrained))
 	}
 }
 

@@ -31,7 +31,7 @@ func (r *Nodes) refusal(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.
 		v.Paused = state.Message
 	}
 	if node != nil {
-		v.Node = &disruption.Node{Name: node.Name, IsReady: isNodeReady(node), Protection: scheduling.NodeProtection(node)}
+		v.Node = viewNode(node)
 		if err := r.viewPods(ctx, v, node, pods); err != nil {
 			return disruption.Refusal{}, err
 		}
@@ -52,6 +52,10 @@ func (r *Nodes) refusal(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.
 		return disruption.Refusal{}, &pausedError{state} // not even the drain timeout goes on
 	}
 	return refusal, failed
+}
+
+func viewNode(node *corev1.Node) *disruption.Node {
+	return &disruption.Node{Name: node.Name, IsReady: isNodeReady(node), Protection: scheduling.NodeProtection(node)}
 }
 
 // viewPods adds the pods that were not told to end.
@@ -144,10 +148,14 @@ func (r *Nodes) replacement(ctx context.Context, n *v1beta1.VPSieNode) (disrupti
 	return out, nil
 }
 
-// groupOf reads the machine's NodeGroup live; nil means that it is gone.
 func (r *Nodes) groupOf(ctx context.Context, n *v1beta1.VPSieNode) (*v1beta1.NodeGroup, error) {
+	return r.store.groupOf(ctx, n)
+}
+
+// groupOf reads the machine's NodeGroup live; nil means that it is gone.
+func (s *Store) groupOf(ctx context.Context, n *v1beta1.VPSieNode) (*v1beta1.NodeGroup, error) {
 	group := &v1beta1.NodeGroup{}
-	err := r.store.Live.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, group)
+	err := s.Live.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, group)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

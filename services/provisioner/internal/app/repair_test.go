@@ -215,8 +215,12 @@ func TestPauseKeepsAMachineThatDoesNotJoin(t *testing.T) {
 	f := newFixture(t, group(), pause())
 	f.overdue(1)
 	f.step("n1", time.Minute)
-	if f.machine("n1").Spec.Retirement != nil {
+	n := f.machine("n1")
+	if n.Spec.Retirement != nil {
 		t.Error("retired during a pause")
+	}
+	if c := condition(n, v1beta1.ConditionReady); c.Reason != reason.HoldPaused.Condition() || n.Status.OverdueSince == nil {
+		t.Errorf("condition %+v, overdue since %v; want both to say that the machine waits", c, n.Status.OverdueSince)
 	}
 	f.remove(pause())
 	f.step("n1", time.Minute)
