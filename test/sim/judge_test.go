@@ -195,7 +195,7 @@ func TestJudgeOfRecords(t *testing.T) {
 				n.Status.Phase = v1beta1.PhaseReady
 				w.must(provisioner.UpdateStatus(n))
 				publish(c.ready, bus.TopicPhase, "1", &busv1.NodePhaseChanged{VpsieNode: n.Name, To: "Ready"})
-				n.Spec.Retirement = &v1beta1.Retirement{DecisionID: "retire", Reason: "repair.not_ready"}
+				n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair, DecisionID: "retire", Reason: "repair.not_ready"}
 				w.must(planner.Update(n))
 				publish(c.retire, bus.TopicDecision, "retire", &busv1.DecisionRecord{Id: "retire"})
 				w.must(provisioner.Delete(n, deleteNow))
