@@ -48,18 +48,19 @@ func failed(m *v1beta1.VPSieNode) { m.Status.Phase = v1beta1.PhaseFailed }
 func TestIsLeaving(t *testing.T) {
 	at := metav1.NewTime(noon)
 	for name, tc := range map[string]struct {
-		change func(*v1beta1.VPSieNode)
-		want   bool
+		change           func(*v1beta1.VPSieNode)
+		retired, leaving bool
 	}{
-		"Stays":           {ready, false},
-		"IsRetired":       {retired, true},
-		"IsDeleted":       {func(m *v1beta1.VPSieNode) { m.DeletionTimestamp = &at }, true},
-		"IsDrained":       {func(m *v1beta1.VPSieNode) { m.Status.DrainStartedAt = &at }, true},
-		"IsDeletedAtSite": {func(m *v1beta1.VPSieNode) { m.Status.DeleteRequestedAt = &at }, true},
+		"Stays":            {ready, false, false},
+		"IsRetired":        {retired, true, true},
+		"IsDeleted":        {func(m *v1beta1.VPSieNode) { m.DeletionTimestamp = &at }, true, true},
+		"IsDrainedNoMore":  {func(m *v1beta1.VPSieNode) { m.Status.DrainStartedAt = &at }, false, true},
+		"IsDeletedAtVPSie": {func(m *v1beta1.VPSieNode) { m.Status.DeleteRequestedAt = &at }, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := fleet.IsLeaving(machine("m", 1, tc.change)); got != tc.want {
-				t.Errorf("IsLeaving = %v, want %v", got, tc.want)
+			m := machine("m", 1, tc.change)
+			if retired, leaving := fleet.IsRetired(m), fleet.IsLeaving(m); retired != tc.retired || leaving != tc.leaving {
+				t.Errorf("retired %v and leaving %v, want %v and %v", retired, leaving, tc.retired, tc.leaving)
 			}
 		})
 	}

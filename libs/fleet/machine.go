@@ -20,10 +20,13 @@ func NodeName(m *v1beta1.VPSieNode) string {
 	return strings.ToLower(m.Status.Hostname)
 }
 
-// IsLeaving reports whether a machine was asked to go, or is being drained or deleted.
-func IsLeaving(m *v1beta1.VPSieNode) bool {
-	return m.DeletionTimestamp != nil || m.Spec.Retirement != nil || m.Status.DrainStartedAt != nil || m.Status.DeleteRequestedAt != nil
+// IsRetired reports whether a machine was asked to go, by a decision or by a person.
+func IsRetired(m *v1beta1.VPSieNode) bool {
+	return m.DeletionTimestamp != nil || m.Spec.Retirement != nil || m.Status.DeleteRequestedAt != nil
 }
+
+// IsLeaving reports whether a machine was asked to go, or is still being drained though that was withdrawn: its room does not count.
+func IsLeaving(m *v1beta1.VPSieNode) bool { return IsRetired(m) || m.Status.DrainStartedAt != nil }
 
 // HasFailed reports whether no machine came of a VPSieNode, so that it is no capacity and costs nothing.
 func HasFailed(m *v1beta1.VPSieNode) bool {

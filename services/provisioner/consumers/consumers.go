@@ -2,7 +2,9 @@
 // consumers of all services, may import it and nothing else of the provisioner.
 package consumers
 
-import "github.com/vpsie/vpsie-autoscaler/libs/bus"
+import (
+	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+)
 
 // The provisioner's consumers.
 var (

@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -197,7 +198,7 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if err != nil {
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
-	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
+	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
 	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine is adopted: "+why))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
@@ -58,7 +59,7 @@ func (c *Clusters) count(ctx context.Context, r *roster, s sighted, proofs map[s
 	}
 	for _, n := range r.nodes {
 		if id := machine.ClaimOf(n); id != "" {
-			known = append(known, census.Known{Intent: machine.Key(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
+			known = append(known, census.Known{Intent: fleet.Key(n), Identifier: id, Leaving: n.Status.DeleteRequestedAt != nil})
 		}
 	}
 	c.mu.Lock()
@@ -97,7 +98,7 @@ func (c *Clusters) seekMissing(ctx context.Context, r *roster, f census.Findings
 		nodes[n.Status.Identifier] = n
 	}
 	for id, s := range f.Missing {
-		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && !machine.IsLeaving(n) {
+		if n := nodes[id]; n != nil && s.Lasted(c.config.MissingAfter) && !fleet.IsRetired(n) {
 			if err := c.vanished(ctx, n, s); ignoreGone(err) != nil {
 				return err
 			}
@@ -140,7 +141,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	node := &corev1.Node{}
-	err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node)
+	err := c.store.Live.Get(ctx, client.ObjectKey{Name: fleet.NodeName(n)}, node)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -164,7 +165,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		return err
 	}
 	written, err := c.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if machine.IsLeaving(n) {
+		if fleet.IsRetired(n) {
 			return false
 		}
 		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair, DecisionID: n.Spec.DecisionID, Reason: string(reason.RepairMachineMissing), Message: message}
@@ -174,7 +175,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		c.mu.Lock()
 		c.sought[n.Status.Identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
+		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, reason.RepairMachineMissing.Condition(), "Survey", "%s", message)
 	}
 	return err

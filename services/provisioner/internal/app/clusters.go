@@ -13,6 +13,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -197,7 +198,7 @@ func (c *Clusters) isAwaited(known []*v1beta1.VPSieNode, cluster string) bool {
 	}
 	have := make(map[string]bool, len(known))
 	for _, n := range known {
-		have[machine.Key(n)] = true
+		have[fleet.Key(n)] = true
 	}
 	for key := range c.announced {
 		if !have[key] {
@@ -212,7 +213,7 @@ func (c *Clusters) forget(all []*v1beta1.VPSieNode) {
 	candidates, identifiers := map[string]bool{}, map[string]bool{}
 	for _, n := range all {
 		if machine.LastAttempt(n) == nil {
-			candidates[machine.Key(n)] = true
+			candidates[fleet.Key(n)] = true
 		}
 		identifiers[n.Status.Identifier] = true
 	}
@@ -266,6 +267,6 @@ func (c *Clusters) hindered(ctx context.Context, r *roster, err error) time.Dura
 // update writes a status whose loss costs nothing but an explanation.
 func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) {
 	if _, err := c.store.Change(ctx, n, change); ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 )
 
 // nodeOf reads the machine's Node live; nil means that there is none. A Node that has the machine's
 // name and is not the machine's is not returned, but why it is not.
 func (r *Nodes) nodeOf(ctx context.Context, n *v1beta1.VPSieNode) (*corev1.Node, string, error) {
-	name := machine.NodeName(n)
+	name := fleet.NodeName(n)
 	if name == "" {
 		return nil, "", nil
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -111,7 +112,7 @@ const (
 func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Time, shown presence) (bool, error) {
 	identifier := n.Status.Identifier
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
-	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", machine.Key(n))))
+	ctx, span := telemetry.Tracer().Start(ctx, "delete machine", trace.WithAttributes(attribute.String("vpsie.node", fleet.Key(n))))
 	defer span.End()
 	if err := c.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return false, err
@@ -136,12 +137,12 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		h := hindrance(e)
 		why, message = h.Reason, h.Message
 		span.SetStatus(codes.Error, e.Message)
-		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, e)
+		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, e)
 	} else {
 		c.mu.Lock()
 		c.asked[identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, identifier)
+		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, identifier)
 	}
 	switch {
 	case gone && again && shown == notListed:
@@ -158,7 +159,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 // have none, and runs pods that would have to move. Whoever retires it has them move.
 func (c *Clusters) mayNotGo(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	node := &corev1.Node{}
-	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: machine.NodeName(n)}, node); err != nil {
+	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: fleet.NodeName(n)}, node); err != nil {
 		return false, ignoreGone(err)
 	}
 	pods, err := c.store.podsOn(ctx, node, c.clock.Now())
@@ -250,7 +251,7 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if _, err := r.store.Change(ctx, n, machine.NeverJoined(n.Spec.Retirement.Message)); err != nil {
 		return err
 	}
-	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, machine.Key(n))
+	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, fleet.Key(n))
 	return r.dropRetirement(ctx, n)
 }
 
@@ -284,7 +285,7 @@ func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message strin
 	}
 	written, err := r.store.LetGo(ctx, n, machine.Gone, message)
 	if written {
-		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 	}
 	return err
 }

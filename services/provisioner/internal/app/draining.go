@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -152,7 +153,7 @@ func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 	if err := r.withdraw(ctx, n); err != nil {
 		return err
 	}
-	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
+	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("retirement refused: "+refusal.Message))
 	}
@@ -180,10 +181,10 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 		return err
 	}
 	if n.Status.DrainStartedAt == nil {
-		return fmt.Errorf("drain of %s: retirement was withdrawn", machine.Key(n))
+		return fmt.Errorf("drain of %s: retirement was withdrawn", fleet.Key(n))
 	}
 	if written {
-		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and deleted: "+message))
 		}
@@ -229,7 +230,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return 0, err
 	}
-	if !machine.IsLeaving(n) {
+	if !fleet.IsRetired(n) {
 		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
 	}
 	pods, err := r.podsOn(ctx, node)
@@ -351,7 +352,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	if err != nil || !written {
 		return err
 	}
-	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -113,11 +114,11 @@ func (r *Nodes) viewOthers(ctx context.Context, v *disruption.View, n *v1beta1.V
 	}
 	for _, other := range all {
 		state := machine.StateOf(other)
-		if machine.GroupOf(other) == machine.GroupOf(n) && other.Name != n.Name && state == v1beta1.PhaseReady && !machine.IsLeaving(other) {
+		if fleet.GroupOf(other) == fleet.GroupOf(n) && other.Name != n.Name && state == v1beta1.PhaseReady && !fleet.IsRetired(other) {
 			v.Staying++
 		}
 		if disruption.Replaces(n, other) && state != v1beta1.PhaseFailed {
-			v.Replaced = append(v.Replaced, disruption.Replaced{Name: other.Name, IsLeaving: machine.IsLeaving(other)})
+			v.Replaced = append(v.Replaced, disruption.Replaced{Name: other.Name, IsLeaving: fleet.IsRetired(other)})
 		}
 		if !disruption.Replaces(other, n) {
 			continue
@@ -133,7 +134,7 @@ func (r *Nodes) viewOthers(ctx context.Context, v *disruption.View, n *v1beta1.V
 
 // replacement tells how far a machine is that takes the place of another: pods must be able to go there.
 func (r *Nodes) replacement(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Replacement, error) {
-	out := disruption.Replacement{Name: n.Name, HasFailed: machine.IsLeaving(n) || machine.StateOf(n) == v1beta1.PhaseFailed}
+	out := disruption.Replacement{Name: n.Name, HasFailed: fleet.IsRetired(n) || machine.StateOf(n) == v1beta1.PhaseFailed}
 	if at := n.Status.ReadyAt; at != nil {
 		out.ReadyAt = at.Time
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -28,10 +29,10 @@ func (c *Clusters) hold(ctx context.Context, r *roster, code reason.Code, messag
 		written, err := c.store.Change(ctx, n, machine.Hindered(h, c.clock.Now()))
 		switch {
 		case ignoreGone(err) != nil:
-			c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 		case written:
 			c.holds.total.WithLabelValues(string(code)).Inc()
-			c.log.WarnContext(ctx, "launch on hold", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
+			c.log.WarnContext(ctx, "launch on hold", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		}
 	}
 }

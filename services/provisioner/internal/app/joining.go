@@ -15,6 +15,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -87,7 +88,7 @@ func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	}
 	if first && n.Status.ReadyAt != nil {
 		r.traceReady(ctx, n)
-		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyNode, node.Name)
+		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, node.Name)
 	}
 	return nil
 }
@@ -100,7 +101,7 @@ func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
 	}
 	ctx = telemetry.ContextWithTraceparent(ctx, a.Traceparent)
 	_, span := telemetry.Tracer().Start(ctx, "node ready", trace.WithTimestamp(a.RequestedAt.Time), trace.WithAttributes(
-		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.machine", n.Status.Identifier),
+		attribute.String("vpsie.node", fleet.Key(n)), attribute.String("vpsie.machine", n.Status.Identifier),
 		attribute.String("k8s.node.name", n.Status.NodeName)))
 	span.End()
 }
@@ -110,7 +111,7 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return err
 	}
-	if machine.IsLeaving(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
+	if fleet.IsRetired(n) || n.Status.DrainStartedAt != nil || n.Status.DeleteRequestedAt != nil {
 		return nil
 	}
 	node, _, err := r.nodeOf(ctx, n)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -89,7 +90,7 @@ func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, erro
 			continue
 		}
 		size, known := c.amountsOf(n)
-		candidates = append(candidates, launch.Candidate{Intent: machine.Key(n), Group: machine.GroupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
+		candidates = append(candidates, launch.Candidate{Intent: fleet.Key(n), Group: fleet.GroupOf(n), Offering: n.Spec.Offering, Size: size, SizeKnown: known})
 	}
 	return candidates, nil
 }
@@ -114,13 +115,13 @@ func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Ca
 		enabled := group.Spec.ScaleUp.Enabled == nil || *group.Spec.ScaleUp.Enabled
 		g := launch.Group{
 			MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != "",
-			Ceilings: ceilings(group.Spec.Limits), HasKnown: true,
+			Ceilings: fleet.CeilingsOf(group.Spec.Limits), HasKnown: true,
 		}
 		for _, other := range r.all {
 			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
 				continue
 			}
-			if machine.GroupOf(other) == candidate.Group && machine.MayExist(other) {
+			if fleet.GroupOf(other) == candidate.Group && machine.MayExist(other) {
 				size, known := c.amountsOf(other)
 				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
 			}
@@ -130,24 +131,10 @@ func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Ca
 	return groups, nil
 }
 
-func ceilings(l v1beta1.GroupLimits) launch.Ceilings {
-	var c launch.Ceilings
-	if l.CPU != nil {
-		c.MilliCPU = new(l.CPU.MilliValue())
-	}
-	if l.Memory != nil {
-		c.MemoryMiB = new(l.Memory.Value() >> 20)
-	}
-	if l.MonthlyCost != nil {
-		c.MonthlyPrice = new(money.FromQuantity(l.MonthlyCost))
-	}
-	return c
-}
-
 // amountsOf is what a machine has and costs; false while VPSie has not said what its size is.
-func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (launch.Amounts, bool) {
+func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (fleet.Amounts, bool) {
 	o, known := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
-	a := launch.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryMiB: o.Size.MemoryMiB, MonthlyPrice: o.MonthlyPrice}
+	a := fleet.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryBytes: o.Size.MemoryMiB << 20, MonthlyPrice: o.MonthlyPrice}
 	if n.Status.MonthlyPrice != nil {
 		a.MonthlyPrice = money.FromQuantity(n.Status.MonthlyPrice)
 	}
@@ -167,7 +154,7 @@ func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
 	}
 	foreign = slices.AppendSeq(foreign, maps.Keys(c.gone(r.cluster)))
 	for _, n := range r.nodes {
-		if id := machine.ClaimOf(n); id != "" && machine.IsLeaving(n) {
+		if id := machine.ClaimOf(n); id != "" && fleet.IsRetired(n) {
 			foreign = append(foreign, id)
 		}
 	}
@@ -185,10 +172,10 @@ func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *Clo
 func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
 	written, err := c.store.Change(ctx, n, machine.Abandoned(machine.Because(code, message), c.clock.Now()))
 	if ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 	}
 	if written {
-		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
+		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, code.Condition(), "Launch", "%s", machine.Truncate(message))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -77,7 +78,7 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 			return 0, ignoreGone(err)
 		}
 	}
-	if machine.IsLeaving(n) {
+	if fleet.IsRetired(n) {
 		wait, err := r.retire(ctx, n)
 		return wait, ignoreGone(err)
 	}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -74,7 +75,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	if err != nil || !written {
 		span.End()
 		if ignoreGone(err) != nil {
-			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, machine.Key(n), telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 		}
 		return nil
 	}
@@ -85,7 +86,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 func (c *Clusters) begin(ctx context.Context, n *v1beta1.VPSieNode) (context.Context, trace.Span) {
 	ctx = telemetry.ContextWithTraceparent(ctx, n.Annotations[v1beta1.AnnotationTraceparent])
 	return telemetry.Tracer().Start(ctx, "launch machine", trace.WithAttributes(
-		attribute.String("vpsie.node", machine.Key(n)), attribute.String("vpsie.cluster", n.Spec.Cluster.Identifier),
+		attribute.String("vpsie.node", fleet.Key(n)), attribute.String("vpsie.cluster", n.Spec.Cluster.Identifier),
 		attribute.Int64("vpsie.offering", n.Spec.Offering), attribute.String("vpsie.decision_id", n.Spec.DecisionID)))
 }
 
@@ -149,10 +150,10 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 		writers.Go(func() error {
 			_, err := c.store.Change(trace.ContextWithSpan(ctx, p.span), p.node, c.concluded(p))
 			if ignoreGone(err) != nil {
-				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, machine.Key(p.node), telemetry.KeyError, err)
+				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, fleet.Key(p.node), telemetry.KeyError, err)
 				return nil
 			}
-			attrs := []any{telemetry.KeyVPSieNode, machine.Key(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
+			attrs := []any{telemetry.KeyVPSieNode, fleet.Key(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
 			if p.failure == nil {
 				c.log.InfoContext(p.ctx, "machine asked of VPSie", attrs...)
 				return nil

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -66,7 +67,7 @@ func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *c
 	var group v1beta1.NodeGroup
 	err := r.store.Get(ctx, client.ObjectKey{Namespace: n.Namespace, Name: n.Spec.NodeGroup}, &group)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read NodeGroup of %s: %w", machine.Key(n), err)
+		return fmt.Errorf("read NodeGroup of %s: %w", fleet.Key(n), err)
 	}
 	if err != nil {
 		// The group is gone; the machine stays under our care with what its purchase tells.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 const (
@@ -20,25 +20,25 @@ const (
 	turnPoll = 15 * time.Second
 )
 
-// fleet is all objects and Nodes as they are now.
-type fleet struct {
+// population is all objects and Nodes as they are now.
+type population struct {
 	objects []*v1beta1.VPSieNode
 	nodes   map[string]*corev1.Node
 	// machines are those that should have a Ready Node, with whether they have none.
 	machines []outage.Machine
 }
 
-// fleet reads it live.
-func (r *Nodes) fleet(ctx context.Context) (fleet, error) {
+// population reads it live.
+func (r *Nodes) population(ctx context.Context) (population, error) {
 	all, err := r.store.allNodes(ctx)
 	if err != nil {
-		return fleet{}, err
+		return population{}, err
 	}
 	var nodes corev1.NodeList
 	if err := r.store.Live.List(ctx, &nodes); err != nil {
-		return fleet{}, fmt.Errorf("list Nodes: %w", err)
+		return population{}, fmt.Errorf("list Nodes: %w", err)
 	}
-	f := fleet{objects: all, nodes: make(map[string]*corev1.Node, len(nodes.Items))}
+	f := population{objects: all, nodes: make(map[string]*corev1.Node, len(nodes.Items))}
 	for i := range nodes.Items {
 		f.nodes[nodes.Items[i].Name] = &nodes.Items[i]
 	}
@@ -46,11 +46,11 @@ func (r *Nodes) fleet(ctx context.Context) (fleet, error) {
 	for _, n := range all {
 		counts := outage.Counts(n, outage.IsOverdue(n, r.clock.Now()))
 		if counts {
-			node := f.nodes[machine.NodeName(n)]
-			f.machines = append(f.machines, outage.Machine{Group: machine.GroupOf(n), Failing: node == nil || !isNodeReady(node)})
+			node := f.nodes[fleet.NodeName(n)]
+			f.machines = append(f.machines, outage.Machine{Group: fleet.GroupOf(n), Failing: node == nil || !isNodeReady(node)})
 		}
 		// What is on its way is not failing yet.
-		judged[machine.NodeName(n)] = counts || !outage.WasReady(n) && !machine.IsLeaving(n)
+		judged[fleet.NodeName(n)] = counts || !outage.WasReady(n) && !fleet.IsRetired(n)
 	}
 	for name, node := range f.nodes {
 		if !judged[name] {
@@ -61,8 +61,8 @@ func (r *Nodes) fleet(ctx context.Context) (fleet, error) {
 }
 
 // isStuck reports whether a machine cannot be drained because a Node that is not its own has its name: others need not wait for it.
-func (f fleet) isStuck(n *v1beta1.VPSieNode) bool {
-	node := f.nodes[machine.NodeName(n)]
+func (f population) isStuck(n *v1beta1.VPSieNode) bool {
+	node := f.nodes[fleet.NodeName(n)]
 	return node != nil && n.Status.DeleteRequestedAt == nil && disowned(n, node) != ""
 }
 
@@ -113,11 +113,11 @@ func (r *Nodes) queueOf(group string) *queue {
 // together says why a machine that is to be repaired stays while many fail together. Where nothing can run, by Kubernetes' or by
 // VPSie's word, one is tried at a time.
 func (r *Nodes) together(ctx context.Context, n *v1beta1.VPSieNode, idle bool) (string, error) {
-	fleet, err := r.fleet(ctx)
+	all, err := r.population(ctx)
 	if err != nil {
 		return "", err
 	}
-	why := outage.Stops(fleet.machines, machine.GroupOf(n))
+	why := outage.Stops(all.machines, fleet.GroupOf(n))
 	if why == "" {
 		return "", nil
 	}
@@ -127,7 +127,7 @@ func (r *Nodes) together(ctx context.Context, n *v1beta1.VPSieNode, idle bool) (
 		}
 		defer r.queueing.leave()
 		// The planner, which asks for it at the same interval, may be a moment early by our clock.
-		if r.queueOf(machine.GroupOf(n)).mayTry(n, r.clock.Now(), outage.TrialInterval*9/10) {
+		if r.queueOf(fleet.GroupOf(n)).mayTry(n, r.clock.Now(), outage.TrialInterval*9/10) {
 			return "", nil
 		}
 	}
@@ -137,7 +137,7 @@ func (r *Nodes) together(ctx context.Context, n *v1beta1.VPSieNode, idle bool) (
 // turn says what keeps a machine that never joined from being deleted now. One goes at a time in a group. While many fail
 // together one may be tried at intervals. The caller has entered the turnstile.
 func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refusal, error) {
-	q, now := r.queueOf(machine.GroupOf(n)), r.clock.Now()
+	q, now := r.queueOf(fleet.GroupOf(n)), r.clock.Now()
 	if q.refusal.Code != "" && now.Sub(q.at) < turnPoll/2 {
 		return q.refusal, nil
 	}
@@ -149,7 +149,7 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refu
 	if err != nil {
 		return disruption.Refusal{}, err
 	}
-	fleet, err := r.fleet(ctx)
+	all, err := r.population(ctx)
 	if err != nil {
 		return disruption.Refusal{}, err
 	}
@@ -158,14 +158,14 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refu
 		v.Paused = state.Message
 	}
 	goes := func(other *v1beta1.VPSieNode) bool {
-		return machine.GroupOf(other) == machine.GroupOf(n) && other.UID != n.UID && disruption.IsRetiredFor(other, v1beta1.RetireLaunchFailed) &&
-			other.Status.Identifier != "" && !fleet.isStuck(other)
+		return fleet.GroupOf(other) == fleet.GroupOf(n) && other.UID != n.UID && disruption.IsRetiredFor(other, v1beta1.RetireLaunchFailed) &&
+			other.Status.Identifier != "" && !all.isStuck(other)
 	}
-	if slices.ContainsFunc(fleet.objects, goes) {
+	if slices.ContainsFunc(all.objects, goes) {
 		v.Busy = "another one of the group is being deleted for the same reason, and this one follows"
 	}
 	v.Together = func() (string, time.Time) {
-		why := outage.Stops(fleet.machines, machine.GroupOf(n))
+		why := outage.Stops(all.machines, fleet.GroupOf(n))
 		if why == "" || v.Busy == "" && q.mayTry(n, now, outage.TrialInterval) {
 			return "", time.Time{}
 		}

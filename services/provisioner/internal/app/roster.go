@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -88,7 +89,7 @@ func (r *roster) isPatient() bool { return len(r.waiting)+len(r.late) > 0 }
 func (r *roster) byKey() map[string]*v1beta1.VPSieNode {
 	m := make(map[string]*v1beta1.VPSieNode, len(r.nodes))
 	for _, n := range r.nodes {
-		m[machine.Key(n)] = n
+		m[fleet.Key(n)] = n
 	}
 	return m
 }

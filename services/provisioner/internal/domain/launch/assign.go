@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
 )
 
 // Listed is a worker that VPSie lists in a cluster.

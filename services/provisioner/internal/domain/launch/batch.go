@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 )
 
 // BatchMax bounds the machines asked for between two listings, so that a large scale-up does not
@@ -20,32 +20,8 @@ type Candidate struct {
 	Group    string
 	Offering int64
 	// Size is what the machine adds to its group; SizeKnown is false while VPSie has not said.
-	Size      Amounts
+	Size      fleet.Amounts
 	SizeKnown bool
-}
-
-// Amounts are what machines have together, and what they cost a month.
-type Amounts struct {
-	MilliCPU, MemoryMiB int64
-	MonthlyPrice        money.Micros
-}
-
-// Ceilings bound the amounts of a group; nil bounds nothing.
-type Ceilings struct {
-	MilliCPU, MemoryMiB *int64
-	MonthlyPrice        *money.Micros
-}
-
-func (c Ceilings) any() bool { return c.MilliCPU != nil || c.MemoryMiB != nil || c.MonthlyPrice != nil }
-
-func (c Ceilings) hold(a Amounts) bool {
-	return (c.MilliCPU == nil || a.MilliCPU <= *c.MilliCPU) && (c.MemoryMiB == nil || a.MemoryMiB <= *c.MemoryMiB) &&
-		(c.MonthlyPrice == nil || a.MonthlyPrice <= *c.MonthlyPrice)
-}
-
-// Add returns both together.
-func (a Amounts) Add(b Amounts) Amounts {
-	return Amounts{a.MilliCPU + b.MilliCPU, a.MemoryMiB + b.MemoryMiB, a.MonthlyPrice + b.MonthlyPrice}
 }
 
 // Group is what limits the launches of a NodeGroup.
@@ -59,9 +35,9 @@ type Group struct {
 	// Machines counts those that exist or may exist, without the candidates.
 	Machines int
 	// Ceilings bound what the machines have and cost together.
-	Ceilings Ceilings
+	Ceilings fleet.Ceilings
 	// Has is what Machines have and cost; HasKnown is false while the size of some of them is not known.
-	Has      Amounts
+	Has      fleet.Amounts
 	HasKnown bool
 }
 
@@ -88,7 +64,7 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 	order := slices.Clone(candidates)
 	slices.SortFunc(order, func(a, b Candidate) int { return cmp.Compare(a.Intent, b.Intent) })
 	batch := Batch{Refused: map[string]Refusal{}}
-	room, has := map[string]int{}, map[string]Amounts{}
+	room, has := map[string]int{}, map[string]fleet.Amounts{}
 	for name, g := range groups {
 		room[name], has[name] = g.MaxNodes-g.Machines, g.Has
 	}
@@ -105,10 +81,10 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupMaxSize,
 				fmt.Sprintf("NodeGroup %s has reached maxNodes (%d of %d), so no further one is bought; raise maxNodes for more", c.Group, g.Machines, g.MaxNodes)}
 			continue
-		case !g.Ceilings.any():
+		case !g.Ceilings.Any():
 		case !g.HasKnown || !c.SizeKnown:
 			continue // unknown is not zero: it waits until VPSie says what it sells
-		case !g.Ceilings.hold(has[c.Group].Add(c.Size)):
+		case !g.Ceilings.Allow(has[c.Group].Add(c.Size)):
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupLimit,
 				fmt.Sprintf("NodeGroup %s would go above its limits with this machine, so it is not bought; raise spec.limits for more", c.Group)}
 			continue

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -146,7 +147,7 @@ func TestChoose(t *testing.T) {
 		}
 		return out
 	}
-	sized := func(n int, size launch.Amounts) []launch.Candidate {
+	sized := func(n int, size fleet.Amounts) []launch.Candidate {
 		out := candidates(n, "g", 1)
 		for i := range out {
 			out[i].Size, out[i].SizeKnown = size, true
@@ -173,15 +174,15 @@ func TestChoose(t *testing.T) {
 			launched: 3, refused: 7, code: reason.NoScaleUpGroupMaxSize,
 		},
 		"NeverAboveCeilings": {
-			candidates: sized(4, launch.Amounts{MilliCPU: 4000, MemoryMiB: 8192, MonthlyPrice: 40_000_000}), mixed: true,
-			groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 1, HasKnown: true, Has: launch.Amounts{MonthlyPrice: 40_000_000},
-				Ceilings: launch.Ceilings{MonthlyPrice: new(money.Micros(130_000_000))}}},
+			candidates: sized(4, fleet.Amounts{MilliCPU: 4000, MemoryBytes: 8 << 30, MonthlyPrice: 40_000_000}), mixed: true,
+			groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 1, HasKnown: true, Has: fleet.Amounts{MonthlyPrice: 40_000_000},
+				Ceilings: fleet.Ceilings{MonthlyPrice: new(money.Micros(130_000_000))}}},
 			launched: 2, refused: 2, code: reason.NoScaleUpGroupLimit,
 		},
 		"CeilingsWaitForSizes": {
 			why:        "the size of a machine that is there is not known, and unknown is not zero",
-			candidates: sized(1, launch.Amounts{MilliCPU: 4000}), mixed: true,
-			groups: map[string]launch.Group{"g": {MaxNodes: 10, Ceilings: launch.Ceilings{MilliCPU: new(int64(100_000))}}},
+			candidates: sized(1, fleet.Amounts{MilliCPU: 4000}), mixed: true,
+			groups: map[string]launch.Group{"g": {MaxNodes: 10, Ceilings: fleet.Ceilings{MilliCPU: new(int64(100_000))}}},
 		},
 		"NothingForAGroupThatIsGone": {
 			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Missing: true}}, mixed: true, refused: 2, code: reason.NoScaleUpNoGroup,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -101,7 +102,7 @@ func JoinHeld(code reason.Code, message string, now time.Time) Change {
 // Vanished records that VPSie's listings lack a machine that nobody asked to go, and whose Node does not work.
 func Vanished(message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if !isUp(n) || IsLeaving(n) {
+		if !isUp(n) || fleet.IsRetired(n) {
 			return false
 		}
 		first := n.Status.MissingSince == nil

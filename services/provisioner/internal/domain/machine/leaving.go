@@ -7,12 +7,13 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 )
 
 // DrainStarted puts the intent to drain on record.
 func DrainStarted(message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if !isUp(n) || !IsLeaving(n) {
+		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
 		n.Status.DrainStartedAt, n.Status.DrainFailedAt = Timestamp(now), nil
@@ -78,7 +79,7 @@ func DrainUndone(code reason.Code, message string, now time.Time) Change {
 // RetirementRefused records that a machine stays although it was asked to go: the Node was never tainted.
 func RetirementRefused(code reason.Code, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if !isUp(n) || !IsLeaving(n) {
+		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
 		n.Status.DrainFailedAt = Timestamp(now)
@@ -90,7 +91,7 @@ func RetirementRefused(code reason.Code, message string, now time.Time) Change {
 // DeletionDue puts the intent to have the machine deleted on record. From here on there is no way back.
 func DeletionDue(message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if StateOf(n) != v1beta1.PhaseDraining || !IsLeaving(n) {
+		if StateOf(n) != v1beta1.PhaseDraining || !fleet.IsRetired(n) {
 			return false
 		}
 		n.Status.DeleteRequestedAt = Timestamp(now)

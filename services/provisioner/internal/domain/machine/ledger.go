@@ -9,6 +9,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -68,7 +69,7 @@ func hasFailed(n *v1beta1.VPSieNode) bool {
 
 // IsCandidate reports whether a machine may be asked of VPSie for the intent at now.
 func IsCandidate(n *v1beta1.VPSieNode, now time.Time) bool {
-	if StateOf(n) != v1beta1.PhasePending || IsLeaving(n) || IsAdoption(n) {
+	if StateOf(n) != v1beta1.PhasePending || fleet.IsRetired(n) || IsAdoption(n) {
 		return false
 	}
 	a := LastAttempt(n)
@@ -155,7 +156,7 @@ func Waiting(n *v1beta1.VPSieNode, size SizeOf) (launch.Waiting, bool) {
 		return launch.Waiting{}, false
 	}
 	return launch.Waiting{
-		Intent: Key(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+		Intent: fleet.Key(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 	}, true
 }
 
@@ -165,7 +166,7 @@ func Late(n *v1beta1.VPSieNode, size SizeOf, now time.Time) []launch.Waiting {
 	var out []launch.Waiting
 	for _, a := range LateAttempts(n, now) {
 		out = append(out, launch.Waiting{
-			Intent: fmt.Sprintf("%s#%d", Key(n), a.Number), Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
+			Intent: fmt.Sprintf("%s#%d", fleet.Key(n), a.Number), Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time, Foreign: a.Foreign,
 		})
 	}
 	return out

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"strings"
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -9,25 +8,6 @@ import (
 
 // AbsenceSightings is how many looks in a row must not find a machine before it counts as gone.
 const AbsenceSightings = 2
-
-// Key is the name of the object, as namespace/name.
-func Key(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Name }
-
-// GroupOf is the name of the machine's NodeGroup, as namespace/name.
-func GroupOf(n *v1beta1.VPSieNode) string { return n.Namespace + "/" + n.Spec.NodeGroup }
-
-// NodeName is the name of the machine's Node, empty while it is unknown.
-func NodeName(n *v1beta1.VPSieNode) string {
-	if n.Status.NodeName != "" {
-		return n.Status.NodeName
-	}
-	return strings.ToLower(n.Status.Hostname)
-}
-
-// IsLeaving reports whether the machine was asked to go, by the planner or by a person.
-func IsLeaving(n *v1beta1.VPSieNode) bool {
-	return n.DeletionTimestamp != nil || n.Spec.Retirement != nil || n.Status.DeleteRequestedAt != nil
-}
 
 // IsAbsent reports whether it is confirmed that the machine is gone.
 func IsAbsent(n *v1beta1.VPSieNode) bool {
