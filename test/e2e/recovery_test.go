@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
@@ -90,4 +93,36 @@ func TestBusIsAwayWhenPodsArrive(t *testing.T) {
 	s.StartNATSEmpty()
 	s.AwaitRunning("web", 2)
 	s.WantBought(2)
+}
+
+// TestMachineGoesWhileBusIsAway has a machine go while there is no NATS: what became of it waits in Kubernetes, and is published once NATS
+// is back.
+func TestMachineGoesWhileBusIsAway(t *testing.T) {
+	s := stacktest.New(t)
+	s.Create(workload.NodeGroup(s.Namespace, "general", 2), workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
+	s.AwaitRunning("web", 1)
+	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
+	n := s.MustVPSieNodes()[0]
+	s.StopNATS()
+	if err := s.Client.Delete(t.Context(), &n); err != nil {
+		t.Fatal(err)
+	}
+	s.Eventually("the machine's object is gone", func(ctx context.Context) (bool, string) {
+		err := s.Client.Get(ctx, client.ObjectKeyFromObject(&n), &n)
+		return apierrors.IsNotFound(err), fmt.Sprintf("its phase is %s: %v", n.Status.Phase, err)
+	})
+	kept := func(ctx context.Context) (int, error) {
+		records := &corev1.ConfigMap{}
+		err := s.Client.Get(ctx, client.ObjectKey{Namespace: stack.Namespace, Name: "vpsie-provisioner-records"}, records)
+		return len(records.Data), client.IgnoreNotFound(err)
+	}
+	if count, err := kept(t.Context()); err != nil || count == 0 {
+		t.Errorf("%d facts are kept while the bus is away: %v", count, err)
+	}
+	s.StartNATSEmpty()
+	s.Eventually("what was kept is published", func(ctx context.Context) (bool, string) {
+		count, err := kept(ctx)
+		return err == nil && count == 0, fmt.Sprintf("%d facts are kept: %v", count, err)
+	})
+	s.AwaitRunning("web", 1)
 }

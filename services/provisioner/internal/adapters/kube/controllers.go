@@ -70,11 +70,11 @@ type ClusterReconciler interface {
 // Wakeups carries what a message or a listing asks to look at.
 type Wakeups[K comparable] chan event.TypedGenericEvent[K]
 
-// Wakeups of VPSie clusters, by name, and of VPSieNodes.
-type (
-	ClusterWakeups = Wakeups[string]
-	NodeWakeups    = Wakeups[reconcile.Request]
-)
+// ClusterWakeups name VPSie clusters.
+type ClusterWakeups = Wakeups[string]
+
+// NodeWakeups name VPSieNodes.
+type NodeWakeups = Wakeups[reconcile.Request]
 
 // NewWakeups returns an empty channel of them.
 func NewWakeups[K comparable]() Wakeups[K] { return make(Wakeups[K], 64) }
