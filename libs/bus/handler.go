@@ -79,7 +79,7 @@ func observe(c Consumer, log *slog.Logger) message.HandlerMiddleware {
 				span.SetStatus(codes.Error, short(err.Error()))
 				attrs = append(attrs, telemetry.KeyError, err)
 			}
-			log.Log(ctx, level, "message was received", attrs...)
+			log.Log(ctx, level, "message handled", attrs...)
 			return produced, err
 		}
 	}

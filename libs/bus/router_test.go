@@ -95,7 +95,7 @@ func TestOutcome(t *testing.T) {
 					if got := attempts.Load(); got != int64(c.attempts) {
 						t.Errorf("%s: %d attempts, want %d", c.why, got, c.attempts)
 					}
-					if got := log.Count(`"message was received"`); got != 2 {
+					if got := log.Count(`"message handled"`); got != 2 {
 						t.Errorf("%s: %d entries in the log, want one for each message", c.why, got)
 					}
 					if log.Count(fmt.Sprintf(`"event_id":%q,"delivery":1,"outcome":%q`, name, c.outcome)) != 1 {

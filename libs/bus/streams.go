@@ -55,7 +55,7 @@ func Streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name:        StreamDecisions,
-			Description: "Wake-up calls for those who carry decisions out.",
+			Description: "Decisions for the service that carries them out.",
 			Subjects:    []string{subjectRoot + "decision.>"},
 			MaxAge:      decisionsAgeMax,
 			MaxBytes:    decisionsBytesMax,

@@ -65,7 +65,7 @@ func (p *PacedRecorder) Run(ctx context.Context) error {
 			}
 			tell()
 			if n := p.dropped.Swap(0); n > 0 {
-				p.log.WarnContext(ctx, "more happened than events can tell; the log and the records hold the rest", telemetry.KeyCount, n)
+				p.log.WarnContext(ctx, "too many events; the rest is in the log and in decision records only", telemetry.KeyCount, n)
 			}
 		}
 	}

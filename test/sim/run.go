@@ -159,7 +159,7 @@ func (w *world) play() {
 }
 
 // clearGhosts has a person delete Nodes whose machines are gone and that have no label, because somebody took it off or the
-// machine is nobody's: without it nobody may call them ours.
+// unclaimed machine: without it nobody may call them ours.
 func (w *world) clearGhosts() {
 	for _, node := range listOf[corev1.Node](w) {
 		m, known := w.cloud.sim.Model().MachineNamed(node.Name)

@@ -20,7 +20,7 @@ const (
 
 // Config is what the ledger can be told.
 type Config struct {
-	DefaultSpread bool `help:"Spread pods that ask for no spread as kube-scheduler does by default; switch it off where the scheduler's own defaults are other ones." default:"true" negatable:""`
+	DefaultSpread bool `help:"Assume kube-scheduler's default topology spread for pods without one. Switch it off where the scheduler has other defaults." default:"true" negatable:""`
 }
 
 // Ledger is the cluster in shapes and counts. Its methods are safe for concurrent use. It keeps the objects

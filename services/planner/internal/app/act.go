@@ -55,7 +55,7 @@ func (p *Planner) openNodes(ctx context.Context, plan scaling.Plan) {
 			changed := machine.DeepCopy()
 			changed.Annotations[v1beta1.AnnotationNominations] = v1beta1.NominationsDone
 			if err := p.store.Patch(ctx, changed, client.MergeFrom(machine)); err != nil && !apierrors.IsNotFound(err) {
-				p.log.WarnContext(ctx, "the Node of a machine opens late, since the provisioner is not told that its pods are nominated",
+				p.log.WarnContext(ctx, "opening taint stays longer: it is not recorded that the machine's pods are nominated",
 					telemetry.KeyVPSieNode, machine.Namespace+"/"+machine.Name, telemetry.KeyError, err)
 			}
 			return nil
@@ -101,7 +101,7 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 		DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: names,
 	}
 	if err := p.announcer.Publish(ctx, bus.TopicLaunch, group.Namespace, group.Name, id, decision); err != nil {
-		p.log.WarnContext(ctx, "decision is not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
+		p.log.WarnContext(ctx, "decision message not sent; the provisioner finds the VPSieNodes by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
 	}
 	p.records.Carried(fact, carriers...)
 	p.announce(ctx, record)
@@ -153,7 +153,7 @@ func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) (*
 		}
 	}
 	if err != nil && wasRefused(err) {
-		p.log.WarnContext(ctx, "intent is not written; the next plan makes it again", telemetry.KeyVPSieNode, intent.Namespace+"/"+intent.Name, telemetry.KeyError, err)
+		p.log.WarnContext(ctx, "VPSieNode not created; the next plan repeats it", telemetry.KeyVPSieNode, intent.Namespace+"/"+intent.Name, telemetry.KeyError, err)
 		return nil, false
 	}
 	// After an unclear answer it counts as written until the cache had the time to show it.
@@ -260,7 +260,7 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 		d := a.decision
 		if err := p.announcer.Publish(trace.ContextWithSpanContext(ctx, a.span), bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
 			// The bus is away, so the others would only wait as long.
-			p.log.WarnContext(ctx, "decisions are not announced; the provisioner finds the intents by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
+			p.log.WarnContext(ctx, "decision messages not sent; the provisioner finds the VPSieNodes by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
 			return
 		}
 	}
@@ -295,7 +295,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	}
 	if err != nil {
 		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-			p.log.WarnContext(ctx, "retirement is not written; the next plan decides anew", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
+			p.log.WarnContext(ctx, "retirement not written; the next plan decides again", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
 		}
 		return trace.SpanContext{}, false
 	}

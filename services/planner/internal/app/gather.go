@@ -97,7 +97,7 @@ func (p *Planner) describe(ctx context.Context, t target, now time.Time) (fleet.
 		return catalogue, true
 	}
 	if p.said.change(subject, err.Error()) {
-		p.log.WarnContext(ctx, "provisioner does not say what can be bought", telemetry.KeyCluster, t.cluster, telemetry.KeyError, err)
+		p.log.WarnContext(ctx, "catalogue not available from the provisioner", telemetry.KeyCluster, t.cluster, telemetry.KeyError, err)
 	}
 	entry := p.known[t]
 	if entry.at.IsZero() || now.Sub(entry.at) > catalogueAge {

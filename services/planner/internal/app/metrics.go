@@ -31,7 +31,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Name: "vpsie_scaling_decisions_total", Help: "Decisions, by kind and reason code; refusals and holds are decisions too.",
 		}, []string{"kind", "reason"}),
 		machines: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vpsie_scaling_machines_total", Help: "Machines that decisions bought or retired, by kind of decision.",
+			Name: "vpsie_scaling_machines_total", Help: "Machines that decisions launched or retired, by kind of decision.",
 		}, []string{"kind"}),
 		nominations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vpsie_nominations_total", Help: "Nominations of pods that were written to the API server, by outcome.",

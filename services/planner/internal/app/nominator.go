@@ -190,5 +190,5 @@ func (n *PodNominator) complain(ctx context.Context, err error) {
 		return
 	}
 	n.refused = now
-	n.log.WarnContext(ctx, "pods are not nominated, so kube-scheduler may place them otherwise than planned", telemetry.KeyError, err)
+	n.log.WarnContext(ctx, "pods not nominated; kube-scheduler may place them elsewhere than planned", telemetry.KeyError, err)
 }

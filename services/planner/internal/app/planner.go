@@ -47,13 +47,13 @@ const (
 
 // Config says how the planner batches.
 type Config struct {
-	BatchIdle      time.Duration `help:"How long no pod may come before a short burst of pods counts as over, and how soon after its begin the first machines are bought that any plan for all of it would contain." default:"100ms"`
-	BatchMax       time.Duration `help:"How long the rest of a burst waits for its end at most." default:"10s"`
-	PlanInterval   time.Duration `help:"How often a plan is made while nothing seems to change: what VPSie sells, its health and a pause are looked at then." default:"10s"`
-	LaunchDeadline time.Duration `help:"How long a machine may take from its purchase to a Ready Node." default:"15m"`
-	SoftCost       int           `help:"How much more, in percent, a plan may cost for granting what pods only prefer." default:"5"`
-	PriorityCutoff int32         `help:"Priority below which pods neither cause purchases nor keep a node." default:"-10"`
-	Nominate       bool          `help:"Nominate pods to the machines that were bought for them, so that kube-scheduler binds them as planned." default:"true" negatable:""`
+	BatchIdle      time.Duration `help:"How long no pod may arrive before a short burst counts as over. The first machines, those that any plan for the whole burst contains, are launched after this time as well." default:"100ms"`
+	BatchMax       time.Duration `help:"Longest wait for the end of a burst." default:"10s"`
+	PlanInterval   time.Duration `help:"How often to plan while nothing changes in the cluster. The catalogue, VPSie's health and a pause are checked then." default:"10s"`
+	LaunchDeadline time.Duration `help:"Longest time from a launch request to a Ready Node." default:"15m"`
+	SoftCost       int           `help:"How much more, in percent, a plan may cost to honour what pods only prefer." default:"5"`
+	PriorityCutoff int32         `help:"Priority below which pods neither cause launches nor keep a Node." default:"-10"`
+	Nominate       bool          `help:"Nominate pods to the machines launched for them, so that kube-scheduler binds them as planned." default:"true" negatable:""`
 }
 
 // Validate reports every problem at once.
@@ -291,7 +291,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 		return time.Second, false
 	}
 	if err != nil {
-		p.log.WarnContext(ctx, "no plan is made", telemetry.KeyError, err)
+		p.log.WarnContext(ctx, "planning failed; it is repeated", telemetry.KeyError, err)
 		return time.Second, false
 	}
 	switch {

@@ -555,7 +555,7 @@ func TestEachClusterIsComplainedOfOnItsOwn(t *testing.T) {
 		f.wait(time.Minute)
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		told := slices.DeleteFunc(slices.Clone(f.log), func(line string) bool { return !strings.Contains(line, "does not say what can be bought") })
+		told := slices.DeleteFunc(slices.Clone(f.log), func(line string) bool { return !strings.Contains(line, "catalogue not available from") })
 		if len(told) != 1 || !strings.Contains(told[0], "cluster=d") {
 			t.Errorf("the log says %v, want one line about cluster d", told)
 		}

@@ -161,7 +161,7 @@ func (w *StatusWriter) write(ctx context.Context, r groupReport) {
 	case apierrors.IsNotFound(err):
 		w.forget(name)
 	case !apierrors.IsConflict(err):
-		w.log.WarnContext(ctx, "status is not written", telemetry.KeyNodeGroup, name, telemetry.KeyError, err)
+		w.log.WarnContext(ctx, "status not written; it is repeated", telemetry.KeyNodeGroup, name, telemetry.KeyError, err)
 	}
 }
 

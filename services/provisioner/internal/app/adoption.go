@@ -64,7 +64,7 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 		case !proven && marked[s.Identifier]:
 			stray.Why = "its Node has our providerID and has lost the label " + v1beta1.LabelVPSieNode + ", so nobody can tell which VPSieNode it belonged to and it is left alone; put the label back, or delete it in the console"
 		case !proven:
-			stray.Why = "no Node proves that the machine is ours, so it is left alone; delete it in the console if it is nobody's"
+			stray.Why = "no Node proves that the machine is ours, so it is not touched; delete it in the console if nobody needs it"
 		default:
 			why, err := c.adoptOne(ctx, r, s, nil)
 			if err != nil {
@@ -198,8 +198,8 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if err != nil {
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
-	c.log.WarnContext(ctx, "machine is adopted", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
-	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine is adopted: "+why))
+	c.log.WarnContext(ctx, "machine adopted", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
+	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine adopted: "+why))
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 	if machine.IsAdoption(n) {
 		return c.store.Delete(ctx, n, preconditions(n))
 	}
-	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to be its machine's, but VPSie does not list that machine; nothing is bought for it beside that; delete the Node if it is a remnant")
+	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to belong to this VPSieNode, but VPSie does not list its machine; nothing is launched; delete the Node if it is a remnant")
 	return nil
 }
 

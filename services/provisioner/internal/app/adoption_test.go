@@ -245,7 +245,7 @@ func TestOrphanIsReported(t *testing.T) {
 		}
 	}
 	want := strings.NewReader(`
-# HELP vpsie_orphan_machines Machines that VPSie lists, that no VPSieNode claims and that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.
+# HELP vpsie_orphan_machines Unclaimed machines that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.
 # TYPE vpsie_orphan_machines gauge
 vpsie_orphan_machines{cluster="cluster",proven="false"} 0
 vpsie_orphan_machines{cluster="cluster",proven="true"} 1

@@ -87,7 +87,7 @@ func (c *Clusters) isTrusted(cluster string) bool {
 // next listing.
 func (c *Clusters) lookAfter(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) {
 	if err := errors.Join(c.seekMissing(ctx, r, f), c.seekLost(ctx, r, f, proofs), c.adopt(ctx, r, f, proofs)); err != nil {
-		c.log.WarnContext(ctx, "census is not complete", telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "comparison of machines with VPSieNodes incomplete; the next listing repeats it", telemetry.KeyCluster, r.cluster, telemetry.KeyError, err)
 	}
 }
 
@@ -175,7 +175,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 		c.mu.Lock()
 		c.sought[n.Status.Identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.WarnContext(ctx, "machine is missing", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
+		c.log.WarnContext(ctx, "machine missing from listings", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyCount, s.Count)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, reason.RepairMachineMissing.Condition(), "Survey", "%s", message)
 	}
 	return err

@@ -267,6 +267,6 @@ func (c *Clusters) hindered(ctx context.Context, r *roster, err error) time.Dura
 // update writes a status whose loss costs nothing but an explanation.
 func (c *Clusters) update(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) {
 	if _, err := c.store.Change(ctx, n, change); ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "status not written; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 	}
 }

@@ -8,14 +8,14 @@ import (
 
 // Config says how patient the provisioner is.
 type Config struct {
-	LaunchSettle    time.Duration `help:"How long an unclear answer to a purchase is looked up in listings before another try, and how long a machine that is gone answers no request." default:"12m"`
-	LaunchPoll      time.Duration `help:"First wait between two listings while a machine is awaited; it grows to 15s." default:"1s"`
+	LaunchSettle    time.Duration `help:"How long listings are searched after an unclear answer to a launch request before it is repeated, and how long a deleted machine is ignored when new machines are matched to launch requests." default:"12m"`
+	LaunchPoll      time.Duration `help:"First interval between listings while a machine is awaited; it grows to 15s." default:"1s"`
 	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
-	AbsenceInterval time.Duration `help:"Least time between the two looks that confirm a machine's absence." default:"10s"`
-	MissingAfter    time.Duration `help:"How long VPSie's listings must lack a machine whose Node is not Ready before what is left of it is removed." default:"12m30s"`
-	OrphanPolicy    string        `help:"What becomes of machines that are proven ours and whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
-	PriorityCutoff  int32         `help:"Priority below which pods do not keep a node; the same as the planner's." default:"-10"`
-	ClusterPoll     time.Duration `help:"How often a quiet cluster is looked at; several clusters share the calls." default:"15s"`
+	AbsenceInterval time.Duration `help:"Shortest interval between the two listings that confirm a machine's absence." default:"10s"`
+	MissingAfter    time.Duration `help:"How long listings must lack a machine whose Node is not Ready before its VPSieNode and Node are removed." default:"12m30s"`
+	OrphanPolicy    string        `help:"What happens to orphans, machines of ours whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
+	PriorityCutoff  int32         `help:"Priority below which pods do not block a drain. It must equal the planner's." default:"-10"`
+	ClusterPoll     time.Duration `help:"How often to list the machines of an idle VPSie cluster; several clusters share the calls." default:"15s"`
 }
 
 // Validate reports every problem at once.

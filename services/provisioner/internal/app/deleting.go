@@ -127,7 +127,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		}
 	}
 	gone, err := c.cloud.DeleteWorker(ctx, c.stillTrue(basis), n.Spec.Cluster.Identifier, identifier)
-	message := "VPSie was asked to delete the machine; its absence is awaited in two listings"
+	message := "VPSie was asked to delete the machine; two listings must confirm its absence"
 	why := "Requested"
 	if err != nil {
 		e := AsCloudError(err)
@@ -137,12 +137,12 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		h := hindrance(e)
 		why, message = h.Reason, h.Message
 		span.SetStatus(codes.Error, e.Message)
-		c.log.WarnContext(ctx, "machine is not deleted yet", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, e)
+		c.log.WarnContext(ctx, "deletion request not accepted; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, e)
 	} else {
 		c.mu.Lock()
 		c.asked[identifier] = c.clock.Now()
 		c.mu.Unlock()
-		c.log.InfoContext(ctx, "deletion asked of VPSie", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, identifier)
+		c.log.InfoContext(ctx, "deletion requested", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, identifier)
 	}
 	switch {
 	case gone && again && shown == notListed:
@@ -251,7 +251,7 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if _, err := r.store.Change(ctx, n, machine.NeverJoined(n.Spec.Retirement.Message)); err != nil {
 		return err
 	}
-	r.log.InfoContext(ctx, "machine that never joined is gone", telemetry.KeyVPSieNode, fleet.Key(n))
+	r.log.InfoContext(ctx, "machine that never joined is terminated", telemetry.KeyVPSieNode, fleet.Key(n))
 	return r.dropRetirement(ctx, n)
 }
 
@@ -285,7 +285,7 @@ func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message strin
 	}
 	written, err := r.store.LetGo(ctx, n, machine.Gone, message)
 	if written {
-		r.log.InfoContext(ctx, "machine is gone", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.InfoContext(ctx, "machine terminated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 	}
 	return err
 }

@@ -254,7 +254,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 		return 0, r.abort(ctx, n, refusal.Code, refusal.Message)
 	}
 	if len(pods) == 0 {
-		return 0, r.drained(ctx, n, "no pods are left that would move")
+		return 0, r.drained(ctx, n, "no pods are left to evict")
 	}
 	blocked, err := r.evict(ctx, pods)
 	if err != nil {
@@ -294,7 +294,7 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 // progress records how far the drain is.
 func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
 	if len(blocked) == 0 {
-		message := "pods were asked to leave and are awaited"
+		message := "pods are being evicted; their end is awaited"
 		if r.isLate(n, group) {
 			message = fmt.Sprintf("pod %s/%s was evicted but has not ended", pods[0].Namespace, pods[0].Name)
 		}
@@ -352,7 +352,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	if err != nil || !written {
 		return err
 	}
-	r.log.WarnContext(ctx, "drain is given up and undone", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))
 	}

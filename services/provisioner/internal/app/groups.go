@@ -46,7 +46,7 @@ func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []laun
 			Message: fmt.Sprintf("size %d has no node group, and none appears after it was asked for", size)}
 		// Whatever the answer, the listing tells whether the group exists.
 		if err := c.cloud.CreateGroup(ctx, c.stillTrue(c.clock.Now()), cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
-			c.log.WarnContext(ctx, "VPSie group is not made", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "node group at VPSie not created", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
 			if AsCloudError(err).Failure != Refused {
 				return nil, nil, err
 			}

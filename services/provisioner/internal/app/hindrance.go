@@ -50,9 +50,9 @@ func explain(e *CloudError) string {
 		return "the call was not made (" + e.Message + "); it is decided anew by itself; nothing needs to be done unless this lasts"
 	case Refused:
 		if e.Code == reason.NoScaleUpQuota {
-			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; purchases pause and are tried again later; raise the limit at VPSie or lower maxNodes"
+			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; launches are in backoff and requested again later; raise the limit at VPSie or lower maxNodes"
 		}
-		return "VPSie refused the machine (" + e.Message + "); this size pauses and the next best one is used where the NodeGroup allows it; allow another size if this lasts"
+		return "VPSie refused the machine (" + e.Message + "); this size is in backoff and the next best one is used where the NodeGroup allows it; allow another size if this lasts"
 	}
 	return "VPSie's answer is unclear (" + e.Message + "); whether it took effect is looked up in its listings before anything is asked again; nothing needs to be done unless this lasts"
 }

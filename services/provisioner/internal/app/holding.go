@@ -29,7 +29,7 @@ func (c *Clusters) hold(ctx context.Context, r *roster, code reason.Code, messag
 		written, err := c.store.Change(ctx, n, machine.Hindered(h, c.clock.Now()))
 		switch {
 		case ignoreGone(err) != nil:
-			c.log.WarnContext(ctx, "status is not written", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "status not written; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 		case written:
 			c.holds.total.WithLabelValues(string(code)).Inc()
 			c.log.WarnContext(ctx, "launch on hold", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)

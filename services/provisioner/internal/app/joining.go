@@ -135,7 +135,7 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		_, err := r.store.Change(ctx, n, machine.JoinHeld(refusal.Code, "the machine did not join in time; "+refusal.Message, r.clock.Now()))
 		return turnPoll, err
 	}
-	message := fmt.Sprintf("the Node was not Ready within %s of the purchase, so the machine is deleted and the planner decides anew; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
+	message := fmt.Sprintf("the Node was not Ready within %s of the launch request, so the machine is deleted and the planner decides again; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
 	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		if n.Spec.Retirement != nil || outage.WasReady(n) {
 			return false

@@ -86,7 +86,7 @@ func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, erro
 			continue // recognised a moment ago
 		}
 		if age := c.clock.Now().Sub(n.CreationTimestamp.Time); age > n.Spec.LaunchDeadline.Duration {
-			c.fail(ctx, n, reason.LaunchExpired, "the machine could not be asked for within the launch deadline, and what it was for may be gone; the planner decides anew")
+			c.fail(ctx, n, reason.LaunchExpired, "the launch could not be requested within the launch deadline; the planner decides again")
 			continue
 		}
 		size, known := c.amountsOf(n)
@@ -172,10 +172,10 @@ func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *Clo
 func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
 	written, err := c.store.Change(ctx, n, machine.Abandoned(machine.Because(code, message), c.clock.Now()))
 	if ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "failed intent is not marked", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
+		c.log.WarnContext(ctx, "failed launch not recorded; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 	}
 	if written {
-		c.log.WarnContext(ctx, "intent is not carried out", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
+		c.log.WarnContext(ctx, "launch abandoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, code.Condition(), "Launch", "%s", machine.Truncate(message))
 	}
 }

@@ -77,7 +77,7 @@ type Orphans struct {
 // NewOrphans registers the metric and reads nothing yet.
 func NewOrphans(store *Store, namespace Namespace, registry prometheus.Registerer, recorder events.EventRecorder, log *slog.Logger) (*Orphans, error) {
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "vpsie_orphan_machines", Help: "Machines that VPSie lists, that no VPSieNode claims and that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.",
+		Name: "vpsie_orphan_machines", Help: "Unclaimed machines that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.",
 	}, []string{"cluster", "proven"})
 	if err := registry.Register(gauge); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (o *Orphans) load(ctx context.Context, cluster string) error {
 		if err := json.Unmarshal([]byte(text), &s); err != nil {
 			// What can be read of it stands. That nothing was there before us makes too many machines news, and hides none.
 			s.Foreign = []string{}
-			o.log.WarnContext(ctx, "report of machines that nobody claims cannot be read as a whole; what was there before is not known any more", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
+			o.log.WarnContext(ctx, "report of unclaimed machines is partly unreadable; which of them were there before us is unknown", telemetry.KeyCluster, cluster, telemetry.KeyError, err)
 		}
 	}
 	o.remember(cluster, s)
@@ -218,9 +218,9 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, 
 	return nil
 }
 
-// tell says once that a machine is nobody's.
+// tell says once that a machine is unclaimed.
 func (o *Orphans) tell(ctx context.Context, cluster string, s Stray) {
-	o.log.WarnContext(ctx, "machine is nobody's", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
+	o.log.WarnContext(ctx, "unclaimed machine", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
 	node := &corev1.Node{}
 	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
 		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", machine.Truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))

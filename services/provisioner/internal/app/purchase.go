@@ -75,7 +75,7 @@ func (c *Clusters) writeLedger(ctx context.Context, n *v1beta1.VPSieNode, e entr
 	if err != nil || !written {
 		span.End()
 		if ignoreGone(err) != nil {
-			c.log.WarnContext(ctx, "intent is not written, so nothing is bought", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
+			c.log.WarnContext(ctx, "launch request not recorded; nothing is launched", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 		}
 		return nil
 	}
@@ -150,15 +150,15 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 		writers.Go(func() error {
 			_, err := c.store.Change(trace.ContextWithSpan(ctx, p.span), p.node, c.concluded(p))
 			if ignoreGone(err) != nil {
-				c.log.WarnContext(ctx, "outcome of a purchase is not written; listings will tell", telemetry.KeyVPSieNode, fleet.Key(p.node), telemetry.KeyError, err)
+				c.log.WarnContext(ctx, "outcome of a launch request not recorded; the next listing shows it", telemetry.KeyVPSieNode, fleet.Key(p.node), telemetry.KeyError, err)
 				return nil
 			}
 			attrs := []any{telemetry.KeyVPSieNode, fleet.Key(p.node), telemetry.KeyState, string(p.outcome), telemetry.KeyDecision, p.node.Spec.DecisionID}
 			if p.failure == nil {
-				c.log.InfoContext(p.ctx, "machine asked of VPSie", attrs...)
+				c.log.InfoContext(p.ctx, "launch requested", attrs...)
 				return nil
 			}
-			c.log.WarnContext(p.ctx, "purchase was not answered with yes", append(attrs, telemetry.KeyError, p.failure)...)
+			c.log.WarnContext(p.ctx, "launch request not accepted", append(attrs, telemetry.KeyError, p.failure)...)
 			if p.outcome == v1beta1.LaunchRefused {
 				c.events.Eventf(p.node, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(p.failure)))
 			}

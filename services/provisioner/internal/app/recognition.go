@@ -68,7 +68,7 @@ func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Lis
 		}
 		if written {
 			progress = true
-			c.log.InfoContext(ctx, "machine is listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, worker.Identifier)
+			c.log.InfoContext(ctx, "machine listed", telemetry.KeyVPSieNode, w.Intent, telemetry.KeyMachine, worker.Identifier)
 		}
 	}
 	return progress, nil

@@ -34,7 +34,7 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
 		return ""
 	case node.CreationTimestamp.Time.Before(machine.IntendedAt(n)):
-		return fmt.Sprintf("Node %s is older than the purchase, so it cannot be the new machine's and is left alone; delete it if it is a remnant", node.Name)
+		return fmt.Sprintf("Node %s is older than the launch request, so it cannot be the new machine's and is not touched; delete it if it is a remnant", node.Name)
 	}
 	return ""
 }

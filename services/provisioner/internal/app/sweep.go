@@ -71,7 +71,7 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 	}
 	written, err := r.store.LetGo(ctx, n, machine.Released, message)
 	if written {
-		r.log.WarnContext(ctx, "machine is let go", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
+		r.log.WarnContext(ctx, "machine released", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)
 		}

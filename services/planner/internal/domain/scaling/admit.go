@@ -46,7 +46,7 @@ func (p *planner) admit(g *fleet.Group) admission {
 		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
 	case len(a.offerings) == 0:
 		soonest := slices.MinFunc(a.paused, func(x, y *fleet.Offering) int { return x.BackoffUntil.Compare(y.BackoffUntil) })
-		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group pauses after VPSie refused it (%s); it is tried again by itself at %s; %s",
+		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group is in backoff because VPSie refused it (%s); it is requested again at %s; %s",
 			soonest.BackoffMessage, minute(soonest.BackoffUntil), remedy(soonest.BackoffReason))}
 	}
 	return a

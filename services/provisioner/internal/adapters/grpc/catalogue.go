@@ -38,7 +38,7 @@ func (s *Catalogue) Describe(ctx context.Context, r *cataloguev1.DescribeRequest
 	}
 	d, err := s.catalogue.Describe(ctx, app.Target{Cluster: r.GetCluster(), Datacenter: r.GetDatacenter()})
 	if err != nil {
-		s.log.WarnContext(ctx, "catalogue cannot be described", telemetry.KeyError, err)
+		s.log.WarnContext(ctx, "catalogue not available", telemetry.KeyError, err)
 		return nil, status.Error(codes.Unavailable, "the provisioner's view of Kubernetes is not ready")
 	}
 	return encode(d), nil

@@ -41,8 +41,8 @@ type Config struct {
 	TokenFile         string        `help:"File with the API token; read again when it changes." type:"path"`
 	ClientIDFile      string        `help:"File with the client id, where credentials are exchanged for tokens instead." type:"path"`
 	ClientSecretFile  string        `help:"File with the client secret." type:"path"`
-	RequestsPerMinute int           `help:"Most requests a minute, for the whole account." default:"100"`
-	Burst             int           `help:"Most requests at once after a quiet time." default:"30"`
+	RequestsPerMinute int           `help:"Maximum of requests a minute, for the whole account." default:"100"`
+	Burst             int           `help:"Maximum of requests at once after an idle time." default:"30"`
 	BreakerDelay      time.Duration `help:"How long the circuit breaker keeps calls back before it tries one." default:"15s"`
 	Timeout           time.Duration `help:"How long one call may take." default:"30s"`
 }

@@ -37,8 +37,8 @@ func Requested(r Request, now time.Time) Change {
 		}
 		recordSize(&a, r.Size)
 		n.Status.Launches = append(n.Status.Launches, a)
-		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Requested", "the machine is being asked of VPSie")
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Launching", "the machine is being asked of VPSie")
+		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Requested", "the launch request is being sent to VPSie")
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Launching", "the launch request is being sent to VPSie")
 		return true
 	}
 }
@@ -65,7 +65,7 @@ func Accepted(number int32, price *resource.Quantity) Change {
 		if price != nil {
 			n.Status.MonthlyPrice = price
 		}
-		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Accepted", "VPSie accepted the request; the machine is awaited in its listing")
+		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Accepted", "VPSie accepted the launch request; its listing is awaited to show the machine")
 		return true
 	}
 }
@@ -202,12 +202,12 @@ func Unanswered(spare []string, settle time.Duration, now time.Time) Change {
 		stray := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
 		switch {
 		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(outage.JoinDeadline(n)):
-			conclude(n, a, v1beta1.LaunchExpired, Because(reason.LaunchNoMachine, "VPSie listed no machine that answers the request until the launch deadline"))
+			conclude(n, a, v1beta1.LaunchExpired, Because(reason.LaunchNoMachine, "VPSie listed no machine for the launch request until the launch deadline"))
 		case stray:
-			return note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "MachineUnassigned", "VPSie lists machines that nobody claims ("+strings.Join(spare[:min(len(spare), shownMax)], ", ")+
-				"), and none of them is known to answer the request, so nothing is asked for again until the launch deadline; delete them in the console if they are nobody's")
+			return note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "MachineUnassigned", "VPSie lists unclaimed machines ("+strings.Join(spare[:min(len(spare), shownMax)], ", ")+
+				"), and whether one of them belongs to this launch request is unknown, so nothing is requested again until the launch deadline; delete them in the console if nobody needs them")
 		case a.Outcome != v1beta1.LaunchAccepted && now.Sub(a.RequestedAt.Time) >= settle:
-			conclude(n, a, v1beta1.LaunchUnconfirmed, Because(reason.LaunchUnconfirmed, "the answer was unclear and no listing since shows a machine; it is asked for again"))
+			conclude(n, a, v1beta1.LaunchUnconfirmed, Because(reason.LaunchUnconfirmed, "the answer was unclear and no listing since shows a machine; the launch is requested again"))
 		default:
 			return false
 		}
