@@ -84,6 +84,7 @@ const (
 	NoScaleDownPodBudget       Code = "noscaledown.pod.pdb"
 	NoScaleDownPodUnjudged     Code = "noscaledown.pod.unjudged"
 	NoScaleDownDrainFailed     Code = "noscaledown.drain.failed"
+	NoScaleDownWithdrawn       Code = "noscaledown.retirement.withdrawn"
 	NoScaleDownPendingPods     Code = "noscaledown.pods_pending"
 	// NoScaleDownGroupGone keeps machines whose NodeGroup is gone or going.
 	NoScaleDownGroupGone Code = "noscaledown.group.gone"
@@ -120,6 +121,8 @@ const (
 	AdoptNodeProof  Code = "adopt.node_proof"
 	AdoptLateAnswer Code = "adopt.late_answer"
 	OrphanNoGroup   Code = "orphan.no_group"
+	// AdoptReleased says that a VPSieNode went with its namespace or definition, and its machine stays.
+	AdoptReleased Code = "adopt.released"
 )
 
 // Codes of nothing being decided or done.

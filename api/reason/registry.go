@@ -17,6 +17,24 @@ const (
 	Hold        Kind = "Hold"
 )
 
+// Names of parameters.
+const (
+	ParamShape     = "shape"     // of the pods, as in the feed
+	ParamNode      = "node"      // name of the Node
+	ParamNodes     = "nodes"     // how many machines
+	ParamOfferings = "offerings" // names of sizes, separated by commas
+	ParamPods      = "pods"      // how many pods have to move
+	ParamMachine   = "machine"   // VPSie's identifier, empty while there is none
+	ParamOffering  = "offering"  // name of the size
+)
+
+// Parameters are what every record of a kind carries besides its code; records of other kinds carry none. That a group only recommends
+// is a record with the parameters of the act.
+var Parameters = map[Kind][]string{
+	ScaleUp: {ParamNodes, ParamOfferings}, NoScaleUp: {ParamShape}, ScaleDown: {ParamNode, ParamPods}, Repair: {ParamNode, ParamPods},
+	NoScaleDown: {ParamNode}, Launch: {ParamMachine, ParamOffering}, Adoption: {ParamMachine, ParamNode},
+}
+
 // Entry is what is to be known of a code.
 type Entry struct {
 	Code Code
@@ -34,14 +52,14 @@ var Entries = []Entry{
 	{ScaleUpPendingPods, []Kind{ScaleUp, NoScaleUp}, "Machines are bought because pods do not fit on the Nodes that are there.", nothing},
 	{ScaleUpMinNodes, []Kind{ScaleUp}, "Machines are bought because the NodeGroup has fewer Nodes than minNodes.", nothing},
 
-	{NoScaleUpNoGroup, []Kind{NoScaleUp}, "There is no NodeGroup.", "Create a NodeGroup."},
-	{NoScaleUpGroupMaxSize, []Kind{NoScaleUp}, "The NodeGroup has as many Nodes as maxNodes allows.", "Raise spec.maxNodes, or make room in the group."},
+	{NoScaleUpNoGroup, []Kind{NoScaleUp, Launch}, "There is no NodeGroup.", "Create a NodeGroup."},
+	{NoScaleUpGroupMaxSize, []Kind{NoScaleUp, Launch}, "The NodeGroup has as many Nodes as maxNodes allows.", "Raise spec.maxNodes, or make room in the group."},
 	{NoScaleUpGroupPaused, []Kind{NoScaleUp}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
 	{NoScaleUpGroupRecommend, []Kind{NoScaleUp}, "The NodeGroup only recommends; what it would buy is on record.", "Set spec.mode to Enforce to let it act."},
 	{NoScaleUpGroupDisabled, []Kind{NoScaleUp}, "Scale-up is switched off for the NodeGroup.", "Set spec.scaleUp.enabled to true."},
 	{NoScaleUpGroupInvalid, []Kind{NoScaleUp, NoScaleDown}, "The NodeGroup's spec contradicts itself, or names what does not exist.", "Mend the field that the message names."},
 	{NoScaleUpStepLimit, []Kind{NoScaleUp}, "One decision may add no more machines to the NodeGroup.", "Wait for the next decision, or raise spec.scaleUp.maxNodesPerStep."},
-	{NoScaleUpGroupLimit, []Kind{NoScaleUp}, "A purchase would exceed a limit of the NodeGroup: CPU, memory or money.", "Raise the limit in spec.limits that the message names."},
+	{NoScaleUpGroupLimit, []Kind{NoScaleUp, Launch}, "A purchase would exceed a limit of the NodeGroup: CPU, memory or money.", "Raise the limit in spec.limits that the message names."},
 	{NoScaleUpNoOffering, []Kind{NoScaleUp}, "VPSie sells no size that the NodeGroup's offerings allow.", "Name sizes that VPSie sells in this datacenter, or loosen the offering selector."},
 	{NoScaleUpOfferingUnknown, []Kind{NoScaleUp}, "A size that the NodeGroup names does not exist at VPSie.", "Correct the size in spec.offerings."},
 	{NoScaleUpOfferingBackoff, []Kind{NoScaleUp}, "A size pauses after VPSie refused it or its machines did not join.", "Wait until the time in the message, or allow further sizes."},
@@ -97,6 +115,7 @@ var Entries = []Entry{
 	{NoScaleDownPodBudget, []Kind{NoScaleDown}, "A PodDisruptionBudget allows no eviction of a pod on the Node, or several cover it.", "Look at the budget that the message names."},
 	{NoScaleDownPodUnjudged, []Kind{NoScaleDown}, "Where a pod on the Node could go is not known.", "Look at the constraint that the message names."},
 	{NoScaleDownDrainFailed, []Kind{NoScaleDown}, "The last drain of the Node was given up a short while ago.", "Read the VPSieNode's Drained condition; it is tried again by itself."},
+	{NoScaleDownWithdrawn, []Kind{NoScaleDown}, "The retirement of a machine was withdrawn while its Node was being drained.", nothing},
 	{NoScaleDownPendingPods, []Kind{NoScaleDown}, "Pods are waiting that the Node will take.", nothing},
 
 	{RepairNodeNotReady, []Kind{Repair}, "A Node was not Ready for longer than spec.scaleDown.unreadyFor, so its machine is replaced.", "Look at why the Node failed where that happens often."},
@@ -111,6 +130,7 @@ var Entries = []Entry{
 
 	{AdoptNodeProof, []Kind{Adoption}, "A machine that no VPSieNode claimed is ours by its Node, and gets a VPSieNode.", "Find out who deleted its VPSieNode."},
 	{AdoptLateAnswer, []Kind{Adoption}, "A machine answers a launch request that was given up, and gets a VPSieNode.", nothing},
+	{AdoptReleased, []Kind{Adoption}, "A VPSieNode was deleted with its namespace or its definition, so its machine stays without one.", "Create the NodeGroup again to have the machine adopted."},
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and deleted.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},
 
 	{HoldFeedStale, []Kind{Hold}, "The observer's feed is not current, so nothing is decided.", "Look at the observer's log and at its connection to the API server."},

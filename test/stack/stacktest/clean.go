@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
 )
 
@@ -63,6 +64,11 @@ func (s *Scenario) clean(ctx context.Context) {
 		s.t.Error(err)
 		s.explain(ctx)
 		return
+	}
+	for _, r := range s.Stack.Decisions() {
+		if err := facts.Check(r); err != nil {
+			s.t.Errorf("decision record %v: %v", r, err)
+		}
 	}
 	clean := func(ctx context.Context) (bool, string) {
 		verdict, err := s.Judge(ctx)

@@ -287,7 +287,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	changed := machine.DeepCopy()
 	changed.Spec.Retirement = &v1beta1.Retirement{Kind: r.Kind, DecisionID: id, Reason: string(r.Reason), Message: r.Message}
 	record := retirementRecord(plan, r)
-	record.Id = id
+	record.Id, record.Cause = id, machine.Spec.DecisionID
 	fact := p.complete(ctx, record)
 	err := facts.Attach(changed, fact)
 	if err == nil {
@@ -302,7 +302,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	p.overlay.add(changed, p.clock.Now())
 	p.records.Carried(fact, client.ObjectKeyFromObject(changed))
 	p.announce(ctx, record)
-	kind := kinds[record.Kind]
+	kind := facts.KindOf(record)
 	p.metrics.acted(kind, 1)
 	p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", truncate(r.Message))
 	return span.SpanContext(), true

@@ -119,16 +119,11 @@ func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	return !full
 }
 
-// keep keeps a record, whose code must be one that its kind may carry.
+// keep keeps a record, which must be complete.
 func (f *fixture) keep(r *busv1.DecisionRecord) {
 	f.records = append(f.records, r)
-	kind := map[busv1.DecisionKind]reason.Kind{
-		busv1.DecisionKind_DECISION_KIND_SCALE_UP: reason.ScaleUp, busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: reason.NoScaleUp,
-		busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: reason.ScaleDown, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: reason.NoScaleDown,
-		busv1.DecisionKind_DECISION_KIND_HOLD: reason.Hold, busv1.DecisionKind_DECISION_KIND_REPAIR: reason.Repair,
-	}[r.GetKind()]
-	if e, _ := reason.Lookup(reason.Code(r.GetReason())); !slices.Contains(e.Kinds, kind) {
-		f.t.Errorf("a record of kind %s carries %q, which the registry does not have for it", kind, r.GetReason())
+	if err := facts.Check(r); err != nil {
+		f.t.Errorf("record %v: %v", r, err)
 	}
 }
 

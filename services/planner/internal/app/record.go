@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -49,15 +52,12 @@ func (s *said) keep(prefix string, inUse map[string]bool) {
 	}
 }
 
-// parameterShape names the shape of the pods that a record is about.
-const parameterShape = "shape"
-
 // complete fills in what every record has, and returns it as the fact that it is.
 func (p *Planner) complete(ctx context.Context, r *busv1.DecisionRecord) facts.Fact {
 	if r.Id == "" {
 		r.Id = p.newID()
 	}
-	r.Time = timestamppb.New(p.clock.Now())
+	r.Time, r.Traceparent = timestamppb.New(p.clock.Now()), telemetry.Traceparent(ctx)
 	namespace, name, _ := strings.Cut(r.NodeGroup, "/")
 	return facts.Decision(ctx, namespace, name, r)
 }
@@ -81,10 +81,10 @@ func (p *Planner) resumeRecords(s scaling.Snapshot) {
 
 // announce tells people of a decision that is on record, or that machines carry.
 func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
-	p.metrics.decided(kinds[r.Kind], r.Reason)
+	p.metrics.decided(facts.KindOf(r), r.Reason)
 	if isAct(r) {
 		p.statuses.Decided(r.NodeGroup, v1beta1.DecisionSummary{
-			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(kinds[r.Kind]), Reason: r.Reason, Message: truncate(r.Message),
+			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(facts.KindOf(r)), Reason: r.Reason, Message: truncate(r.Message),
 		})
 	}
 	level := slog.LevelInfo
@@ -94,7 +94,7 @@ func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
 	case busv1.DecisionKind_DECISION_KIND_HOLD:
 		level = slog.LevelWarn // nothing is decided
 	}
-	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(kinds[r.Kind]), telemetry.KeyNodeGroup, r.NodeGroup,
+	p.log.Log(ctx, level, "decision", telemetry.KeyDecision, r.Id, "kind", string(facts.KindOf(r)), telemetry.KeyNodeGroup, r.NodeGroup,
 		telemetry.KeySubject, r.Subject.GetKind()+" "+r.Subject.GetNamespace()+"/"+r.Subject.GetName(),
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }
@@ -106,13 +106,6 @@ func isAct(r *busv1.DecisionRecord) bool {
 }
 
 const subjectNodeGroup = "NodeGroup"
-
-// kinds are the names of decisions for people.
-var kinds = map[busv1.DecisionKind]reason.Kind{
-	busv1.DecisionKind_DECISION_KIND_SCALE_UP: reason.ScaleUp, busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP: reason.NoScaleUp,
-	busv1.DecisionKind_DECISION_KIND_SCALE_DOWN: reason.ScaleDown, busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN: reason.NoScaleDown,
-	busv1.DecisionKind_DECISION_KIND_HOLD: reason.Hold, busv1.DecisionKind_DECISION_KIND_REPAIR: reason.Repair,
-}
 
 func groupSubject(group string) *busv1.Subject {
 	namespace, name, _ := strings.Cut(group, "/")
@@ -128,6 +121,13 @@ func launchRecord(plan scaling.Plan, l *scaling.Launch) *busv1.DecisionRecord {
 		r.Pods += int32(min(n, 1<<30))
 	}
 	r.Candidates = candidates(l.Candidates)
+	offerings := map[string]bool{}
+	for _, m := range l.Machines {
+		offerings[m.OfferingName] = true
+	}
+	r.Parameters = map[string]string{
+		reason.ParamNodes: strconv.Itoa(len(l.Machines)), reason.ParamOfferings: strings.Join(slices.Sorted(maps.Keys(offerings)), ","),
+	}
 	return r
 }
 
@@ -161,6 +161,7 @@ func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRe
 		Kind: kind, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
 		Message: r.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: -int64(r.MonthlyPrice), Pods: int32(min(r.Pods, 1<<30)),
 		VpsieNodes: []string{r.Machine}, NodeGroup: r.Group,
+		Parameters: map[string]string{reason.ParamNode: r.Node, reason.ParamPods: strconv.Itoa(r.Pods)},
 	}
 }
 
@@ -179,7 +180,7 @@ func refusalRecord(plan scaling.Plan, pod scheduling.PodReference, fate scaling.
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left+fate.Held, 1<<30)),
-		Parameters: map[string]string{parameterShape: string(shape)}, Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
+		Parameters: map[string]string{reason.ParamShape: string(shape)}, Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
 	}
 }
 
@@ -193,6 +194,7 @@ func keptRecord(plan scaling.Plan, node string) *busv1.DecisionRecord {
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: node},
 		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis, NodeGroup: plan.NodeGroups[node],
+		Parameters: map[string]string{reason.ParamNode: node},
 	}
 }
 

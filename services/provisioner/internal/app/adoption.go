@@ -16,6 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
@@ -191,7 +192,11 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if n.Spec.Cluster.Datacenter == "" {
 		n.Spec.Cluster.Datacenter = "unknown"
 	}
-	err := c.store.Create(ctx, n)
+	// The object carries the record until it is published.
+	err := facts.Attach(n, c.store.decision(ctx, n, reason.Adoption, reason.Code(n.Spec.Reason), why))
+	if err == nil {
+		err = c.store.Create(ctx, n)
+	}
 	if apierrors.IsAlreadyExists(err) {
 		return nil // the next look finds out whose it is
 	}

@@ -153,6 +153,7 @@ func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 	if err := r.withdraw(ctx, n); err != nil {
 		return err
 	}
+	r.store.record(ctx, r.log, n, reason.NoScaleDown, refusal.Code, refusal.Message)
 	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("retirement refused: "+refusal.Message))
@@ -231,7 +232,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 		return 0, err
 	}
 	if !fleet.IsRetired(n) {
-		return 0, r.abort(ctx, n, "", "the retirement was withdrawn")
+		return 0, r.abort(ctx, n, reason.NoScaleDownWithdrawn, "the retirement was withdrawn")
 	}
 	pods, err := r.podsOn(ctx, node)
 	if err != nil {
@@ -352,6 +353,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	if err != nil || !written {
 		return err
 	}
+	r.store.record(ctx, r.log, n, reason.NoScaleDown, code, why)
 	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))

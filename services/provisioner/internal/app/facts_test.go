@@ -22,6 +22,8 @@ func TestFactsTellWhatChanged(t *testing.T) {
 	tests := map[string]struct {
 		live func(f *fixture)
 		want []string
+		// decided are the codes of what the provisioner decided by itself.
+		decided []reason.Code
 	}{
 		"BoughtUsedAndRetired": {live: func(f *fixture) {
 			f.create(intent("a"))
@@ -43,16 +45,16 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f.pass(time.Minute)
 			f.cloud.add = nil
 			f.pass(settle)
-		}, want: []string{"Pending→Launching", "Launching→Pending"}},
+		}, want: []string{"Pending→Launching", "Launching→Pending"}, decided: []reason.Code{reason.LaunchUnconfirmed}},
 		"NoGroupAtVPSie": {live: func(f *fixture) {
 			f.create(intent("a"))
 			f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "no more groups"}
 			f.pass(time.Second)
-		}, want: []string{"Pending→Failed"}},
+		}, want: []string{"Pending→Failed"}, decided: []reason.Code{reason.NoScaleUpQuota}},
 		"NothingCame": {live: func(f *fixture) {
 			f.create(intent("a", attempt(v1beta1.LaunchAccepted)))
 			f.pass(16 * time.Minute)
-		}, want: []string{"Launching→Failed"}},
+		}, want: []string{"Launching→Failed"}, decided: []reason.Code{reason.LaunchNoMachine}},
 		"NeverJoined": {live: func(f *fixture) {
 			f.create(intent("a", joining("m1", "host-1")))
 			f.cloud.machines = one("host-1")
@@ -71,7 +73,25 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f.terminate()
 			f.remove(f.machine("a"))
 			f.step("a", time.Second)
-		}, want: []string{"Ready→Released"}},
+		}, want: []string{"Ready→Released"}, decided: []reason.Code{reason.AdoptReleased}},
+		"DrainAborted": {live: func(f *fixture) {
+			f.create(node("host-1", "m1", registered("a")))
+			f.create(intent("a", bought("m1", "host-1"), retired))
+			f.step("a", time.Second)
+			n := f.machine("a")
+			n.Spec.Retirement = nil
+			if err := f.kube.Update(f.t.Context(), n); err != nil {
+				f.t.Fatal(err)
+			}
+			f.step("a", time.Second)
+		}, want: []string{"Ready→Draining", "Draining→Ready"}, decided: []reason.Code{reason.NoScaleDownWithdrawn}},
+		"LaunchOnHold": {live: func(f *fixture) {
+			f.create(intent("a"))
+			f.fleet(6, 0)
+			f.cloud.machines = nil
+			f.pass(time.Minute)
+			f.pass(time.Minute)
+		}, decided: []reason.Code{reason.HoldListingIncomplete}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -80,6 +100,9 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f.tell()
 			if diff := cmp.Diff(tc.want, f.facts.phases); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.decided, f.facts.codes); diff != "" {
+				t.Errorf("decisions (-want +got):\n%s", diff)
 			}
 		})
 	}

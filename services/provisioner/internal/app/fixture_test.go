@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
@@ -174,10 +175,13 @@ func (c *cloud) Health() app.Health { return app.Health{Known: true} }
 
 // told remembers the phases that were told, each once however often it was told, and the decision records.
 type told struct {
+	t       *testing.T
 	mu      sync.Mutex
 	ids     map[string]bool
 	phases  []string
 	records []string
+	// codes are those of the decisions on record.
+	codes []reason.Code
 	// away fails what is published, and full what is put on record.
 	away, full error
 }
@@ -213,7 +217,18 @@ func (f *told) keep(fact facts.Fact) {
 	case *busv1.NodePhaseChanged:
 		f.phases = append(f.phases, m.GetFrom()+"→"+m.GetTo())
 	case *busv1.DecisionRecord:
-		f.records = append(f.records, m.GetId())
+		f.records, f.codes = append(f.records, m.GetId()), append(f.codes, reason.Code(m.GetReason()))
+		f.judge(m)
+	}
+}
+
+// judge fails the test for a record of the provisioner that is not complete, or names no group.
+func (f *told) judge(r *busv1.DecisionRecord) {
+	if r.GetReason() == "" {
+		return // a test's own
+	}
+	if err := facts.Check(r); err != nil || r.GetNodeGroup() == "" {
+		f.t.Errorf("record %v, of group %q: %v", r, r.GetNodeGroup(), err)
 	}
 }
 
@@ -258,7 +273,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &told{ids: map[string]bool{}}, clock: clocktesting.NewFakeClock(noon)}
+	f := &fixture{t: t, cloud: &cloud{groups: map[int64]int64{}}, facts: &told{t: t, ids: map[string]bool{}}, clock: clocktesting.NewFakeClock(noon)}
 	f.kube = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1beta1.VPSieNode{}).WithObjects(objects...).
 		WithObjects(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, definition()).
 		WithIndex(&corev1.Pod{}, "spec.nodeName", func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }).

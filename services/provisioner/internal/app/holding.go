@@ -31,6 +31,7 @@ func (c *Clusters) hold(ctx context.Context, r *roster, code reason.Code, messag
 		case ignoreGone(err) != nil:
 			c.log.WarnContext(ctx, "status not written; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 		case written:
+			c.store.record(ctx, c.log, n, reason.Hold, code, message)
 			c.holds.total.WithLabelValues(string(code)).Inc()
 			c.log.WarnContext(ctx, "launch on hold", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		}

@@ -164,7 +164,9 @@ func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
 
 // failRefused ends an intent for whose size VPSie makes no group.
 func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *CloudError) {
-	c.update(ctx, n, machine.RefusedUnasked(hindrance(e), c.clock.Now()))
+	h := hindrance(e)
+	c.update(ctx, n, machine.RefusedUnasked(h, c.clock.Now()))
+	c.store.record(ctx, c.log, n, reason.Launch, h.Code, h.Message)
 	c.events.Eventf(n, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(e)))
 }
 
@@ -175,6 +177,7 @@ func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.C
 		c.log.WarnContext(ctx, "failed launch not recorded; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
 	}
 	if written {
+		c.store.record(ctx, c.log, n, reason.Launch, code, message)
 		c.log.WarnContext(ctx, "launch abandoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
 		c.events.Eventf(n, nil, corev1.EventTypeWarning, code.Condition(), "Launch", "%s", machine.Truncate(message))
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -87,7 +88,7 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
 		// The retirement was withdrawn while the drain went on.
-		return r.unlessPaused(ctx, func() error { return r.abort(ctx, n, "", "the retirement was withdrawn") })
+		return r.unlessPaused(ctx, func() error { return r.abort(ctx, n, reason.NoScaleDownWithdrawn, "the retirement was withdrawn") })
 	}
 	if n.Status.Identifier == "" {
 		return 0, nil

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
@@ -160,6 +161,8 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 			}
 			c.log.WarnContext(p.ctx, "launch request not accepted", append(attrs, telemetry.KeyError, p.failure)...)
 			if p.outcome == v1beta1.LaunchRefused {
+				h := hindrance(p.failure)
+				c.store.record(ctx, c.log, p.node, reason.Launch, h.Code, h.Message)
 				c.events.Eventf(p.node, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(p.failure)))
 			}
 			return nil

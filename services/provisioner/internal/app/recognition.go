@@ -54,8 +54,12 @@ func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Lis
 			continue
 		}
 		if !found {
-			if _, err := c.store.Change(ctx, n, machine.Unanswered(spare, c.config.LaunchSettle, now)); ignoreGone(err) != nil {
+			written, err := c.store.Change(ctx, n, machine.Unanswered(spare, c.config.LaunchSettle, now))
+			if ignoreGone(err) != nil {
 				return progress, err
+			}
+			if a := machine.LastAttempt(n); written && a.Reason != "" {
+				c.store.record(ctx, c.log, n, reason.Launch, reason.Code(a.Reason), a.Message)
 			}
 			continue
 		}

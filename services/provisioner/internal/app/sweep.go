@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -71,6 +72,7 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 	}
 	written, err := r.store.LetGo(ctx, n, machine.Released, message)
 	if written {
+		r.store.record(ctx, r.log, n, reason.Adoption, reason.AdoptReleased, message)
 		r.log.WarnContext(ctx, "machine released", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)

@@ -36,6 +36,10 @@ const (
 	DecisionKind_DECISION_KIND_NO_SCALE_DOWN DecisionKind = 4
 	DecisionKind_DECISION_KIND_HOLD          DecisionKind = 5
 	DecisionKind_DECISION_KIND_REPAIR        DecisionKind = 6
+	// What became of a launch request.
+	DecisionKind_DECISION_KIND_LAUNCH DecisionKind = 7
+	// A machine got a VPSieNode, or lost it while it stays.
+	DecisionKind_DECISION_KIND_ADOPTION DecisionKind = 8
 )
 
 // Enum value maps for DecisionKind.
@@ -48,6 +52,8 @@ var (
 		4: "DECISION_KIND_NO_SCALE_DOWN",
 		5: "DECISION_KIND_HOLD",
 		6: "DECISION_KIND_REPAIR",
+		7: "DECISION_KIND_LAUNCH",
+		8: "DECISION_KIND_ADOPTION",
 	}
 	DecisionKind_value = map[string]int32{
 		"DECISION_KIND_UNSPECIFIED":   0,
@@ -57,6 +63,8 @@ var (
 		"DECISION_KIND_NO_SCALE_DOWN": 4,
 		"DECISION_KIND_HOLD":          5,
 		"DECISION_KIND_REPAIR":        6,
+		"DECISION_KIND_LAUNCH":        7,
+		"DECISION_KIND_ADOPTION":      8,
 	}
 )
 
@@ -394,7 +402,7 @@ func (x *NodePhaseChanged) GetOffering() int64 {
 // Subject is what a decision speaks of.
 type Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// NodeGroup, Node, or Pods (a group of pods of one shape).
+	// NodeGroup, Node, VPSieNode, Cluster, or Pods (a group of pods of one shape).
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
@@ -567,8 +575,12 @@ type DecisionRecord struct {
 	Pods int32 `protobuf:"varint,11,opt,name=pods,proto3" json:"pods,omitempty"`
 	// VPSieNodes that carry the decision out.
 	VpsieNodes []string `protobuf:"bytes,12,rep,name=vpsie_nodes,json=vpsieNodes,proto3" json:"vpsie_nodes,omitempty"`
-	// NodeGroup that the decision is about, empty when several or none are.
-	NodeGroup     string `protobuf:"bytes,13,opt,name=node_group,json=nodeGroup,proto3" json:"node_group,omitempty"`
+	// NodeGroup that the decision is about, as namespace/name; empty when several or none are.
+	NodeGroup string `protobuf:"bytes,13,opt,name=node_group,json=nodeGroup,proto3" json:"node_group,omitempty"`
+	// Id of the decision that this one follows from, empty when there is none. NodePhaseChanged with the id of a decision is its outcome.
+	Cause string `protobuf:"bytes,14,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Trace that the decision is part of, as a W3C traceparent.
+	Traceparent   string `protobuf:"bytes,15,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -694,6 +706,20 @@ func (x *DecisionRecord) GetNodeGroup() string {
 	return ""
 }
 
+func (x *DecisionRecord) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
 var File_vpsie_bus_v1_decision_proto protoreflect.FileDescriptor
 
 const file_vpsie_bus_v1_decision_proto_rawDesc = "" +
@@ -746,7 +772,7 @@ const file_vpsie_bus_v1_decision_proto_rawDesc = "" +
 	"\trejection\x18\x03 \x01(\tR\trejection\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x14\n" +
 	"\x05nodes\x18\x05 \x01(\x05R\x05nodes\x120\n" +
-	"\x14monthly_price_micros\x18\x06 \x01(\x03R\x12monthlyPriceMicros\"\xe3\x04\n" +
+	"\x14monthly_price_micros\x18\x06 \x01(\x03R\x12monthlyPriceMicros\"\x9b\x05\n" +
 	"\x0eDecisionRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12.\n" +
@@ -767,10 +793,12 @@ const file_vpsie_bus_v1_decision_proto_rawDesc = "" +
 	"\vvpsie_nodes\x18\f \x03(\tR\n" +
 	"vpsieNodes\x12\x1d\n" +
 	"\n" +
-	"node_group\x18\r \x01(\tR\tnodeGroup\x1a=\n" +
+	"node_group\x18\r \x01(\tR\tnodeGroup\x12\x14\n" +
+	"\x05cause\x18\x0e \x01(\tR\x05cause\x12 \n" +
+	"\vtraceparent\x18\x0f \x01(\tR\vtraceparent\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xd9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x8f\x02\n" +
 	"\fDecisionKind\x12\x1d\n" +
 	"\x19DECISION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16DECISION_KIND_SCALE_UP\x10\x01\x12\x1d\n" +
@@ -778,7 +806,9 @@ const file_vpsie_bus_v1_decision_proto_rawDesc = "" +
 	"\x18DECISION_KIND_SCALE_DOWN\x10\x03\x12\x1f\n" +
 	"\x1bDECISION_KIND_NO_SCALE_DOWN\x10\x04\x12\x16\n" +
 	"\x12DECISION_KIND_HOLD\x10\x05\x12\x18\n" +
-	"\x14DECISION_KIND_REPAIR\x10\x06B>Z<github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1;busv1b\x06proto3"
+	"\x14DECISION_KIND_REPAIR\x10\x06\x12\x18\n" +
+	"\x14DECISION_KIND_LAUNCH\x10\a\x12\x1a\n" +
+	"\x16DECISION_KIND_ADOPTION\x10\bB>Z<github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1;busv1b\x06proto3"
 
 var (
 	file_vpsie_bus_v1_decision_proto_rawDescOnce sync.Once

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"slices"
 	"time"
-
 )
 
 // Listed is a worker that VPSie lists in a cluster.

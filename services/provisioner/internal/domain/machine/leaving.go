@@ -57,19 +57,17 @@ func DrainResumed(now time.Time) Change {
 	}
 }
 
-// DrainUndone records that a drain was given up and undone; the code is empty where the retirement was withdrawn.
+// DrainUndone records that a drain was aborted. One whose retirement was withdrawn has not failed.
 func DrainUndone(code reason.Code, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if StateOf(n) != v1beta1.PhaseDraining {
 			return false
 		}
 		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
-		why := "Withdrawn"
-		if code != "" {
-			why = code.Condition()
+		if code != reason.NoScaleDownWithdrawn {
 			n.Status.DrainFailedAt = Timestamp(now)
 		}
-		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, why, message)
+		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		// What the Node is like now is looked at next.
 		note(n, v1beta1.ConditionReady, metav1.ConditionUnknown, "DrainUndone", message)
 		return true

@@ -124,7 +124,7 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"DrainStarted":      {machine.DrainStarted("unneeded", later)},
 		"DrainHeld":         {machine.DrainHeld("Paused", "paused", later)},
 		"DrainResumed":      {machine.DrainResumed(later)},
-		"DrainUndone":       {machine.DrainUndone("", "withdrawn", later), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long", later)},
+		"DrainUndone":       {machine.DrainUndone(reason.NoScaleDownWithdrawn, "withdrawn", later), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long", later)},
 		"RetirementRefused": {machine.RetirementRefused(reason.NoScaleDownNodeProtected, "protected", later)},
 		"DeletionDue":       {machine.DeletionDue("empty", later)},
 		"DeletionAsked":     {machine.DeletionAsked("m1", "Requested", "asked")},
