@@ -43,7 +43,16 @@ func (r Refusal) unless(is bool) Refusal {
 
 func (v *View) hasMode(mode v1beta1.Mode) bool { return v.Group != nil && v.Group.Spec.Mode == mode }
 
-func groupPaused(v *View) Refusal { return when(v.hasMode(v1beta1.ModePaused), "the group is paused") }
+// groupPaused refuses for a mode that is not known as well.
+func groupPaused(v *View) Refusal {
+	switch {
+	case v.Group == nil, v.hasMode(""), v.hasMode(v1beta1.ModeEnforce), v.hasMode(v1beta1.ModeRecommend):
+		return Refusal{}
+	case v.hasMode(v1beta1.ModePaused):
+		return Refusal{Message: "the group is paused"}
+	}
+	return Refusal{Message: fmt.Sprintf("the group's mode is %q, which is not known", v.Group.Spec.Mode)}
+}
 
 func groupRecommends(v *View) Refusal {
 	return when(v.hasMode(v1beta1.ModeRecommend), "the NodeGroup's mode is Recommend, so nothing is done")

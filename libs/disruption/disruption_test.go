@@ -57,6 +57,7 @@ var objections = map[string]struct {
 	"GroupGone":    {reason.NoScaleDownGroupGone, func(v *disruption.View) { v.Group = nil }},
 	"GroupGoing":   {reason.NoScaleDownGroupGone, func(v *disruption.View) { v.Group.DeletionTimestamp = new(metav1.NewTime(noon)) }},
 	"Mode":         {reason.NoScaleDownGroupPaused, func(v *disruption.View) { v.Group.Spec.Mode = v1beta1.ModePaused }},
+	"ModeUnknown":  {reason.NoScaleDownGroupPaused, func(v *disruption.View) { v.Group.Spec.Mode = "Later" }},
 	"Recommend":    {reason.NoScaleDownGroupRecommend, func(v *disruption.View) { v.Group.Spec.Mode = v1beta1.ModeRecommend }},
 	"Disabled":     {reason.NoScaleDownDisabled, func(v *disruption.View) { v.Group.Spec.ScaleDown.Enabled = new(false) }},
 	"Protected":    {reason.NoScaleDownNodeProtected, func(v *disruption.View) { v.Node.Protection = reason.NoScaleDownNodeProtected }},
@@ -132,8 +133,9 @@ func TestGuards(t *testing.T) {
 	replaced := where{scaleDown: decide | act}
 	wanted := map[string]where{
 		"Paused": everywhere, "Closed": {scaleDown: decide, replace: decide, repair: decide}, "GroupGone": gone, "GroupGoing": gone,
-		"Mode":      {scaleDown: decide | act, replace: decide | act, repair: decide | act, launchFailed: decide},
-		"Recommend": {scaleDown: act, replace: act, repair: act}, "Disabled": planned, "Protected": protected, "ControlPlane": protected,
+		"ModeUnknown": {scaleDown: decide | act, replace: decide | act, repair: decide | act, launchFailed: decide},
+		"Mode":        {scaleDown: decide | act, replace: decide | act, repair: decide | act, launchFailed: decide},
+		"Recommend":   {scaleDown: act, replace: act, repair: act}, "Disabled": planned, "Protected": protected, "ControlPlane": protected,
 		"BeingReplaced": only(scaleDown, decide), "WasReplaced": only(scaleDown, decide), "ReplacesOneThatLeaves": replaced, "ReplacesOneThatWillLeave": replaced,
 		"NoReplacement": only(replace, act), "ReplacementFailed": only(replace, act), "ReplacementIsAhead": only(replace, act), "OneOfTwoIsAhead": only(replace, act),
 		"NodeNotReady": {scaleDown: decide, replace: decide | act}, "NoNode": {scaleDown: decide, replace: decide | act}, "NodeReady": {repair: act, launchFailed: act},

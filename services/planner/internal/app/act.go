@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -85,17 +86,23 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	fact := p.complete(ctx, record)
 	machines, carriers := p.writeIntents(ctx, intents, fact)
 	var names []string
-	for _, machine := range machines {
+	price := int64(0)
+	for i, machine := range machines {
 		if machine == nil {
 			continue
 		}
 		p.overlay.add(machine, p.clock.Now())
 		if machine.Spec.DecisionID == id {
-			names = append(names, machine.Name)
+			names, price = append(names, machine.Name), price+int64(l.Machines[i].MonthlyPrice)
 		}
 	}
 	if len(names) == 0 {
 		return
+	}
+	if len(names) < len(machines) {
+		// What the object carries tells what was wanted; it is published only if this process dies.
+		record.VpsieNodes, record.MonthlyPriceEffectMicros, record.Parameters[reason.ParamNodes] = names, price, strconv.Itoa(len(names))
+		record.Message += fmt.Sprintf("; %d of %d were written, and the next plan repeats the others", len(names), len(machines))
 	}
 	decision := &busv1.LaunchDecision{
 		DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: names,
@@ -109,12 +116,16 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	p.tellLaunch(s, l, group)
 }
 
+// carrierTries bounds the intents that are written one by one until one surely carries the record of the decision.
+const carrierTries = 3
+
 // writeIntents writes the intents of a decision and returns what is there then, and which of them carry its record: one alone
-// before the others, so that none of them is there without the record, and further ones as long as none is surely written.
+// before the others, so that none of them is there without the record, and further ones while none is surely written. Where none of
+// the first is, the others are left to the next plan.
 func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode, record facts.Fact) (machines []*v1beta1.VPSieNode, carriers []client.ObjectKey) {
 	machines = make([]*v1beta1.VPSieNode, len(intents))
 	carried, first := false, 0
-	for ; first < len(intents) && !carried; first++ {
+	for ; first < min(len(intents), carrierTries) && !carried; first++ {
 		intent := intents[first]
 		if err := facts.Attach(intent, record); err != nil {
 			p.log.ErrorContext(ctx, "decision has no record", telemetry.KeyDecision, record.ID, telemetry.KeyError, err)
@@ -123,6 +134,9 @@ func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode
 		if machines[first] == intent {
 			carriers = append(carriers, client.ObjectKeyFromObject(intent))
 		}
+	}
+	if !carried {
+		return machines, carriers
 	}
 	var writers errgroup.Group
 	writers.SetLimit(writersMax)
@@ -139,6 +153,9 @@ func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode
 // writeIntent writes an intent and returns what is there then: the intent, that of another planner that decided on the same
 // batch, or nil; and whether the intent is surely written.
 func (p *Planner) writeIntent(ctx context.Context, intent *v1beta1.VPSieNode) (*v1beta1.VPSieNode, bool) {
+	if ctx.Err() != nil {
+		return nil, false // nothing is sent
+	}
 	err := p.store.Create(ctx, intent)
 	if apierrors.IsAlreadyExists(err) {
 		there := &v1beta1.VPSieNode{}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 )
 
@@ -71,6 +74,29 @@ func TestRefusedWriteCarriesOn(t *testing.T) {
 		}
 		if !maps.Equal(decisions, carried) {
 			t.Errorf("machines of the decisions %v carry records of %v", decisions, carried)
+		}
+		ups := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP)
+		if r := ups[0]; len(r.GetVpsieNodes()) != 2 || r.GetMonthlyPriceEffectMicros() != 80_000_000 || r.GetParameters()[reason.ParamNodes] != "2" || !strings.Contains(r.GetMessage(), "2 of 3") {
+			t.Errorf("record %v, want it to name the two machines that were written", r)
+		}
+	})
+}
+
+// TestLaunchWithoutCarrierIsLeftToTheNextPlan: each of a thousand writes that are refused would cost time in which nothing is planned.
+func TestLaunchWithoutCarrierIsLeftToTheNextPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 50 }))
+		f.refuse = 3
+		f.run()
+		f.wait(time.Second)
+		f.pending(20, 0, 3000)
+		f.wait(500 * time.Millisecond)
+		if got := len(f.machines()); got != 0 {
+			t.Fatalf("%d machines were written though none surely carries the record", got)
+		}
+		f.wait(time.Minute)
+		if got, carried := len(f.machines()), len(f.carried()); got != 20 || carried == 0 {
+			t.Errorf("%d machines and %d records in the end, want 20 and one", got, carried)
 		}
 	})
 }

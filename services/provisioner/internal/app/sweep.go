@@ -12,6 +12,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -21,9 +22,11 @@ import (
 const definitionName = "vpsienodes.autoscaler.vpsie.com"
 
 // isSwept reports whether the object is deleted because its namespace or its definition is. That is nobody's
-// wish to retire the machine. A machine whose deletion was asked of VPSie is past that.
+// wish to retire the machine. A machine that was retired before goes, unless it works and nothing was done to it yet: its pods may
+// wait for a replacement that goes with the namespace.
 func (r *Nodes) isSwept(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
-	if n.DeletionTimestamp == nil || n.Spec.Retirement != nil || n.Status.DeleteRequestedAt != nil {
+	untouched := n.Status.DrainStartedAt == nil && (disruption.IsRetiredFor(n, v1beta1.RetireReplace) || disruption.IsRetiredFor(n, v1beta1.RetireScaleDown))
+	if n.DeletionTimestamp == nil || n.Spec.Retirement != nil && !untouched || n.Status.DeleteRequestedAt != nil {
 		return false, nil
 	}
 	stays, err := r.store.acceptsObjects(ctx, n.Namespace)

@@ -81,6 +81,23 @@ func TestSweptDrainIsUndone(t *testing.T) {
 	}
 }
 
+// TestSweptRetirementThatWaitsReleasesTheMachine has a namespace go while a busy machine waits for its replacement, or was just found unneeded.
+func TestSweptRetirementThatWaitsReleasesTheMachine(t *testing.T) {
+	for kind, stays := range map[v1beta1.RetirementKind]bool{v1beta1.RetireReplace: true, v1beta1.RetireScaleDown: true, v1beta1.RetireLaunchFailed: false} {
+		t.Run(string(kind), func(t *testing.T) {
+			f := newFixture(t, group(), node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) {
+				n.Spec.Retirement = &v1beta1.Retirement{Kind: kind, DecisionID: "d", Reason: "r", Message: "why"}
+			}))
+			f.terminate()
+			f.remove(f.machine("a"))
+			f.step("a", time.Second)
+			if released := !f.exists(intent("a")) && !f.node("host-1").Spec.Unschedulable && f.exists(pod("p", "")); released != stays {
+				t.Errorf("released: %v, want %v", released, stays)
+			}
+		})
+	}
+}
+
 func TestSweptLaunchIsResolvedFirst(t *testing.T) {
 	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchAccepted)))
 	f.terminate()

@@ -76,7 +76,7 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; ")}, nearest
 }
 
-// candidatesMax bounds the sizes that a refusal names.
+// candidatesMax bounds the sizes that a record names: with a hundred groups and four hundred sizes no object could carry all of them.
 const candidatesMax = 20
 
 // refuse says why a group does not serve a shape that nothing serves.
@@ -181,4 +181,5 @@ func (p *planner) describe(l *Launch) {
 	slices.SortStableFunc(l.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})
+	l.Candidates = l.Candidates[:min(len(l.Candidates), candidatesMax)]
 }

@@ -734,3 +734,17 @@ func TestAlternativesAreOnRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordOfALaunchIsBounded: an object carries it, and there may be a hundred groups and four hundred sizes.
+func TestRecordOfALaunchIsBounded(t *testing.T) {
+	var groups []*v1beta1.NodeGroup
+	for i := range 100 {
+		groups = append(groups, group(fmt.Sprintf("g%d", i)))
+	}
+	w := newWorld(groups...)
+	w.pending(w.shape("web", 900, 512), 1)
+	plan := w.plan(scaling.Memory{})
+	if len(plan.Launches) != 1 || len(plan.Launches[0].Candidates) != 20 || plan.Launches[0].Candidates[0].Nodes != 1 {
+		t.Errorf("launches %+v, want one with twenty alternatives, the chosen one first", plan.Launches)
+	}
+}
