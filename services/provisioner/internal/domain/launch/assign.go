@@ -34,13 +34,24 @@ type Waiting struct {
 	Offering    int64
 	Size        Size
 	RequestedAt time.Time
+	// Accepted says that VPSie answered the request with yes, so that it brings a machine for certain.
+	Accepted bool
 	// Foreign are machines that existed before the request; none of them can be its answer.
 	Foreign []string
 }
 
+// certainty is greater for a request that brings a machine for certain.
+func (w Waiting) certainty() int {
+	if w.Accepted {
+		return 1
+	}
+	return 0
+}
+
 // Assign finds the machine of each waiting request: one that VPSie lists, that nobody claims, that
-// was not there before the request, and that has the size that was asked for. Older requests choose
-// first, among machines in the order of the listing, so the answer depends on the input alone.
+// was not there before the request, and that has the size that was asked for. Accepted requests choose first, then older ones, among
+// machines in the order of the listing, so the answer depends on the input alone. A request whose answer is unclear may have brought none:
+// given the machine of an accepted one, it would leave that one waiting until the launch deadline.
 //
 // VPSie's reply to a request names no machine, and a machine names no request, so the requests of
 // one size in one cluster are interchangeable (vpsie-api.md §4.4). While requests of several offerings
@@ -49,7 +60,7 @@ type Waiting struct {
 func Assign(waiting []Waiting, listed []Listed, claimed map[string]bool) map[string]Listed {
 	order := slices.Clone(waiting)
 	slices.SortStableFunc(order, func(a, b Waiting) int {
-		return cmp.Or(a.RequestedAt.Compare(b.RequestedAt), cmp.Compare(a.Intent, b.Intent))
+		return cmp.Or(cmp.Compare(b.certainty(), a.certainty()), a.RequestedAt.Compare(b.RequestedAt), cmp.Compare(a.Intent, b.Intent))
 	})
 	several := slices.ContainsFunc(order, func(w Waiting) bool { return w.Offering != order[0].Offering })
 	taken := map[string]bool{}

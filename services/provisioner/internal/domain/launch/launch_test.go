@@ -41,6 +41,14 @@ func TestAssign(t *testing.T) {
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}, {Identifier: "m2", Size: small}},
 			want:    map[string]string{"a": "m2"},
 		},
+		"AcceptedRequestsChooseFirst": {
+			why: "a provisioner that died before the call leaves an unclear request, which would take the machine of a later one and leave that one waiting until its deadline",
+			waiting: []launch.Waiting{
+				{Intent: "a", Size: small, RequestedAt: noon}, {Intent: "b", Size: small, RequestedAt: noon.Add(time.Minute), Accepted: true},
+			},
+			listed: []launch.Listed{{Identifier: "m1", Size: small}},
+			want:   map[string]string{"b": "m1"},
+		},
 		"ClaimedMachineIsNotGivenTwice": {
 			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Identifier: "m1", Size: small}},
