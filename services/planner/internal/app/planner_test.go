@@ -62,6 +62,8 @@ type fixture struct {
 	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
 	carriers []client.ObjectKey
 	full     bool
+	// taken says that another took the last room for a record, and events have room again.
+	taken bool
 	// refuse is how many objects are refused that are to be created.
 	refuse      int
 	events      []string
@@ -108,7 +110,7 @@ func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m prot
 
 func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	f.mu.Lock()
-	full := f.full
+	full := f.full || f.taken
 	if !full {
 		f.keep(fact.Message.(*busv1.DecisionRecord))
 	}

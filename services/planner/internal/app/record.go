@@ -63,11 +63,13 @@ func (p *Planner) complete(ctx context.Context, r *busv1.DecisionRecord) facts.F
 }
 
 // record puts the record of something that is not done on record, and announces it then. Where there is no room, the subject
-// was not spoken of, and the next plan speaks of it.
-func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionRecord) {
-	if !p.records.Record(p.complete(ctx, r), func() { p.announce(context.WithoutCancel(ctx), r) }) {
+// was not spoken of, the next plan speaks of it, and record returns false.
+func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionRecord) bool {
+	taken := p.records.Record(p.complete(ctx, r), func() { p.announce(context.WithoutCancel(ctx), r) })
+	if !taken {
 		p.said.forget(subject)
 	}
+	return taken
 }
 
 // resumeRecords puts on record what machines still carry, such as after a planner died.
@@ -184,8 +186,8 @@ func refusalRecord(plan scaling.Plan, pod scheduling.PodReference, fate scaling.
 	}
 }
 
-func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) {
-	p.record(ctx, saidShape+string(shape), refusalRecord(plan, pod, fate, shape))
+func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) bool {
+	return p.record(ctx, saidShape+string(shape), refusalRecord(plan, pod, fate, shape))
 }
 
 // keptRecord is of a node that stays.

@@ -103,18 +103,24 @@ func TestLaunchWithoutCarrierIsLeftToTheNextPlan(t *testing.T) {
 
 // TestRefusalIsAnnouncedOnceThereIsRoom tells nobody of a refusal that is not on record, and tells it later.
 func TestRefusalIsAnnouncedOnceThereIsRoom(t *testing.T) {
+	for name, full := range map[string]bool{"NoRoom": true, "RoomForEventsOnly": false} {
+		t.Run(name, func(t *testing.T) { refuseUntilThereIsRoom(t, full) })
+	}
+}
+
+func refuseUntilThereIsRoom(t *testing.T, full bool) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
-		f.full = true
+		f.full, f.taken = full, true
 		f.run()
 		f.wait(time.Second)
 		f.pending(1, 0, 100_000)
 		f.wait(time.Minute)
-		if got := f.eventsAbout("pod"); len(got) > 0 {
+		if got := f.eventsAbout("p0"); len(got) > 0 {
 			t.Fatalf("events %v about a refusal that is not on record", got)
 		}
 		f.mu.Lock()
-		f.full = false
+		f.full, f.taken = false, false
 		f.mu.Unlock()
 		f.wait(time.Minute)
 		if got := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP); len(got) != 1 || len(f.eventsAbout("")) == 0 {

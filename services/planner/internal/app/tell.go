@@ -61,8 +61,8 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 		if fate.Refusal.Code == reason.NoScaleUpCatalogueUnknown && !p.blindFor(blindTold) {
 			continue
 		}
-		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) {
-			p.recordRefusal(ctx, plan, pending.Sample[0], fate, id)
+		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
+			continue // its pods are not told of what is not on record
 		}
 		// The newest pods of a shape are those that find no place.
 		for _, pod := range pending.Sample[max(len(pending.Sample)-fate.Left-fate.Held, 0):] {
