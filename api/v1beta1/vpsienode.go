@@ -264,9 +264,9 @@ type VPSieNodeStatus struct {
 	// NodeName is the name of the Kubernetes Node.
 	// +optional
 	NodeName string `json:"nodeName,omitempty"`
-	// MonthlyPrice is what the machine cost when it was bought, in US dollars a month.
+	// MonthlyPrice is what the machine cost when it was bought, in US dollars a month, such as 58.40; empty while that is unknown.
 	// +optional
-	MonthlyPrice *resource.Quantity `json:"monthlyPrice,omitempty"`
+	MonthlyPrice string `json:"monthlyPrice,omitempty"`
 	// EarliestRequestAt is when the first machine was wanted that may have turned out to be this one, since requests
 	// for a size are interchangeable. A Node that is older is not the machine's.
 	// +optional

@@ -527,11 +527,6 @@ func (in *VPSieNodeStatus) DeepCopyInto(out *VPSieNodeStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
-	if in.MonthlyPrice != nil {
-		in, out := &in.MonthlyPrice, &out.MonthlyPrice
-		x := (*in).DeepCopy()
-		*out = &x
-	}
 	if in.EarliestRequestAt != nil {
 		in, out := &in.EarliestRequestAt, &out.EarliestRequestAt
 		*out = (*in).DeepCopy()

@@ -40,8 +40,14 @@ func PhaseChanged(n *v1beta1.VPSieNode, c v1beta1.PhaseChange) Fact {
 	return Fact{Topic: bus.TopicPhase, Namespace: n.Namespace, NodeGroup: n.Spec.NodeGroup, ID: c.ID, Traceparent: c.Traceparent, Message: &busv1.NodePhaseChanged{
 		Namespace: n.Namespace, VpsieNode: n.Name, NodeGroup: n.Spec.NodeGroup, From: string(c.From), To: string(c.To),
 		Identifier: c.Identifier, NodeName: c.NodeName, Message: c.Message, Time: timestamppb.New(c.Time.Time),
-		MonthlyPriceMicros: int64(money.FromQuantity(n.Status.MonthlyPrice)), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,
+		MonthlyPriceMicros: priceOf(n), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,
 	}}
+}
+
+// priceOf is the price of a machine in micros a month, zero while that is unknown.
+func priceOf(n *v1beta1.VPSieNode) int64 {
+	price, _ := money.Parse(n.Status.MonthlyPrice)
+	return int64(price)
 }
 
 // Attach has an object carry a fact until it is published: whoever writes the object writes both or neither.

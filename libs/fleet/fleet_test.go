@@ -11,7 +11,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
@@ -68,7 +67,7 @@ func TestIsLeaving(t *testing.T) {
 
 func TestCountAndUsage(t *testing.T) {
 	g := group()
-	priced := func(m *v1beta1.VPSieNode) { m.Status.MonthlyPrice = money.Micros(30_000_000).Quantity() }
+	priced := func(m *v1beta1.VPSieNode) { m.Status.MonthlyPrice = "30.00" }
 	s := &fleet.Snapshot{
 		Nodes: map[string]*scheduling.Node{"a": {Ready: true}, "b": {}},
 		Machines: []*v1beta1.VPSieNode{

@@ -20,8 +20,8 @@ func (g *Group) Key() string { return g.Namespace + "/" + g.Name }
 // PriceOf is what a machine costs a month: what it cost when it was bought, else what its size costs now; false where neither
 // is known.
 func (g *Group) PriceOf(m *v1beta1.VPSieNode) (money.Micros, bool) {
-	if m.Status.MonthlyPrice != nil {
-		return money.FromQuantity(m.Status.MonthlyPrice), true
+	if price, known := money.Parse(m.Status.MonthlyPrice); known {
+		return price, true
 	}
 	if o := g.Catalogue.Find(m.Spec.Offering); o != nil {
 		return o.MonthlyPrice, true

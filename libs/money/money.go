@@ -49,9 +49,13 @@ func (m Micros) Dollars() string {
 	return fmt.Sprintf("%s%d.%04d", sign, whole, rest/100)
 }
 
-// Quantity is the amount as a Kubernetes quantity in dollars.
-func (m Micros) Quantity() *resource.Quantity {
-	return resource.NewMilliQuantity(int64(m)/1000, resource.DecimalSI)
+// Parse reads an amount of dollars, as Dollars writes it; false for what is none, such as an empty text.
+func Parse(dollars string) (Micros, bool) {
+	q, err := resource.ParseQuantity(dollars)
+	if err != nil {
+		return 0, false
+	}
+	return Micros(q.ScaledValue(resource.Micro)), true
 }
 
 // FromQuantity reads an amount of dollars, rounding down to thousandths.

@@ -51,19 +51,27 @@ func TestString(t *testing.T) {
 	}
 }
 
-func FuzzQuantity(f *testing.F) {
-	for _, amount := range []int64{0, 1_000, 14_600_000, 1e15} {
+func FuzzParse(f *testing.F) {
+	for _, amount := range []int64{0, 100, 58_400_000, 1e15} {
 		f.Add(amount)
 	}
 	f.Fuzz(func(t *testing.T, amount int64) {
 		if amount < 0 || amount > 1e15 {
 			return // no amount of money
 		}
-		want := money.Micros(amount / 1000 * 1000)
-		if got := money.FromQuantity(want.Quantity()); got != want {
-			t.Errorf("%d became %d on its way through a quantity", want, got)
+		want := money.Micros(amount / 100 * 100) // ten-thousandths of a dollar are written
+		if got, ok := money.Parse(want.Dollars()); got != want || !ok {
+			t.Errorf("%s became %s", want, got)
 		}
 	})
+}
+
+func TestWhatIsNoAmountIsNotZero(t *testing.T) {
+	for _, text := range []string{"", "free", "$5"} {
+		if got, ok := money.Parse(text); ok {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
 }
 
 func TestNoQuantityIsNothing(t *testing.T) {

@@ -33,7 +33,6 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
@@ -576,7 +575,7 @@ func TestStatusShowsTheCostInDollars(t *testing.T) {
 		machine := &v1beta1.VPSieNode{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"},
 			Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
-			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", MonthlyPrice: money.Micros(233_600_000).Quantity()},
+			Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseJoining, Identifier: "m1", MonthlyPrice: "233.60"},
 		}
 		f := newFixture(t, group(), machine)
 		f.run()

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -340,10 +339,10 @@ func (c *Catalogue) Offering(datacenter string, id int64) (Offering, bool) {
 	return Offering{}, false
 }
 
-// Price is what the machine of an object costs now, nil while that is unknown.
-func (c *Catalogue) Price(n *v1beta1.VPSieNode) *resource.Quantity {
+// Price is what the machine of an object costs now, in US dollars a month; empty while that is unknown.
+func (c *Catalogue) Price(n *v1beta1.VPSieNode) string {
 	if o, ok := c.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering); ok {
-		return o.MonthlyPrice.Quantity()
+		return o.MonthlyPrice.Dollars()
 	}
-	return nil
+	return ""
 }

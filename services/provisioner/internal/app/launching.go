@@ -135,8 +135,8 @@ func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Ca
 func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (fleet.Amounts, bool) {
 	o, known := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
 	a := fleet.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryBytes: o.Size.MemoryMiB << 20, MonthlyPrice: o.MonthlyPrice}
-	if n.Status.MonthlyPrice != nil {
-		a.MonthlyPrice = money.FromQuantity(n.Status.MonthlyPrice)
+	if price, known := money.Parse(n.Status.MonthlyPrice); known {
+		a.MonthlyPrice = price
 	}
 	return a, known
 }

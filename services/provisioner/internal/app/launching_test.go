@@ -28,7 +28,7 @@ func TestEveryIntentGetsOneMachine(t *testing.T) {
 	identifiers := map[string]bool{}
 	for _, name := range []string{"a", "b", "c"} {
 		n := f.machine(name)
-		if n.Status.Phase != v1beta1.PhaseJoining || n.Status.Identifier == "" || n.Status.MonthlyPrice == nil {
+		if n.Status.Phase != v1beta1.PhaseJoining || n.Status.Identifier == "" || n.Status.MonthlyPrice != "40.00" {
 			t.Errorf("%s is %+v, want it to await its Node with an identifier and a price", name, n.Status)
 		}
 		identifiers[n.Status.Identifier] = true

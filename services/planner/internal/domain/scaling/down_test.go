@@ -273,7 +273,7 @@ func TestUnknownPriceIsNotZero(t *testing.T) {
 			g := group("g")
 			w := newWorld(g)
 			m := w.machine(g, "n", v1beta1.PhaseReady, nil)
-			m.Spec.Offering, m.Status.MonthlyPrice = tc.offering, nil
+			m.Spec.Offering, m.Status.MonthlyPrice = tc.offering, ""
 			memory := scaling.Memory{Unneeded: map[string]time.Time{"n": noon.Add(-time.Hour)}}
 			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
 			if r := plan.Groups["default/g"]; r.MonthlyCost != tc.cost || r.CostKnown != tc.known {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -98,7 +97,7 @@ func (w *world) machine(g *v1beta1.NodeGroup, name string, phase v1beta1.Phase, 
 		m.Status.DrainStartedAt = new(metav1.NewTime(noon.Add(-time.Minute)))
 	}
 	m.Status.Identifier, m.Status.Hostname, m.Status.NodeName = "id-"+name, name, name
-	m.Status.MonthlyPrice = money.Micros(40_000_000).Quantity()
+	m.Status.MonthlyPrice = "40.00"
 	labels := scheduling.NodeLabels(g, smallID, "small")
 	labels[corev1.LabelHostname] = name
 	w.Nodes[name] = &scheduling.Node{

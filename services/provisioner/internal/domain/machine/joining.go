@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -25,7 +24,7 @@ type Joined struct {
 
 // Adopted gives an object its machine that was made for it, or whose status was lost. A Node that proves it was registered, so it
 // was there once; whether it is Ready now is looked at next. Without one, nil, the Node is awaited.
-func Adopted(worker launch.Listed, node *Joined, price *resource.Quantity, now time.Time) Change {
+func Adopted(worker launch.Listed, node *Joined, price string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if !isBlank(n) {
 			return false
@@ -62,16 +61,16 @@ func Registered(nodeName string) Change {
 }
 
 // NodeReady records that the Node of a machine that stays works.
-func NodeReady(price *resource.Quantity, now time.Time) Change {
+func NodeReady(price string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if !isUp(n) {
 			return false
 		}
-		changed := n.Status.ReadyAt == nil || n.Status.MonthlyPrice == nil && price != nil
+		changed := n.Status.ReadyAt == nil || n.Status.MonthlyPrice == "" && price != ""
 		if n.Status.ReadyAt == nil {
 			n.Status.ReadyAt, n.Status.OverdueSince = Timestamp(now), nil
 		}
-		if n.Status.MonthlyPrice == nil {
+		if n.Status.MonthlyPrice == "" {
 			n.Status.MonthlyPrice = price
 		}
 		return note(n, v1beta1.ConditionReady, metav1.ConditionTrue, "NodeReady", "the Node is Ready") || changed

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -54,15 +53,15 @@ func asked(n *v1beta1.VPSieNode, number int32) *v1beta1.LaunchAttempt {
 	return nil
 }
 
-// Accepted records that VPSie answered a request with yes. The price is nil while it is unknown.
-func Accepted(number int32, price *resource.Quantity) Change {
+// Accepted records that VPSie answered a request with yes. The price, in US dollars a month, is empty while it is unknown.
+func Accepted(number int32, price string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		a := asked(n, number)
 		if a == nil {
 			return false
 		}
 		a.Outcome = v1beta1.LaunchAccepted
-		if price != nil {
+		if price != "" {
 			n.Status.MonthlyPrice = price
 		}
 		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Accepted", "VPSie accepted the launch request; its listing is awaited to show the machine")
@@ -150,7 +149,7 @@ func Hindered(h Hindrance, now time.Time) Change {
 
 // Answered records the machine that answers the request which waits longest to be. The first request that may have brought it is
 // the earliest; zero when that is unknown.
-func Answered(worker launch.Listed, earliest time.Time, price *resource.Quantity, now time.Time) Change {
+func Answered(worker launch.Listed, earliest time.Time, price string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		a := Answerable(n)
 		if a == nil {
@@ -166,9 +165,9 @@ func Answered(worker launch.Listed, earliest time.Time, price *resource.Quantity
 	}
 }
 
-func isListed(n *v1beta1.VPSieNode, worker launch.Listed, price *resource.Quantity, now time.Time) {
+func isListed(n *v1beta1.VPSieNode, worker launch.Listed, price string, now time.Time) {
 	n.Status.Identifier, n.Status.Hostname, n.Status.LaunchedAt = worker.Identifier, worker.Hostname, Timestamp(now)
-	if n.Status.MonthlyPrice == nil {
+	if n.Status.MonthlyPrice == "" {
 		n.Status.MonthlyPrice = price
 	}
 	note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+worker.Hostname)

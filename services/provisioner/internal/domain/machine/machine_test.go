@@ -109,12 +109,12 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"RefusedUnasked":    {machine.RefusedUnasked(h, later)},
 		"Abandoned":         {machine.Abandoned(h, later)},
 		"Hindered":          {machine.Hindered(h, later)},
-		"Answered":          {machine.Answered(worker, noon, nil, later)},
+		"Answered":          {machine.Answered(worker, noon, "", later)},
 		"AnsweredElsewhere": {machine.AnsweredElsewhere("1", "m2")},
 		"Unanswered":        {machine.Unanswered(nil, 10*time.Minute, later), machine.Unanswered([]string{"m9"}, 10*time.Minute, noon), machine.Unanswered([]string{"m9"}, 10*time.Minute, later)},
-		"Adopted":           {machine.Adopted(worker, nil, nil, later), machine.Adopted(worker, &machine.Joined{Name: "host-1", CreatedAt: noon}, nil, later)},
+		"Adopted":           {machine.Adopted(worker, nil, "", later), machine.Adopted(worker, &machine.Joined{Name: "host-1", CreatedAt: noon}, "", later)},
 		"Registered":        {machine.Registered("host-1")},
-		"NodeReady":         {machine.NodeReady(nil, later)},
+		"NodeReady":         {machine.NodeReady("", later)},
 		"NodeNotReady":      {machine.NodeNotReady("NodeNotReady", "the Node is not Ready")},
 		"JoinHeld":          {machine.JoinHeld(reason.NoRepairOneAtATime, "another goes first", later)},
 		"Vanished":          {machine.Vanished("not listed", later)},
@@ -135,7 +135,7 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"KeptForAnswers":    {machine.KeptForAnswers("may come late", later)},
 	}
 	for number := range int32(machine.AttemptsMax) {
-		all["Accepted"] = append(all["Accepted"], machine.Accepted(number+1, nil))
+		all["Accepted"] = append(all["Accepted"], machine.Accepted(number+1, ""))
 		all["Unclear"] = append(all["Unclear"], machine.Unclear(number+1, h, later))
 		all["Refused"] = append(all["Refused"], machine.Refused(number+1, h))
 		all["NotMade"] = append(all["NotMade"], machine.NotMade(number+1, h))
@@ -353,7 +353,7 @@ func TestDrawingsAgreeWithTheTable(t *testing.T) {
 func TestLateMachineOfAnObjectThatHadOneBefore(t *testing.T) {
 	n := objects()["AbsentWithLate"]
 	n.Status.ReadyAt = at()
-	for _, change := range []machine.Change{machine.KeptForAnswers("may come late", later), machine.Answered(launch.Listed{Identifier: "m2", Hostname: "Host-2"}, noon, nil, later)} {
+	for _, change := range []machine.Change{machine.KeptForAnswers("may come late", later), machine.Answered(launch.Listed{Identifier: "m2", Hostname: "Host-2"}, noon, "", later)} {
 		if _, err := machine.Apply(n, change); err != nil {
 			t.Fatal(err)
 		}
