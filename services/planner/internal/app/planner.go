@@ -63,7 +63,7 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
 	}
 	if c.PlanInterval < time.Second || c.PlanInterval > planIntervalMax {
-		problems = append(problems, fmt.Errorf("plan-interval %s is not between 1s and %s: each plan reads the API server, and a pause is only looked at by a plan", c.PlanInterval, planIntervalMax))
+		problems = append(problems, fmt.Errorf("plan-interval %s is not between 1s and %s: each plan reads from the API server, and only a plan notices a pause", c.PlanInterval, planIntervalMax))
 	}
 	if c.SoftCost < 0 {
 		problems = append(problems, errors.New("soft-cost must not be negative"))
@@ -287,7 +287,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
 		p.memory = p.memory.Blind()
-		p.hold(ctx, "feed", reason.HoldFeedStale, "nothing is decided until the observer's feed is current: "+err.Error())
+		p.hold(ctx, "feed", reason.HoldFeedStale, "planning is on hold until the observer's feed is current: "+err.Error())
 		return time.Second, false
 	}
 	if err != nil {
