@@ -33,7 +33,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.DrainSettle < 0 || c.DrainSettle > drainSettleMax {
-		problems = append(problems, fmt.Errorf("drain-settle must be from 0 to %s, which is far longer than a taint takes to be seen by all", drainSettleMax))
+		problems = append(problems, fmt.Errorf("drain-settle must be from 0 to %s; every component sees a taint long before that", drainSettleMax))
 	}
 	return errors.Join(problems...)
 }
