@@ -49,11 +49,11 @@ const (
 type Config struct {
 	BatchIdle      time.Duration `help:"How long no pod may arrive before a short burst counts as over. The first machines, those that any plan for the whole burst contains, are launched after this time as well." default:"100ms"`
 	BatchMax       time.Duration `help:"Longest wait for the end of a burst." default:"10s"`
-	PlanInterval   time.Duration `help:"How often to plan while nothing changes in the cluster. The catalogue, VPSie's health and a pause are checked then." default:"10s"`
+	PlanInterval   time.Duration `help:"How often, from 1s to 1m, to plan while nothing changes in the cluster. The catalogue, VPSie's health and a pause are checked then." default:"10s"`
 	LaunchDeadline time.Duration `help:"Longest time from a launch request to a Ready Node." default:"15m"`
 	SoftCost       int           `help:"How much more, in percent, a plan may cost to honour what pods only prefer." default:"5"`
 	PriorityCutoff int32         `help:"Priority below which pods neither cause launches nor keep a Node." default:"-10"`
-	Nominate       bool          `help:"Nominate pods to the machines launched for them, so that kube-scheduler binds them as planned." default:"true" negatable:""`
+	Nominate       bool          `help:"Nominate pods to the machines launched for them, so that kube-scheduler binds them as planned. Switching it off removes our nominations." default:"true" negatable:""`
 }
 
 // Validate reports every problem at once.

@@ -38,9 +38,9 @@ const (
 // Config says where VPSie is and how much of it may be used.
 type Config struct {
 	URL               string        `help:"Address of the VPSie API." default:"https://api.vpsie.com"`
-	TokenFile         string        `help:"File with the API token; read again when it changes." type:"path"`
-	ClientIDFile      string        `help:"File with the client id, where credentials are exchanged for tokens instead." type:"path"`
-	ClientSecretFile  string        `help:"File with the client secret." type:"path"`
+	TokenFile         string        `help:"File with the API token. It is read at each call, so a rotated token works at once." type:"path"`
+	ClientIDFile      string        `help:"File with the client id, for credentials that are exchanged for tokens." type:"path"`
+	ClientSecretFile  string        `help:"File with the client secret that belongs to the client id." type:"path"`
 	RequestsPerMinute int           `help:"Most requests a minute, for the whole account." default:"100"`
 	Burst             int           `help:"Most requests at once after an idle time." default:"30"`
 	BreakerDelay      time.Duration `help:"How long the circuit breaker stays open before it tries a call." default:"15s"`
