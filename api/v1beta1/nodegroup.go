@@ -170,7 +170,7 @@ type ScaleDownPolicy struct {
 
 // NodeGroupSpec says what may be bought, how much of it, and under which policy.
 //
-// +kubebuilder:validation:XValidation:rule="self.minNodes <= self.maxNodes",message="minNodes is above maxNodes, so no number of nodes would satisfy both; the change was refused and nothing is bought for it; lower minNodes or raise maxNodes"
+// +kubebuilder:validation:XValidation:rule="self.minNodes <= self.maxNodes",message="minNodes is above maxNodes, so no number of nodes satisfies both; the change was refused and nothing is launched for it; lower minNodes or raise maxNodes"
 // +kubebuilder:validation:XValidation:rule="!(has(self.offerings) && has(self.offeringSelector))",message="offerings and offeringSelector exclude each other: name sizes by id or choose them by property, not both"
 type NodeGroupSpec struct {
 	// Mode says how far the autoscaler may go: Enforce, Recommend or Paused.

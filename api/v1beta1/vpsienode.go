@@ -139,7 +139,7 @@ type Retirement struct {
 
 // VPSieNodeSpec is the durable intent "one machine". Everything but retirement is immutable.
 //
-// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.offeringName == oldSelf.offeringName && self.cluster == oldSelf.cluster && self.origin == oldSelf.origin && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one purchase; delete it to retire the machine and let the planner make another"
+// +kubebuilder:validation:XValidation:rule="self.nodeGroup == oldSelf.nodeGroup && self.offering == oldSelf.offering && self.offeringName == oldSelf.offeringName && self.cluster == oldSelf.cluster && self.origin == oldSelf.origin && self.reason == oldSelf.reason && self.decisionID == oldSelf.decisionID && self.launchDeadline == oldSelf.launchDeadline",message="only retirement may change: a VPSieNode is the record of one launch; delete it to retire the machine, and the planner launches another if one is needed"
 // +kubebuilder:validation:XValidation:rule="has(self.replaces) == has(oldSelf.replaces) && (!has(self.replaces) || self.replaces == oldSelf.replaces)",message="what a machine replaces may not change"
 type VPSieNodeSpec struct {
 	// NodeGroup is the name of the NodeGroup, in the same namespace.

@@ -47,14 +47,14 @@ func Parse(data map[string]string, now time.Time) State {
 		until, err := time.Parse(time.RFC3339, text)
 		switch {
 		case err != nil:
-			message += fmt.Sprintf("; its %s %.64q is no RFC 3339 time, so the pause has no end", KeyUntil, text)
+			message += fmt.Sprintf("; its %s %.64q is not an RFC 3339 time, so the pause has no end", KeyUntil, text)
 		case !now.Before(until):
 			return State{}
 		default:
 			message += " until " + until.UTC().Format(time.RFC3339)
 		}
 	}
-	return State{Paused: true, Message: message + "; nothing is bought, drained or deleted meanwhile; delete the ConfigMap to go on"}
+	return State{Paused: true, Message: message + "; nothing is launched, drained or terminated during the pause; delete the ConfigMap to resume"}
 }
 
 // Brake reads the switch from the API server. It is safe for concurrent use.
@@ -111,7 +111,7 @@ func (b *Brake) read(ctx context.Context) (map[string]string, error) {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read whether everything is paused (ConfigMap %s): %w", b.key, err)
+		return nil, fmt.Errorf("read pause ConfigMap %s: %w", b.key, err)
 	case object.Data == nil:
 		return map[string]string{}, nil
 	}

@@ -39,11 +39,11 @@ func Connect(name string, c Config, log *slog.Logger) (*nats.Conn, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			// Without an error it is us who end the connection.
 			if err != nil {
-				log.WarnContext(ctx, "connection to NATS is lost; it is tried again", telemetry.KeyError, err)
+				log.WarnContext(ctx, "connection to NATS lost; reconnecting", telemetry.KeyError, err)
 			}
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
-			log.InfoContext(ctx, "connected to NATS again", telemetry.KeyEndpoint, c.ConnectedUrlRedacted())
+			log.InfoContext(ctx, "reconnected to NATS", telemetry.KeyEndpoint, c.ConnectedUrlRedacted())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			subject := ""
@@ -57,7 +57,7 @@ func Connect(name string, c Config, log *slog.Logger) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	if !conn.IsConnected() {
-		log.WarnContext(ctx, "NATS does not answer; it is tried again", telemetry.KeyError, conn.LastError())
+		log.WarnContext(ctx, "NATS does not answer; connecting is repeated", telemetry.KeyError, conn.LastError())
 	}
 	return conn, nil
 }

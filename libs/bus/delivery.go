@@ -62,7 +62,7 @@ func (r *reader) deliver(ctx context.Context, in jetstream.Msg, beat time.Durati
 // warn tells that a message will come again although it was settled.
 func (r *reader) warn(ctx context.Context, in jetstream.Msg, err error) {
 	if err != nil {
-		r.transport.log.WarnContext(ctx, "message could not be settled; it will be delivered again",
+		r.transport.log.WarnContext(ctx, "message not acknowledged; it will be delivered again",
 			telemetry.KeySubject, in.Subject(), keyConsumer, r.consumer.Name, telemetry.KeyError, err)
 	}
 }

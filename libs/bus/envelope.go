@@ -34,7 +34,7 @@ const (
 )
 
 // errForeign is wrapped by what is wrong with a message itself: no later attempt can help.
-var errForeign = errors.New("message is not understood")
+var errForeign = errors.New("message cannot be decoded")
 
 var traceContext = propagation.TraceContext{}
 

@@ -41,7 +41,7 @@ func newConnection(name servicefx.Name, c Config, ready *servicefx.Readiness, lo
 	}
 	ready.Add("nats", func() error {
 		if !conn.IsConnected() {
-			return fmt.Errorf("%w; it is tried again, check --bus-url and the server", errDisconnected)
+			return fmt.Errorf("%w; connecting is repeated; check --bus-url and the server", errDisconnected)
 		}
 		return nil
 	})

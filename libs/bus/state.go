@@ -24,7 +24,7 @@ func (s *state) failed(ctx context.Context, consumer string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.failing) == 0 {
-		s.log.WarnContext(ctx, "bus is not read; messages wait until it is", telemetry.KeyError, err)
+		s.log.WarnContext(ctx, "reading from the bus failed; messages wait", telemetry.KeyError, err)
 	}
 	s.failing[consumer] = true
 }
@@ -38,6 +38,6 @@ func (s *state) recovered(ctx context.Context, consumer string) {
 	}
 	delete(s.failing, consumer)
 	if len(s.failing) == 0 {
-		s.log.InfoContext(ctx, "bus is read again")
+		s.log.InfoContext(ctx, "reading from the bus resumed")
 	}
 }

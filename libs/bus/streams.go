@@ -65,7 +65,7 @@ func Streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:        StreamFacts,
-			Description: "What was decided and what happened.",
+			Description: "Decisions and what happened to machines.",
 			Subjects:    []string{subjectRoot + "fact.>"},
 			MaxAge:      7 * 24 * time.Hour,
 			MaxBytes:    factsBytesMax,
@@ -75,7 +75,7 @@ func Streams() []jetstream.StreamConfig {
 		},
 		{
 			Name:        StreamDeadLetters,
-			Description: "What could not be understood or handled, with the reason.",
+			Description: "Messages that could not be decoded or handled, with the error.",
 			Subjects:    []string{subjectDeadLetter + ">"},
 			MaxAge:      30 * 24 * time.Hour,
 			MaxBytes:    deadLettersBytesMax,

@@ -119,7 +119,7 @@ func TestRouterMakesNothing(t *testing.T) {
 	router := bus.NewRouter(bus.NewJetStream(js, log.Logger()), discard)
 	bus.On(router, readsLaunch, new(inbox).launches)
 	stop := start(t, router)
-	await(t, "router tells that it cannot read", func() bool { return log.Count("bus is not read") == 1 })
+	await(t, "router tells that it cannot read", func() bool { return log.Count("reading from the bus failed") == 1 })
 	stop()
 	names := js.StreamNames(t.Context())
 	for name := range names.Name() {

@@ -27,7 +27,7 @@ func closed(v *View) Refusal { return v.Closed }
 
 func groupGone(v *View) Refusal {
 	return when(v.Group == nil || v.Group.DeletionTimestamp != nil,
-		"the NodeGroup does not exist any more, and no machine goes without one but by hand; delete the VPSieNode to retire the machine").unless(v.isLost())
+		"the NodeGroup is deleted, and its machines stay until a person retires them; delete the VPSieNode to retire the machine").unless(v.isLost())
 }
 
 // isLost reports whether nothing of the machine is left but its object and a Node that does not work, by VPSie's own word: then
@@ -55,7 +55,7 @@ func groupPaused(v *View) Refusal {
 }
 
 func groupRecommends(v *View) Refusal {
-	return when(v.hasMode(v1beta1.ModeRecommend), "the NodeGroup's mode is Recommend, so nothing is done")
+	return when(v.hasMode(v1beta1.ModeRecommend), "the group's mode is Recommend, so no machine is retired")
 }
 
 func disabled(v *View) Refusal {
@@ -83,7 +83,7 @@ func nodeProtected(v *View) Refusal {
 	case v.Node.Protection == reason.NoScaleDownControlPlane:
 		return Refusal{Code: v.Node.Protection, Message: v.broken() + "the node runs the control plane"}
 	}
-	return Refusal{Code: v.Node.Protection, Message: v.broken() + "an annotation or label of the node forbids its removal"}
+	return Refusal{Code: v.Node.Protection, Message: v.broken() + "an annotation or label protects the node"}
 }
 
 func beingReplaced(v *View) Refusal {
@@ -92,10 +92,10 @@ func beingReplaced(v *View) Refusal {
 			continue
 		}
 		if r.ReadyAt.IsZero() {
-			return because("its replacement " + r.Name + " is on its way")
+			return because("its replacement " + r.Name + " is being launched")
 		}
 		if until := r.ReadyAt.Add(ReplacementKept); until.After(v.Now) {
-			return Refusal{Message: "its replacement " + r.Name + " is Ready, and whoever bought it retires this one", Until: until}
+			return Refusal{Message: "its replacement " + r.Name + " is Ready, and the service that launched it retires this one", Until: until}
 		}
 	}
 	return Refusal{}
@@ -108,10 +108,10 @@ func replacesOthers(v *View) Refusal {
 	}
 	for _, r := range v.Replaced {
 		if r.IsLeaving {
-			return because("it was bought in the place of " + r.Name + ", which still leaves")
+			return because("it replaces " + r.Name + ", which is still leaving")
 		}
 		if keptUntil.After(v.Now) {
-			return Refusal{Message: "it was bought in the place of " + r.Name + " a short while ago", Until: keptUntil}
+			return Refusal{Message: "it replaces " + r.Name + " and became Ready a short while ago", Until: keptUntil}
 		}
 	}
 	return Refusal{}
@@ -120,7 +120,7 @@ func replacesOthers(v *View) Refusal {
 func replacementFailed(v *View) Refusal {
 	for _, r := range v.Replacements {
 		if r.HasFailed {
-			return because("its replacement " + r.Name + " failed, or goes itself")
+			return because("its replacement " + r.Name + " failed or is leaving")
 		}
 	}
 	return when(len(v.Replacements) == 0, "no VPSieNode replaces it (spec.replaces)")
@@ -129,18 +129,18 @@ func replacementFailed(v *View) Refusal {
 func replacementNotReady(v *View) Refusal {
 	for _, r := range v.Replacements {
 		if !r.IsReady && !sabotage.ReplacementFirst() {
-			return because("its replacement " + r.Name + " is not Ready, and no pod is moved before it is")
+			return because("its replacement " + r.Name + " is not Ready; no pod is evicted before it is")
 		}
 	}
 	return Refusal{}
 }
 
 func nodeNotReady(v *View) Refusal {
-	return when(v.Node == nil || !v.Node.IsReady, "the node is not Ready, so what runs on it is not known for certain")
+	return when(v.Node == nil || !v.Node.IsReady, "the node is not Ready, so what runs on it is uncertain")
 }
 
 func nodeReady(v *View) Refusal {
-	return when(v.Node != nil && v.Node.IsReady, "the Node is Ready after all")
+	return when(v.Node != nil && v.Node.IsReady, "the Node is Ready again")
 }
 
 func utilized(v *View) Refusal {
@@ -149,11 +149,11 @@ func utilized(v *View) Refusal {
 }
 
 func awaited(v *View) Refusal {
-	return when(v.IsAwaited, "pods are waiting that this node will take")
+	return when(v.IsAwaited, "pending pods are expected on this node")
 }
 
 func becoming(v *View) Refusal {
-	return when(v.Node != nil && v.Node.IsBecoming, "the node still gets what nodes of its kind have: a device, a label, or an agent that takes its taint off")
+	return when(v.Node != nil && v.Node.IsBecoming, "the node is still starting up: a device, a label, or the removal of a startup taint is awaited")
 }
 
 func drainFailed(v *View) Refusal {
@@ -165,7 +165,7 @@ func drainFailed(v *View) Refusal {
 	if v.DrainFailed.IsZero() || !until.After(v.Now) {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("%sits last drain was given up (%s); it is tried again %s after that", v.broken(), v.DrainFailure, wait), Until: until}
+	return Refusal{Message: fmt.Sprintf("%sits last drain was aborted (%s); it is tried again %s after that", v.broken(), v.DrainFailure, wait), Until: until}
 }
 
 func notUnreadyForLong(v *View) Refusal {
@@ -174,7 +174,7 @@ func notUnreadyForLong(v *View) Refusal {
 	if !until.After(v.Now) {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("%swhat runs on it is not known for certain; the machine is replaced once that has been so for %s", v.broken(), wait), Until: until}
+	return Refusal{Message: fmt.Sprintf("%swhat runs on it is uncertain; the machine is repaired after %s", v.broken(), wait), Until: until}
 }
 
 // podProtected refuses for the first pod that a code protects. A code that no guard knows counts as the strictest.
@@ -183,7 +183,7 @@ func podProtected(code reason.Code) func(*View) Refusal {
 		for _, pod := range v.Pods {
 			known := pod.Protection == "" || pod.Protection == reason.NoScaleDownPodBare || pod.Protection == reason.NoScaleDownPodLocalStorage || pod.Protection == reason.NoScaleDownPodKubeSystem
 			if pod.Protection == code || !known && code == reason.NoScaleDownPodProtected {
-				return because(fmt.Sprintf("%s%s must not be moved (%s)", v.broken(), pod.Name, pod.Protection))
+				return because(fmt.Sprintf("%s%s must not be evicted (%s)", v.broken(), pod.Name, pod.Protection))
 			}
 		}
 		return Refusal{}
@@ -193,7 +193,7 @@ func podProtected(code reason.Code) func(*View) Refusal {
 func podUnjudged(v *View) Refusal {
 	for _, pod := range v.Pods {
 		if pod.Unjudged != "" {
-			return because(fmt.Sprintf("where %s could go is not known: %s", pod.Name, pod.Unjudged))
+			return because(fmt.Sprintf("whether %s fits elsewhere is unknown: %s", pod.Name, pod.Unjudged))
 		}
 	}
 	return Refusal{}
@@ -202,7 +202,7 @@ func podUnjudged(v *View) Refusal {
 func podBudget(v *View) Refusal {
 	for _, pod := range v.Pods {
 		if len(pod.Budgets) > 1 {
-			return because(fmt.Sprintf("several PodDisruptionBudgets (%s) cover %s, and the Eviction API evicts no such pod; leave one of them", strings.Join(pod.Budgets, ", "), pod.Name))
+			return because(fmt.Sprintf("several PodDisruptionBudgets (%s) cover %s, and the Eviction API refuses to evict such a pod; keep one of them", strings.Join(pod.Budgets, ", "), pod.Name))
 		}
 		for _, budget := range pod.Budgets {
 			if v.Budgets[budget] <= 0 {
@@ -220,7 +220,7 @@ func minSize(v *View) Refusal {
 
 func noPlace(v *View) Refusal {
 	if v.NoPlace == nil {
-		return because("nobody looked whether its pods fit elsewhere")
+		return because("whether its pods fit elsewhere was not checked")
 	}
 	return because(v.NoPlace())
 }
@@ -231,7 +231,7 @@ func notUnneededForLong(v *View) Refusal {
 	if !until.After(v.Now) {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("the node can go, and does once that has been so for %s", wait), Until: until}
+	return Refusal{Message: fmt.Sprintf("the node is unneeded; it is retired after %s", wait), Until: until}
 }
 
 func stepLimit(v *View) Refusal {
@@ -240,7 +240,7 @@ func stepLimit(v *View) Refusal {
 
 func together(v *View) Refusal {
 	if v.Together == nil {
-		return because("nobody looked whether many machines fail")
+		return because("whether many machines fail together was not checked")
 	}
 	why, until := v.Together()
 	if why == "" {
@@ -252,7 +252,7 @@ func together(v *View) Refusal {
 func busy(v *View) Refusal { return because(v.Busy) }
 
 func occupied(v *View) Refusal {
-	return when(len(v.Pods) > 0, "the Node joined after the machine was given up, and runs pods; they are moved before the machine is deleted")
+	return when(len(v.Pods) > 0, "the Node joined after the launch deadline and runs pods; they are evicted before the machine is deleted")
 }
 
 func count(n int, one, more string) string {

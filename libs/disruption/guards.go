@@ -36,11 +36,11 @@ var Guards = []Guard{
 	{
 		Codes: codes(reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpAPIUnavailable, reason.NoScaleUpClusterUnknown),
 		Holds: holds{scaleDown: Decide, replace: Decide, repair: Decide}, check: closed,
-		Why: "the group's settings contradict each other, or VPSie cannot be asked",
+		Why: "the group's settings contradict each other, or VPSie cannot be called",
 	},
 	{
 		Codes: codes(reason.NoScaleDownGroupGone), Holds: holds{scaleDown: Decide | Act, replace: Decide | Act, repair: Act}, check: groupGone,
-		Why: "the NodeGroup is gone or going; its machines stay until a person retires them",
+		Why: "the NodeGroup is deleted or being deleted; its machines stay until a person retires them",
 	},
 	{
 		Codes: codes(reason.NoScaleDownGroupPaused), Holds: holds{scaleDown: Decide | Act, replace: Decide | Act, repair: Decide | Act, launchFailed: Decide}, check: groupPaused,
@@ -48,7 +48,7 @@ var Guards = []Guard{
 	},
 	{
 		Codes: codes(reason.NoScaleDownGroupRecommend), Holds: holds{scaleDown: Act, replace: Act, repair: Act}, check: groupRecommends,
-		Why: "the NodeGroup's mode is Recommend: it is decided and explained, and not done",
+		Why: "the NodeGroup's mode is Recommend: retirements are recorded but not made",
 	},
 	{
 		Codes: codes(reason.NoScaleDownDisabled), Holds: holds{scaleDown: Decide | Act, replace: Decide | Act, repair: Decide | Act}, check: disabled,
@@ -60,59 +60,59 @@ var Guards = []Guard{
 	},
 	{
 		Codes: codes(reason.NoScaleDownBeingReplaced), Holds: holds{scaleDown: Decide}, check: beingReplaced,
-		Why: "the machine's replacement is on its way, or was Ready a short while ago",
+		Why: "the machine's replacement is being launched, or became Ready a short while ago",
 	},
 	{
 		Codes: codes(reason.NoScaleDownReplacement), Holds: holds{scaleDown: Decide | Act}, check: replacesOthers,
-		Why: "the machine was bought in the place of another that still drains",
+		Why: "the machine replaces another one that is still leaving, or became Ready a short while ago",
 	},
 	{
 		Codes: codes(reason.NoReplaceFailed), Holds: holds{replace: Act}, check: replacementFailed,
-		Why: "no machine takes the place of this one: its replacement failed, goes itself, or does not exist",
+		Why: "the machine's replacement failed, is leaving or does not exist",
 	},
 	{
 		Codes: codes(reason.NoScaleDownNodeNotReady), Holds: holds{scaleDown: Decide, replace: Decide | Act}, check: nodeNotReady,
-		Why: "the Node is not Ready, so what runs on it is not known for certain; it is repaired instead",
+		Why: "the Node is not Ready, so what runs on it is uncertain; it is repaired instead",
 	},
 	{
 		Codes: codes(reason.NoRepairNodeReady), Holds: holds{repair: Act, launchFailed: Act}, check: nodeReady,
-		Why: "the Node that was to be Ready is Ready after all",
+		Why: "the Node is Ready again",
 	},
 	{
 		Codes: codes(reason.HoldReplacement), Holds: holds{replace: Act}, Waits: true, check: replacementNotReady,
-		Why: "the machine that takes the place of this one is not Ready",
+		Why: "the machine's replacement is not Ready",
 	},
 	{
 		Codes: codes(reason.NoScaleDownUtilization), Holds: holds{scaleDown: Decide | Act}, check: utilized,
-		Why: "pods request more of the Node than scaleDown.utilizationThreshold",
+		Why: "pods request at least scaleDown.utilizationThreshold of the Node",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPendingPods), Holds: holds{scaleDown: Decide}, check: awaited,
-		Why: "pods wait that the Node will take",
+		Why: "pending pods are expected on the Node",
 	},
 	{
 		Codes: codes(reason.NoScaleDownNodeNotReady), Holds: holds{scaleDown: Decide, replace: Decide}, check: becoming,
-		Why: "the Node still gets what nodes of its kind have",
+		Why: "the Node is still starting up: a device, a label or the removal of a startup taint is awaited",
 	},
 	{
 		Codes: codes(reason.NoScaleDownDrainFailed), Holds: holds{scaleDown: Decide, replace: Decide, repair: Decide}, check: drainFailed,
-		Why: "the last drain of the Node was given up a short while ago",
+		Why: "the last drain of the Node was aborted a short while ago",
 	},
 	{
 		Codes: codes(reason.NoScaleDownNodeNotReady), Holds: holds{repair: Decide}, check: notUnreadyForLong,
-		Why: "the machine does not work, but not yet for scaleDown.unreadyFor",
+		Why: "the Node is missing or not Ready, but not yet for scaleDown.unreadyFor",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodProtected), Holds: holds{scaleDown: Decide | Act, replace: Decide | Act, repair: Act, orphan: Act}, check: podProtected(reason.NoScaleDownPodProtected),
-		Why: "an annotation forbids to move a pod",
+		Why: "an annotation forbids the eviction of a pod",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodBare), Holds: moves, check: podProtected(reason.NoScaleDownPodBare),
-		Why: "no controller would make a pod again",
+		Why: "a pod has no controller that would create it again",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodLocalStorage), Holds: moves, check: podProtected(reason.NoScaleDownPodLocalStorage),
-		Why: "a pod would lose what it keeps on the Node",
+		Why: "a pod would lose its local storage",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodKubeSystem), Holds: moves, check: podProtected(reason.NoScaleDownPodKubeSystem),
@@ -120,7 +120,7 @@ var Guards = []Guard{
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodUnjudged), Holds: moves, check: podUnjudged,
-		Why: "where a pod could go is not known",
+		Why: "whether a pod fits elsewhere is unknown",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodBudget), Holds: holds{scaleDown: Decide, replace: Decide}, check: podBudget,
@@ -128,32 +128,32 @@ var Guards = []Guard{
 	},
 	{
 		Codes: codes(reason.NoScaleDownMinSize), Holds: holds{scaleDown: Decide | Act, replace: Act}, check: minSize,
-		Why: "fewer machines that work than minNodes would stay",
+		Why: "fewer working machines than minNodes would stay",
 	},
 	{
 		Codes: codes(reason.NoScaleDownPodNoPlace), Holds: holds{scaleDown: Decide}, check: noPlace,
-		Why: "a pod of the Node fits on no other",
+		Why: "a pod of the Node fits on no other Node",
 	},
 	{
 		Codes: codes(reason.NoScaleDownUnneededFor), Holds: holds{scaleDown: Decide}, check: notUnneededForLong,
-		Why: "the node can go, but not yet for scaleDown.unneededFor",
+		Why: "the Node is unneeded, but not yet for scaleDown.unneededFor",
 	},
 	{
 		Codes: codes(reason.NoScaleDownStepLimit), Holds: holds{scaleDown: Decide}, check: stepLimit,
-		Why: "scaleDown.maxNodesPerStep machines of the group leave already",
+		Why: "scaleDown.maxNodesPerStep machines of the group are leaving already",
 	},
 	{
 		Codes: codes(reason.NoRepairFailingTogether), Holds: holds{repair: Decide | Act, launchFailed: Decide}, check: together,
-		Why: "many machines fail together, which new ones would not mend",
+		Why: "many machines fail together, which new machines would not fix",
 	},
 	{
 		Codes: codes(reason.NoRepairOneAtATime), Holds: holds{repair: Decide, launchFailed: Decide}, check: busy,
-		Why: "another machine of the group is being replaced",
+		Why: "another machine of the group is being repaired, or terminated after a failed launch",
 	},
 	{
 		Codes: codes(reason.HoldOccupied), Waits: true, check: occupied,
 		Holds: holds{scaleDown: Delete, replace: Delete, repair: Delete, launchFailed: Delete, orphan: Delete, manual: Delete},
-		Why:   "pods run on the machine that have to move first",
+		Why:   "pods on the machine must be evicted first",
 	},
 }
 

@@ -72,7 +72,7 @@ func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
 				continue
 			}
 			if !o.away.Swap(true) {
-				o.log.WarnContext(ctx, "bus takes no facts; they are kept in a ConfigMap and published later", telemetry.KeyError, err)
+				o.log.WarnContext(ctx, "facts not published; they are kept in a ConfigMap and published later", telemetry.KeyError, err)
 			}
 		}
 		text, err := encode(f)
@@ -137,7 +137,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 				again = time.After(drainAgain)
 			}
 			if failing && err == nil {
-				o.log.InfoContext(ctx, "bus takes facts again", telemetry.KeyCount, count)
+				o.log.InfoContext(ctx, "publishing of facts resumed", telemetry.KeyCount, count)
 			}
 			failing = err != nil
 		}
@@ -171,7 +171,7 @@ func (o *Outbox) drain(ctx context.Context) (int, error) {
 		for _, id := range batch {
 			f, err := decode(object.Data[id])
 			if err != nil {
-				o.log.ErrorContext(ctx, "fact cannot be read and is not published", telemetry.KeyDecision, id, telemetry.KeyError, err)
+				o.log.ErrorContext(ctx, "fact unreadable and not published", telemetry.KeyDecision, id, telemetry.KeyError, err)
 				settled[id] = nil
 				continue
 			}

@@ -105,7 +105,7 @@ func (q *Queue) record(ctx context.Context, e entry) bool {
 			return true
 		}
 		if !failing {
-			q.log.WarnContext(ctx, "fact is not on record; it is tried again and not announced before", telemetry.KeyDecision, e.fact.ID, telemetry.KeyError, err)
+			q.log.WarnContext(ctx, "fact not recorded; recording is repeated before the fact is announced", telemetry.KeyDecision, e.fact.ID, telemetry.KeyError, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -124,7 +124,7 @@ func (q *Queue) detach(ctx context.Context, e entry) {
 			err = q.store.Patch(ctx, carrier, client.RawPatch(types.MergePatchType, body))
 		}
 		if client.IgnoreNotFound(err) != nil {
-			q.log.WarnContext(ctx, "object still carries a fact that is on record", telemetry.KeyVPSieNode, key.String(), telemetry.KeyError, err)
+			q.log.WarnContext(ctx, "recorded fact not removed from its object; it is recorded again later", telemetry.KeyVPSieNode, key.String(), telemetry.KeyError, err)
 		}
 	}
 	q.mu.Lock()

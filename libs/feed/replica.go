@@ -82,10 +82,10 @@ func (r *Replica) State(now time.Time) (*State, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state == nil {
-		return nil, fmt.Errorf("%w: no complete batch was read yet", ErrStale)
+		return nil, fmt.Errorf("%w: no complete batch has been read yet", ErrStale)
 	}
 	if silence := now.Sub(r.state.ReceivedAt); silence > SilenceMax {
-		return nil, fmt.Errorf("%w: the observer is silent for %s", ErrStale, silence.Round(time.Second))
+		return nil, fmt.Errorf("%w: the observer has been silent for %s", ErrStale, silence.Round(time.Second))
 	}
 	return r.state, nil
 }
@@ -97,12 +97,12 @@ func (r *Replica) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := r.follow(ctx, func() {
 			if lost {
-				r.log.InfoContext(ctx, "feed is read again")
+				r.log.InfoContext(ctx, "feed read again")
 			}
 			lost = false
 		})
 		if ctx.Err() == nil && !lost && !errors.Is(err, errOtherEpoch) {
-			r.log.WarnContext(ctx, "feed is lost; it is read again from its start", telemetry.KeyError, err)
+			r.log.WarnContext(ctx, "feed lost; it is read again from its start", telemetry.KeyError, err)
 			lost = true
 		}
 		select {
@@ -187,7 +187,7 @@ func (r *Replica) watch(ctx context.Context, cancel func()) (Bucket, jetstream.K
 
 // errOtherEpoch says that the bucket is another writer's, or another bucket of the same name
 // that happens to number its entries as the old one would have.
-var errOtherEpoch = errors.New("feed has another epoch")
+var errOtherEpoch = errors.New("feed has a new epoch")
 
 // batchReader turns the entries of a watch, in their order, into states at batch boundaries.
 //

@@ -165,7 +165,7 @@ func TestFeedComesBack(t *testing.T) {
 			if got := reading.Conn().NumSubscriptions(); got > 2 { // the watch, and the answers to requests
 				t.Errorf("%s: %d subscriptions are left", c.why, got)
 			}
-			if lost, found := log.Count("feed is lost"), log.Count("feed is read again"); lost > 1 || found != lost {
+			if lost, found := log.Count("feed lost"), log.Count("feed read again"); lost > 1 || found != lost {
 				t.Errorf("%s: told %d times that the feed is lost, and %d times that it is back", c.why, lost, found)
 			}
 		})
@@ -177,12 +177,12 @@ func TestReplicaWaitsForBucket(t *testing.T) {
 	js := natstest.StartServer(t).Connect()
 	var log telemetrytest.Journal
 	replica := follow(t, js, slog.New(slog.NewTextHandler(&log, nil)), nil)
-	await(t, "replica tells that the bucket is missing", func() bool { return log.Count("feed is lost") == 1 })
+	await(t, "replica tells that the bucket is missing", func() bool { return log.Count("feed lost") == 1 })
 	provision(t, js)
 	writer, c := newWriter(js), nodes(map[string]int64{"a": 1})
 	write(t, writer, c)
 	replica.awaitRevision(t, writer, c)
-	if lost, found := log.Count("feed is lost"), log.Count("feed is read again"); lost != 1 || found != 1 {
+	if lost, found := log.Count("feed lost"), log.Count("feed read again"); lost != 1 || found != 1 {
 		t.Errorf("told %d times that the feed is lost, and %d times that it is back", lost, found)
 	}
 }

@@ -25,7 +25,7 @@ func invalidSize(g *v1beta1.NodeGroup) []string {
 	if g.Spec.MinNodes <= g.Spec.MaxNodes {
 		return nil
 	}
-	return []string{fmt.Sprintf("minNodes (%d) is above maxNodes (%d), so no number of nodes would satisfy both; lower minNodes or raise maxNodes", g.Spec.MinNodes, g.Spec.MaxNodes)}
+	return []string{fmt.Sprintf("minNodes (%d) is above maxNodes (%d), so no number of nodes satisfies both; lower minNodes or raise maxNodes", g.Spec.MinNodes, g.Spec.MaxNodes)}
 }
 
 // invalidName: the group's name ends up in a label of its Nodes.
@@ -34,7 +34,7 @@ func invalidName(g *v1beta1.NodeGroup) []string {
 	if len(problems) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("the group's name is no value for a label (%s); give it a name of at most 63 characters", problems[0])}
+	return []string{fmt.Sprintf("the group's name is not a valid label value (%s); use a name of at most 63 characters", problems[0])}
 }
 
 func invalidLabels(labels map[string]string) []string {
@@ -42,9 +42,9 @@ func invalidLabels(labels map[string]string) []string {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		switch problems := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(labels[key])...); {
 		case len(problems) > 0:
-			out = append(out, fmt.Sprintf("template.labels %s=%s is no label (%s)", key, labels[key], problems[0]))
+			out = append(out, fmt.Sprintf("template.labels %s=%s is not a valid label (%s)", key, labels[key], problems[0]))
 		case key == corev1.LabelHostname:
-			out = append(out, "template.labels must not contain "+key+", which every Node has for itself")
+			out = append(out, "template.labels must not contain "+key+", which differs on every Node")
 		}
 	}
 	return out
@@ -55,7 +55,7 @@ func invalidTaints(field string, taints []corev1.Taint) []string {
 	for _, taint := range taints {
 		known := taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectPreferNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
 		if problems := append(validation.IsQualifiedName(taint.Key), validation.IsValidLabelValue(taint.Value)...); len(problems) > 0 || !known {
-			out = append(out, fmt.Sprintf("%s %s is no taint; its effect must be NoSchedule, PreferNoSchedule or NoExecute, and its key and value those of a label", field, taint.ToString()))
+			out = append(out, fmt.Sprintf("%s %s is not a valid taint; its effect must be NoSchedule, PreferNoSchedule or NoExecute, and its key and value must be valid for a label", field, taint.ToString()))
 		}
 	}
 	return out
@@ -66,9 +66,9 @@ func invalidResources(resources corev1.ResourceList) []string {
 	for _, name := range slices.Sorted(maps.Keys(resources)) {
 		quantity := resources[name]
 		if len(validation.IsQualifiedName(string(name))) > 0 || !scheduling.IsExtended(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
-			out = append(out, fmt.Sprintf("template.resources %s is no extended resource, such as nvidia.com/gpu", name))
+			out = append(out, fmt.Sprintf("template.resources %s is not an extended resource such as nvidia.com/gpu", name))
 		} else if whole, exact := quantity.AsInt64(); !exact || whole < 0 {
-			out = append(out, fmt.Sprintf("template.resources %s=%s is no whole number of devices", name, quantity.String()))
+			out = append(out, fmt.Sprintf("template.resources %s=%s is not a whole number of devices", name, quantity.String()))
 		}
 	}
 	return out

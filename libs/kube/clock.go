@@ -77,7 +77,7 @@ func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
 	// What says that the API server is away may come from something in front of it.
 	if said, err := http.ParseTime(answer.Header.Get("Date")); err == nil && answer.StatusCode < http.StatusInternalServerError {
 		if offset := l.clock.hear(said, time.Since(sent)); offset != 0 {
-			l.clock.log.WarnContext(r.Context(), "clock differs from the API server's, whose time is used; check the time service of this machine and of the control plane",
+			l.clock.log.WarnContext(r.Context(), "local clock differs from the API server's; the API server's time is used; check time synchronisation of this machine and of the control plane",
 				telemetry.KeyOffsetMillis, offset.Milliseconds())
 		}
 	}

@@ -20,7 +20,7 @@ const microsPerDollar = 1_000_000
 // error for amounts that are negative, not finite, or beyond what Micros can hold.
 func FromDollars(dollars float64) (Micros, error) {
 	if math.IsNaN(dollars) || math.IsInf(dollars, 0) || dollars < 0 || dollars > 1e9 {
-		return 0, fmt.Errorf("price %v is not an amount of money between 0 and 1e9", dollars)
+		return 0, fmt.Errorf("price %v is not between 0 and 1e9", dollars)
 	}
 	return Micros(math.Round(dollars * microsPerDollar)), nil
 }

@@ -88,7 +88,7 @@ func (t Tally) describe(scope string) string {
 	if scope != Cluster {
 		of = "group " + scope
 	}
-	return fmt.Sprintf("more than %d of the machines of %s have no Ready Node at once, which looks like a failure that new machines would not mend", t.most(scope), of)
+	return fmt.Sprintf("more than %d of the machines of %s have no Ready Node at once, which indicates a failure that new machines would not fix", t.most(scope), of)
 }
 
 // Watch is the breaker over time: since when the failures of each scope have been within bounds. An empty one
@@ -132,7 +132,7 @@ func (w Watch) Open(machines []Machine, group string, now time.Time) (string, ti
 		}
 	}
 	if now.Before(closes) {
-		return fmt.Sprintf("machines failed together or were not watched a short while ago, and %s without that have to pass first", CoolDown), closes
+		return fmt.Sprintf("machines failed together or were not watched a short while ago; repairs resume after %s without that", CoolDown), closes
 	}
 	return "", time.Time{}
 }

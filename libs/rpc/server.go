@@ -49,7 +49,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for gRPC on %s: %w", s.address, err)
 	}
-	s.log.InfoContext(ctx, "gRPC listens", "address", listener.Addr().String())
+	s.log.InfoContext(ctx, "gRPC server ready", "address", listener.Addr().String())
 	server := grpc.NewServer(grpc.StatsHandler(otelgrpc.NewServerHandler()), grpc.UnaryInterceptor(s.refuse))
 	s.register(server)
 	healthv1.RegisterHealthServer(server, s.health)

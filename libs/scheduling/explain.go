@@ -44,23 +44,23 @@ func (s *State) Explain(is *Subject, node int, r Rule) Verdict {
 	case ruleNodeAffinity:
 		return Verdict{reason.NoScaleUpSelector, "node labels do not match the pod's node selector or required node affinity"}
 	case ruleVolumeTopology:
-		return Verdict{reason.NoScaleUpVolume, "a volume of the pod cannot be used or made where the node is"}
+		return Verdict{reason.NoScaleUpVolume, "a volume of the pod cannot be used or created where the node is"}
 	case ruleHostPort:
-		return Verdict{reason.NoScaleUpHostPort, "a port that the pod takes of its node is taken"}
+		return Verdict{reason.NoScaleUpHostPort, "a host port of the pod is in use on the node"}
 	case ruleResources:
 		return s.missing(is, n)
 	case ruleAttachLimit:
 		return Verdict{reason.NoScaleUpAttachLimit, "the node can attach no more volumes for the pod"}
 	case ruleExclusiveVolume:
-		return Verdict{reason.NoScaleUpVolume, "a volume that one pod alone may use is in use"}
+		return Verdict{reason.NoScaleUpVolume, "a ReadWriteOncePod volume of the pod is in use by another pod"}
 	case ruleTopologySpread:
 		return Verdict{reason.NoScaleUpTopologySpread, s.explainSpread(is, node)}
 	case rulePodAffinity:
-		return Verdict{reason.NoScaleUpPodAffinity, "no pod that the pod's affinity asks for is in the node's topology domain"}
+		return Verdict{reason.NoScaleUpPodAffinity, "no pod that matches the pod's affinity is in the node's topology domain"}
 	case ruleAntiAffinity:
-		return Verdict{reason.NoScaleUpPodAffinity, "a pod that the pod's anti-affinity keeps away from is in the node's topology domain"}
+		return Verdict{reason.NoScaleUpPodAffinity, "a pod that matches the pod's anti-affinity is in the node's topology domain"}
 	case ruleRepelled:
-		return Verdict{reason.NoScaleUpPodAffinity, "a pod whose anti-affinity keeps the pod away is in the node's topology domain"}
+		return Verdict{reason.NoScaleUpPodAffinity, "a pod whose anti-affinity matches the pod is in the node's topology domain"}
 	}
 	panic(fmt.Sprintf("scheduling: rule %d has no explanation", r))
 }
@@ -108,7 +108,7 @@ func (s *State) explainSpread(is *Subject, node int) string {
 			return "node has no label " + c.term.TopologyKey + ", over which the pod is spread"
 		}
 		if skew := c.skew(node); skew > c.term.MaxSkew {
-			return fmt.Sprintf("one more pod there would make the spread over %s uneven by %d, and %d is allowed", c.term.TopologyKey, skew, c.term.MaxSkew)
+			return fmt.Sprintf("one more pod there would raise the skew over %s to %d; maxSkew is %d", c.term.TopologyKey, skew, c.term.MaxSkew)
 		}
 	}
 	return "the pod's topology spread does not allow it"

@@ -86,7 +86,7 @@ func NewItem(id ShapeID, shape *Shape) *Item {
 		}
 		selector, err := nodeaffinity.NewNodeSelector(v.Topology)
 		if err != nil {
-			item.problem = Verdict{reason.NoScaleUpVolume, "a volume's topology cannot be understood: " + err.Error()}
+			item.problem = Verdict{reason.NoScaleUpVolume, "the topology of a volume is invalid: " + err.Error()}
 			continue
 		}
 		item.topologies = append(item.topologies, selector)
@@ -155,7 +155,7 @@ func (i *Item) podTerm(t *corev1.PodAffinityTerm) podTerm {
 func (i *Item) selector(s *metav1.LabelSelector) labels.Selector {
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
-		i.problem = Verdict{reason.NoScaleUpSelector, "a label selector of the pod cannot be understood: " + err.Error()}
+		i.problem = Verdict{reason.NoScaleUpSelector, "a label selector of the pod is invalid: " + err.Error()}
 		return labels.Nothing()
 	}
 	return selector

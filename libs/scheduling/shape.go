@@ -236,9 +236,9 @@ func unjudged(pod *corev1.Pod, volumes Verdict) Verdict {
 	case ownerKind(pod) == ownerDaemonSet:
 		return Verdict{}
 	case spec.SchedulerName != "" && spec.SchedulerName != corev1.DefaultSchedulerName:
-		return Verdict{reason.NoScaleUpForeignScheduler, "the pod is for scheduler " + spec.SchedulerName + ", whose rules are not known"}
+		return Verdict{reason.NoScaleUpForeignScheduler, "the pod is for scheduler " + spec.SchedulerName + ", whose rules are not simulated"}
 	case len(spec.ResourceClaims) > 0:
-		return Verdict{reason.NoScaleUpResourceClaim, "the pod asks for devices by ResourceClaim, which is not evaluated"}
+		return Verdict{reason.NoScaleUpResourceClaim, "the pod requests devices by ResourceClaim, which is not evaluated"}
 	}
 	return volumes
 }

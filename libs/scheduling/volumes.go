@@ -124,7 +124,7 @@ func volumeOf(claim *corev1.PersistentVolumeClaim, storage Storage, ephemeral bo
 	v := Volume{Driver: class.Provisioner}
 	if class.VolumeBindingMode == nil || *class.VolumeBindingMode != storagev1.VolumeBindingWaitForFirstConsumer || class.Provisioner == noProvisioner {
 		// An unbound claim that nobody provisions for a node keeps the pod waiting wherever it is put.
-		return v, "waits for a volume that StorageClass " + class.Name + " does not make for the pod's node"
+		return v, "waits for a volume that StorageClass " + class.Name + " does not create for the pod's node"
 	}
 	v.Waits = true
 	v.Topology = allowed(class.AllowedTopologies, claim.Annotations[annotationSelectedNode])

@@ -11,7 +11,7 @@ import (
 // Config is what every service can be told. Values come, in falling precedence, from flags,
 // environment variables (VPSIE_ and the flag in capitals), the configuration file, defaults.
 type Config struct {
-	LogLevel   string `help:"Least severe log level: debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
+	LogLevel   string `help:"Lowest level that is logged: debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 	OpsAddress string `help:"Address of health, readiness, metrics and pprof." default:"127.0.0.1:0"`
 	Kubeconfig string `help:"Kubeconfig file; empty uses the pod's service account." type:"path"`
 	// Namespace holds the Lease.
@@ -24,10 +24,10 @@ type Config struct {
 func (c Config) Validate() error {
 	var problems []error
 	if c.Namespace == "" {
-		problems = append(problems, errors.New("namespace is empty: the Lease needs one; set --namespace"))
+		problems = append(problems, errors.New("namespace is empty, but the Lease needs one; set --namespace"))
 	}
 	if c.LeaseDuration < 3*time.Second {
-		problems = append(problems, fmt.Errorf("lease-duration %s is under 3s: a slow API server would cost the leader its Lease; raise it", c.LeaseDuration))
+		problems = append(problems, fmt.Errorf("lease-duration %s is below 3s: with a slow API server the leader would lose its Lease; raise it", c.LeaseDuration))
 	}
 	if c.StopTimeout <= 0 {
 		problems = append(problems, fmt.Errorf("stop-timeout %s must be positive", c.StopTimeout))

@@ -52,7 +52,7 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 // Update writes the Lease, unless it would take it from another holder without taking it over.
 func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	if record.HolderIdentity == "" && l.holder != l.Identity() {
-		return fmt.Errorf("leave Lease %s as it is: it is held by %q, not by this process", l.Describe(), l.holder)
+		return fmt.Errorf("release Lease %s: it is held by %q, not by this process", l.Describe(), l.holder)
 	}
 	return l.LeaseLock.Update(ctx, record)
 }

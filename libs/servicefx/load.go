@@ -21,7 +21,7 @@ const (
 )
 
 // ErrHelp says that help was asked for and written.
-var ErrHelp = errors.New("help was asked for")
+var ErrHelp = errors.New("help requested")
 
 // Args are the command line without the program's name, and where help is written.
 type Args struct {
@@ -43,7 +43,7 @@ type validator interface{ Validate() error }
 // as keys; a key it does not know is an error.
 func Load[C any](name Name, args Args) (C, error) {
 	var cli struct {
-		Config string `help:"YAML file with the flags' names as keys." type:"path"`
+		Config string `help:"YAML file whose keys are the names of the flags." type:"path"`
 		Body   C      `embed:""`
 	}
 	flags := flagsOf(reflect.ValueOf(&cli).Elem(), "")
@@ -165,7 +165,7 @@ func readFile(name string) (map[string]string, error) {
 		case float64:
 			out[key] = strconv.FormatFloat(value, 'f', -1, 64)
 		default:
-			problems = append(problems, fmt.Errorf("configuration file: %s is neither a text nor a number", key))
+			problems = append(problems, fmt.Errorf("configuration file: %s is neither a string nor a number", key))
 		}
 	}
 	return out, errors.Join(problems...)

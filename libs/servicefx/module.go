@@ -166,9 +166,9 @@ func run(lc fx.Lifecycle, mgr manager.Manager, stop fx.Shutdowner, log *slog.Log
 				if ctx.Err() != nil && err == nil {
 					return
 				}
-				log.ErrorContext(ctx, "manager stopped; the process ends so that another replica or a restart takes over", telemetry.KeyError, err)
+				log.ErrorContext(ctx, "manager stopped; the process exits so that another replica or a restart takes over", telemetry.KeyError, err)
 				if err := stop.Shutdown(fx.ExitCode(1)); err != nil {
-					log.ErrorContext(ctx, "shutdown was refused", telemetry.KeyError, err)
+					log.ErrorContext(ctx, "shutdown failed", telemetry.KeyError, err)
 				}
 			}()
 			return nil

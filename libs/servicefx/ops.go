@@ -72,7 +72,7 @@ func (o *Ops) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for operations on %s: %w", o.address, err)
 	}
-	o.log.InfoContext(ctx, "operations endpoint listens", "address", listener.Addr().String())
+	o.log.InfoContext(ctx, "operations endpoint ready", "address", listener.Addr().String())
 	server := &http.Server{Handler: o.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()

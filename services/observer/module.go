@@ -51,7 +51,7 @@ func start(mgr manager.Manager, ledger *app.Ledger, observer *app.Observer, c cl
 		case <-synced:
 			return nil
 		default:
-			return errors.New("the first listing of pods and nodes is not complete")
+			return errors.New("the first listing of pods and nodes is incomplete")
 		}
 	})
 	watch := servicefx.ReplicaTask(func(ctx context.Context) error {

@@ -42,7 +42,7 @@ type Config struct {
 
 // RPCConfig says where explanations are served.
 type RPCConfig struct {
-	Address string `help:"Address of the service that explains the last plan (gRPC)." default:"127.0.0.1:9091"`
+	Address string `help:"Address of the gRPC service that explains the last plan of a pod, a shape, a Node or a NodeGroup. The elected replica answers." default:"127.0.0.1:9091"`
 }
 
 // Validate reports every problem at once.

@@ -58,7 +58,7 @@ func prepare(ctx context.Context, w *watcher, s *stack.Stack) error {
 	if err := s.Client.Create(ctx, g); err != nil {
 		return fmt.Errorf("create NodeGroup: %w", err)
 	}
-	w.story.line("group", "NodeGroup %s/%s may buy up to %d machines of size %s; there are no nodes yet", namespace, group, allowed, workload.MediumName)
+	w.story.line("group", "NodeGroup %s/%s may launch up to %d machines of size %s; there are no nodes yet", namespace, group, allowed, workload.MediumName)
 	return await(ctx, s, step{"the NodeGroup is ready", stack.Planner, w.groupReady})
 }
 
@@ -71,7 +71,7 @@ func grow(ctx context.Context, w *watcher, s *stack.Stack) error {
 	w.story.line("workload", "deployment %s/%s asks for %d pods", namespace, deployment, pods)
 	for _, next := range []step{
 		{"every pod was seen waiting", stack.Observer, w.everWaited(pods)},
-		{"the planner decides to buy", stack.Planner, w.decidedUp},
+		{"the planner decides to launch", stack.Planner, w.decidedUp},
 		{"VPSie sold the machines", stack.Provisioner, w.bought(needed)},
 		{"the nodes are Ready", stack.Provisioner, w.ready(needed)},
 		{"all pods run", stack.Planner, w.running(pods)},

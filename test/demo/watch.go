@@ -210,7 +210,7 @@ func (w *watcher) seeVPSieNode(n *v1beta1.VPSieNode, gone bool) {
 		w.story.line("node", "%s is cordoned and drained", n.Status.NodeName)
 	case v1beta1.PhaseDeleting:
 		w.emptied[n.Name] = true
-		w.story.line("machine", "%s is empty; VPSie is asked to delete it", n.Status.Hostname)
+		w.story.line("machine", "%s is empty; its deletion is requested from VPSie", n.Status.Hostname)
 	case v1beta1.PhaseFailed:
 		w.story.line("machine", "%s failed", n.Name)
 	}
@@ -255,7 +255,7 @@ func (w *watcher) seeTruth(t vpsiesim.Truth) {
 		before, known := w.machines[m.Identifier]
 		w.machines[m.Identifier] = m
 		if !known {
-			w.story.line("machine", "%s is bought for %s an hour, %d ms after the first pod waited",
+			w.story.line("machine", "%s is launched for %s an hour, %d ms after the first pod waited",
 				m.Hostname, dollars(m.PricePerHour), m.RequestedAt.Sub(w.firstWait).Milliseconds())
 		}
 		if before.GoneAt.IsZero() && !m.GoneAt.IsZero() {

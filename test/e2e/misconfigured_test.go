@@ -38,14 +38,14 @@ func TestMistakesAreExplained(t *testing.T) {
 			requests:  workload.OnePerNode,
 			condition: v1beta1.ConditionReady,
 			code:      reason.NoScaleUpClusterUnknown,
-			says:      []string{nowhere, "nothing is bought", "looked up again", "correct spec.cluster.identifier"},
+			says:      []string{nowhere, "nothing is launched", "looked up again", "correct spec.cluster.identifier"},
 		},
 		"OfferingThatDoesNotExist": {
 			group:     func(g *v1beta1.NodeGroup) { g.Spec.Offerings = []int64{999} },
 			requests:  workload.OnePerNode,
 			condition: v1beta1.ConditionReady,
 			code:      reason.NoScaleUpOfferingUnknown,
-			says:      []string{"999", "nothing can be bought", "read again", "name sizes that are sold", "g-4vcpu-8gb"},
+			says:      []string{"999", "nothing can be launched", "read again", "name sizes that are sold", "g-4vcpu-8gb"},
 		},
 		"SelectorThatMatchesNothing": {
 			group: func(g *v1beta1.NodeGroup) {
@@ -55,15 +55,15 @@ func TestMistakesAreExplained(t *testing.T) {
 			requests:  workload.OnePerNode,
 			condition: v1beta1.ConditionReady,
 			code:      reason.NoScaleUpNoOffering,
-			says:      []string{"offeringSelector", "nothing can be bought", "widen the selector"},
+			says:      []string{"offeringSelector", "nothing can be launched", "widen the selector"},
 		},
 		"GroupThatNoPodFits": {
-			why:       "the group is fine, and the pod is too large for every size it may buy",
+			why:       "the group is fine, and the pod is too large for every size it may launch",
 			group:     func(*v1beta1.NodeGroup) {},
 			requests:  corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("64")},
 			condition: v1beta1.ConditionCapacityAvailable,
 			code:      reason.NoScaleUpResources,
-			says:      []string{"64", "nothing is bought", "lower the pod's requests or allow larger sizes"},
+			says:      []string{"64", "nothing is launched", "lower the pod's requests or allow larger sizes"},
 		},
 	}
 	for name, tc := range tests {
@@ -119,7 +119,7 @@ func TestWrongTokenIsExplainedAndMended(t *testing.T) {
 	// Until VPSie is called for the first time nobody can know.
 	s.AwaitCondition("general", v1beta1.ConditionReady, metav1.ConditionFalse)
 	s.Create(workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
-	says := []string{"VPSie refuses the credentials", "nothing can be bought or deleted", "tried again", "put a valid token"}
+	says := []string{"VPSie refuses the credentials", "no machine can be launched or terminated", "tried again", "put a valid token"}
 	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpUnauthorized, says)
 	s.AwaitCondition("general", v1beta1.ConditionAPIHealthy, metav1.ConditionFalse)
 	s.WantBought(0)
@@ -132,7 +132,7 @@ func TestWrongTokenIsExplainedAndMended(t *testing.T) {
 
 // TestMinimumAboveMaximum is refused at the door, and explained where the door is missing.
 func TestMinimumAboveMaximum(t *testing.T) {
-	says := []string{"no number of nodes would satisfy both", "nothing is bought", "lower minNodes or raise maxNodes"}
+	says := []string{"no number of nodes satisfies both", "nothing is launched", "lower minNodes or raise maxNodes"}
 	s := stacktest.New(t)
 	impossible := func() *v1beta1.NodeGroup {
 		group := workload.NodeGroup(s.Namespace, "general", 3)
@@ -157,7 +157,7 @@ func TestMinimumAboveMaximum(t *testing.T) {
 		return true, ""
 	})
 	s.Create(workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
-	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpGroupInvalid, append(says, "minNodes (5) is above maxNodes (3)", "until this is mended"))
+	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpGroupInvalid, append(says, "minNodes (5) is above maxNodes (3)", "until this is corrected"))
 	s.WantBought(0)
 }
 

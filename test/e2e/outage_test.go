@@ -36,7 +36,7 @@ func TestOutageIsSatOut(t *testing.T) {
 			s.Create(workload.Deployment(s.Namespace, "web", 2, workload.OnePerNode))
 
 			c := s.AwaitCondition("general", v1beta1.ConditionAPIHealthy, metav1.ConditionFalse)
-			for _, part := range []string{"VPSie's API fails", "nothing is bought", "work resumes by itself", "nothing needs to be done"} {
+			for _, part := range []string{"VPSie's API fails", "no machine is launched", "work resumes automatically", "nothing needs to be done"} {
 				if !strings.Contains(c.Message, part) {
 					t.Errorf("condition says %q, want %q in it", c.Message, part)
 				}

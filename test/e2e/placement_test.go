@@ -89,7 +89,7 @@ func TestPlacementRulesDecideWhatIsBought(t *testing.T) {
 	for name, pods := range map[string]int{"apart": needed, "spread": needed, "together": 4, "port": 2, "stored": 1} {
 		s.AwaitRunning(name, pods)
 	}
-	s.AwaitEvent("Pod", "", "NotTriggerScaleUp", "a volume of the pod cannot be used", "nothing is bought")
+	s.AwaitEvent("Pod", "", "NotTriggerScaleUp", "a volume of the pod cannot be used", "nothing is launched")
 	s.AwaitVPSieNodes(needed, v1beta1.PhaseReady)
 	s.WantBought(needed)
 }

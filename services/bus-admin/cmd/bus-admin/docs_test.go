@@ -8,7 +8,13 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/servicefx/servicefxtest"
 )
+
+// TestFlagsAreDocumented compares the README with --help.
+func TestFlagsAreDocumented(t *testing.T) {
+	servicefxtest.WantFlags[config](t, "../../README.md")
+}
 
 // TestDocumentedMessages compares the table of messages with the streams, topics and consumers that are declared.
 func TestDocumentedMessages(t *testing.T) {

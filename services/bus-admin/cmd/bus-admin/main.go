@@ -24,7 +24,7 @@ func main() {
 	}
 	log := telemetry.NewLogger(os.Stdout, "bus-admin", slog.LevelInfo)
 	if err := run(ctx, c, log); err != nil {
-		log.ErrorContext(ctx, "bus is not provisioned", telemetry.KeyError, err)
+		log.ErrorContext(ctx, "streams and consumers not ready", telemetry.KeyError, err)
 		os.Exit(1)
 	}
 }

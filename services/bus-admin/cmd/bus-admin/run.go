@@ -34,8 +34,8 @@ const (
 // config is what bus-admin can be told.
 type config struct {
 	Bus     bus.Config    `embed:"" prefix:"bus-"`
-	Keep    bool          `help:"Stay, and make again whatever is missing, such as after the server lost its store."`
-	Timeout time.Duration `help:"How long the server may take to answer and everything to be made." default:"30s"`
+	Keep    bool          `help:"Keep running, and create again what goes missing, for example after the server lost its store."`
+	Timeout time.Duration `help:"Longest time to connect and to create everything, without --keep." default:"30s"`
 }
 
 // Validate reports every problem of the configuration at once.
@@ -70,7 +70,7 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	for {
 		found, err := ensure(ctx, js, true)
 		if err == nil {
-			log.InfoContext(ctx, "bus is provisioned", keyMade, found.Missing)
+			log.InfoContext(ctx, "streams and consumers ready", keyMade, found.Missing)
 			tellLeftover(ctx, found, log)
 			return nil
 		}
@@ -94,12 +94,12 @@ func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
 			return
 		case err != nil:
 			if !failing {
-				log.WarnContext(ctx, "bus is not provisioned; it is tried again", telemetry.KeyError, err)
+				log.WarnContext(ctx, "streams and consumers not ready; it is tried again", telemetry.KeyError, err)
 			}
 			failing, wait = true, retryWait
 		default:
 			if first || failing || len(found.Missing) > 0 {
-				log.InfoContext(ctx, "bus is provisioned", keyMade, found.Missing)
+				log.InfoContext(ctx, "streams and consumers ready", keyMade, found.Missing)
 			}
 			failing, first = false, false
 			if names := strings.Join(found.Leftover, " "); names != leftover {
@@ -118,7 +118,7 @@ func keep(ctx context.Context, js jetstream.JetStream, log *slog.Logger) {
 // version may still read from them.
 func tellLeftover(ctx context.Context, found bus.Difference, log *slog.Logger) {
 	if len(found.Leftover) > 0 {
-		log.WarnContext(ctx, "no service declares these consumers; delete them once no earlier version runs", keyConsumers, found.Leftover)
+		log.WarnContext(ctx, "consumers without a service found; delete them once no earlier version runs", keyConsumers, found.Leftover)
 	}
 }
 

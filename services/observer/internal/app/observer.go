@@ -51,7 +51,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		began := o.clock.Now()
 		if err := o.write(ctx); err != nil {
 			if !failing && ctx.Err() == nil {
-				o.log.WarnContext(ctx, "feed is not written; planners hold until it is", telemetry.KeyError, err)
+				o.log.WarnContext(ctx, "feed not written; planners hold until it is", telemetry.KeyError, err)
 			}
 			failing = !errors.Is(err, feed.ErrSuperseded)
 			if !o.sleep(ctx, retryWait) {
@@ -61,7 +61,7 @@ func (o *Observer) Run(ctx context.Context) error {
 		}
 		if failing {
 			failing = false
-			o.log.InfoContext(ctx, "feed is written again")
+			o.log.InfoContext(ctx, "writing the feed resumed")
 		}
 		select {
 		case <-ctx.Done():

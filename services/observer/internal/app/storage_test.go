@@ -100,7 +100,7 @@ func TestVolumesFollowTheirClaims(t *testing.T) {
 			what: "the volume is made where the pod goes", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingWaitForFirstConsumer)) },
 			first: seen{Volumes: []seenVolume{{Driver: driver}}},
 		},
-		{what: "the volume is made before the pod", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingImmediate)) }, first: unknown("waits for a volume that StorageClass fast does not make for the pod's node")},
+		{what: "the volume is made before the pod", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingImmediate)) }, first: unknown("waits for a volume that StorageClass fast does not create for the pod's node")},
 		{what: "the volume is not there yet", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "pv")) }, first: unknown(noVolume)},
 		{
 			what: "the volume is in a zone", do: func(l *app.Ledger) error { return l.SetVolume(volume("pv", "a")) },
@@ -132,7 +132,7 @@ func TestVolumesFollowTheirClaims(t *testing.T) {
 			first: seen{Volumes: []seenVolume{{Driver: driver, Zone: "c"}}},
 		},
 		{what: "the claim is gone", do: func(l *app.Ledger) error { return l.DeleteClaim("default", "data") }, first: unknown("does not exist; create it")},
-		{what: "the claim is new", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown("waits for a volume that StorageClass fast does not make for the pod's node")},
+		{what: "the claim is new", do: func(l *app.Ledger) error { return l.SetClaim(claim("data", "")) }, first: unknown("waits for a volume that StorageClass fast does not create for the pod's node")},
 		{
 			what: "and its class waits again", do: func(l *app.Ledger) error { return l.SetClass(class(storagev1.VolumeBindingWaitForFirstConsumer)) },
 			first: seen{Volumes: []seenVolume{{Driver: driver}}},

@@ -56,7 +56,7 @@ func (p *Planner) openNodes(ctx context.Context, plan scaling.Plan) {
 			changed := machine.DeepCopy()
 			changed.Annotations[v1beta1.AnnotationNominations] = v1beta1.NominationsDone
 			if err := p.store.Patch(ctx, changed, client.MergeFrom(machine)); err != nil && !apierrors.IsNotFound(err) {
-				p.log.WarnContext(ctx, "opening taint stays longer: it is not recorded that the machine's pods are nominated",
+				p.log.WarnContext(ctx, "nomination of the machine's pods not recorded; the opening taint stays longer",
 					telemetry.KeyVPSieNode, machine.Namespace+"/"+machine.Name, telemetry.KeyError, err)
 			}
 			return nil
@@ -108,7 +108,7 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 		DecisionId: id, Namespace: group.Namespace, NodeGroup: group.Name, Cluster: group.Spec.Cluster.Identifier, VpsieNodes: names,
 	}
 	if err := p.announcer.Publish(ctx, bus.TopicLaunch, group.Namespace, group.Name, id, decision); err != nil {
-		p.log.WarnContext(ctx, "decision message not sent; the provisioner finds the VPSieNodes by itself", telemetry.KeyDecision, id, telemetry.KeyError, err)
+		p.log.WarnContext(ctx, "decision message not sent; the provisioner's watch finds the VPSieNodes", telemetry.KeyDecision, id, telemetry.KeyError, err)
 	}
 	p.records.Carried(fact, carriers...)
 	p.announce(ctx, record)
@@ -128,7 +128,7 @@ func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode
 	for ; first < min(len(intents), carrierTries) && !carried; first++ {
 		intent := intents[first]
 		if err := facts.Attach(intent, record); err != nil {
-			p.log.ErrorContext(ctx, "decision has no record", telemetry.KeyDecision, record.ID, telemetry.KeyError, err)
+			p.log.ErrorContext(ctx, "decision record cannot be encoded", telemetry.KeyDecision, record.ID, telemetry.KeyError, err)
 		}
 		machines[first], carried = p.writeIntent(ctx, intent)
 		if machines[first] == intent {
@@ -277,7 +277,7 @@ func (p *Planner) retire(ctx context.Context, s scaling.Snapshot, plan scaling.P
 		d := a.decision
 		if err := p.announcer.Publish(trace.ContextWithSpanContext(ctx, a.span), bus.TopicRetire, d.GetNamespace(), d.GetNodeGroup(), d.GetDecisionId(), d); err != nil {
 			// The bus is away, so the others would only wait as long.
-			p.log.WarnContext(ctx, "decision messages not sent; the provisioner finds the VPSieNodes by itself", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
+			p.log.WarnContext(ctx, "decision messages not sent; the provisioner's watch finds the VPSieNodes", telemetry.KeyDecision, d.GetDecisionId(), telemetry.KeyError, err)
 			return
 		}
 	}

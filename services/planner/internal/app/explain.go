@@ -20,9 +20,9 @@ const explainedMax = 500
 // Errors of Explanations.
 var (
 	// ErrNoPlan means that no plan was made since the process was elected.
-	ErrNoPlan = errors.New("no plan was made yet; try again in a few seconds")
+	ErrNoPlan = errors.New("no plan exists yet; try again in a few seconds")
 	// ErrUnknownSubject means that the last plan knows no such pod, node or group.
-	ErrUnknownSubject = errors.New("the last plan does not know it")
+	ErrUnknownSubject = errors.New("not part of the last plan")
 )
 
 // Explanations answer what the last complete plan says. They are safe for concurrent use.
@@ -74,7 +74,7 @@ func (e *Explanations) Pod(name string) (Explanation, error) {
 			}
 		}
 	}
-	return Explanation{}, fmt.Errorf("pod %q: %w: either it does not wait, or many pods of its shape do; ask for one of the oldest of its workload", name, ErrUnknownSubject)
+	return Explanation{}, fmt.Errorf("pod %q: %w: it is not pending, or many pods of its shape are; name one of the oldest pods of its workload", name, ErrUnknownSubject)
 }
 
 // Shape explains the waiting pods of a shape.
@@ -85,7 +85,7 @@ func (e *Explanations) Shape(id string) (Explanation, error) {
 	}
 	pending := x.snapshot.Pending[scheduling.ShapeID(id)]
 	if pending == nil || len(pending.Sample) == 0 {
-		return Explanation{}, fmt.Errorf("shape %q: %w: no pod of it waits", id, ErrUnknownSubject)
+		return Explanation{}, fmt.Errorf("shape %q: %w: no pod of this shape is pending", id, ErrUnknownSubject)
 	}
 	return x.shape(scheduling.ShapeID(id), pending.Sample[0])
 }
@@ -158,14 +158,14 @@ func (x *explained) sample(id scheduling.ShapeID) scheduling.PodReference {
 func (x *explained) shape(id scheduling.ShapeID, pod scheduling.PodReference) (Explanation, error) {
 	fate, known := x.plan.Shapes[id]
 	if !known {
-		return Explanation{}, fmt.Errorf("pod %q: %w: it came after the last plan", pod.Namespace+"/"+pod.Name, ErrUnknownSubject)
+		return Explanation{}, fmt.Errorf("pod %q: %w: it was created after the last plan", pod.Namespace+"/"+pod.Name, ErrUnknownSubject)
 	}
 	records := x.launches(func(l *scaling.Launch) bool { return l.Pods[id] > 0 })
 	if fits := fate.OnExisting + fate.OnLaunching + fate.Nominated; fits > 0 {
 		served := fate
 		served.Left, served.Held, served.Candidates, served.Nearest = fits, 0, nil, ""
 		served.Refusal = scaling.Refusal{Code: reason.NoScaleUpFits, Message: fmt.Sprintf(
-			"of %d waiting pods like it, %d fit on Nodes that are there, %d on Nodes that are on their way, and %d are nominated to a Node",
+			"of %d pending pods of this shape, %d fit on existing Nodes, %d fit on Nodes of machines being launched, and %d are nominated to a Node",
 			fate.Pods, fate.OnExisting, fate.OnLaunching, fate.Nominated)}
 		records = append(records, refusalRecord(x.plan, pod, served, id))
 	}

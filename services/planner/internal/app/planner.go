@@ -49,11 +49,11 @@ const (
 type Config struct {
 	BatchIdle      time.Duration `help:"How long no pod may arrive before a short burst counts as over. The first machines, those that any plan for the whole burst contains, are launched after this time as well." default:"100ms"`
 	BatchMax       time.Duration `help:"Longest wait for the end of a burst." default:"10s"`
-	PlanInterval   time.Duration `help:"How often to plan while nothing changes in the cluster. The catalogue, VPSie's health and a pause are checked then." default:"10s"`
+	PlanInterval   time.Duration `help:"How often, from 1s to 1m, to plan while nothing changes in the cluster. The catalogue, VPSie's health and a pause are checked then." default:"10s"`
 	LaunchDeadline time.Duration `help:"Longest time from a launch request to a Ready Node." default:"15m"`
 	SoftCost       int           `help:"How much more, in percent, a plan may cost to honour what pods only prefer." default:"5"`
 	PriorityCutoff int32         `help:"Priority below which pods neither cause launches nor keep a Node." default:"-10"`
-	Nominate       bool          `help:"Nominate pods to the machines launched for them, so that kube-scheduler binds them as planned." default:"true" negatable:""`
+	Nominate       bool          `help:"Nominate pods to the machines launched for them, so that kube-scheduler binds them as planned. Switching it off removes our nominations." default:"true" negatable:""`
 }
 
 // Validate reports every problem at once.
@@ -63,7 +63,7 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("batch-idle must not be negative, nor longer than batch-max"))
 	}
 	if c.PlanInterval < time.Second || c.PlanInterval > planIntervalMax {
-		problems = append(problems, fmt.Errorf("plan-interval %s is not between 1s and %s: each plan reads the API server, and a pause is only looked at by a plan", c.PlanInterval, planIntervalMax))
+		problems = append(problems, fmt.Errorf("plan-interval %s is not between 1s and %s: each plan reads from the API server, and only a plan notices a pause", c.PlanInterval, planIntervalMax))
 	}
 	if c.SoftCost < 0 {
 		problems = append(problems, errors.New("soft-cost must not be negative"))
@@ -287,7 +287,7 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 	if errors.Is(err, feed.ErrStale) {
 		// Time that was not watched does not count.
 		p.memory = p.memory.Blind()
-		p.hold(ctx, "feed", reason.HoldFeedStale, "nothing is decided until the observer's feed is current: "+err.Error())
+		p.hold(ctx, "feed", reason.HoldFeedStale, "planning is on hold until the observer's feed is current: "+err.Error())
 		return time.Second, false
 	}
 	if err != nil {

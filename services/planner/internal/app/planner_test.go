@@ -596,7 +596,7 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 			t.Errorf("%d intents by a group that only recommends", got)
 		}
 		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
-		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would buy 1 × small") {
+		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would launch 1 × small") {
 			t.Errorf("records %v, want what it would buy and why it does not", told)
 		}
 	})
@@ -628,7 +628,7 @@ func TestAdviceIsGivenAgainWhenItIsNeededAgain(t *testing.T) {
 		f.run()
 		advice := func() int {
 			return len(slices.DeleteFunc(f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP), func(r *busv1.DecisionRecord) bool {
-				return !strings.HasPrefix(r.GetMessage(), "would buy 1 × small")
+				return !strings.HasPrefix(r.GetMessage(), "would launch 1 × small")
 			}))
 		}
 		for want := 1; want <= 2; want++ {

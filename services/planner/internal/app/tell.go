@@ -73,7 +73,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			if !p.records.Tell(func() {
 				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.
 				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, fate.Refusal.Code.Condition(), "%s",
-					truncate("no machine is bought for the pod: "+fate.Refusal.Message))
+					truncate("no machine is launched for the pod: "+fate.Refusal.Message))
 			}) {
 				p.said.forget(saidPod + pod.UID)
 			}

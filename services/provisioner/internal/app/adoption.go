@@ -63,7 +63,7 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 			}
 			continue
 		case !proven && marked[s.Identifier]:
-			stray.Why = "its Node has our providerID and has lost the label " + v1beta1.LabelVPSieNode + ", so nobody can tell which VPSieNode it belonged to and it is left alone; put the label back, or delete it in the console"
+			stray.Why = "its Node has our providerID but lacks the label " + v1beta1.LabelVPSieNode + ", so its VPSieNode is unknown and the machine is not touched; restore the label, or delete the machine in the console"
 		case !proven:
 			stray.Why = "no Node proves that the machine is ours, so it is not touched; delete it in the console if nobody needs it"
 		default:
@@ -136,20 +136,20 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, r
 			retirement.DecisionID = adoption.Spec.DecisionID
 			adoption.Spec.Retirement = retirement
 		}
-		return "", c.createAdoption(ctx, adoption, taken, "its Node proves that it is ours, and no object claims it")
+		return "", c.createAdoption(ctx, adoption, taken, "its Node proves that it is ours, and no VPSieNode claims it")
 	}
 	if retirement != nil {
 		return "", nil // without a group nobody knows in which cluster it was
 	}
 	if p.group == "" || elsewhere {
-		return "its Node does not say to which NodeGroup of this cluster it belongs, so it is left alone; put the label " + v1beta1.LabelNodeGroup + " back, or delete the machine in the console", nil
+		return "its Node does not name a NodeGroup of this cluster, so the machine is not touched; restore the label " + v1beta1.LabelNodeGroup + ", or delete the machine in the console", nil
 	}
 	why := "its NodeGroup (" + p.group + ") does not exist"
 	if node.Annotations[v1beta1.AnnotationReleased] != "" {
-		return why + ", and its object went with its namespace or definition; it is left alone; make the NodeGroup again to have it adopted, or delete the machine in the console", nil
+		return why + ", and its VPSieNode was deleted with its namespace or its CustomResourceDefinition; the machine is not touched; create the NodeGroup again to have it adopted, or delete the machine in the console", nil
 	}
 	if c.config.OrphanPolicy != OrphansDelete {
-		return why + "; it is left alone (--orphan-policy=" + OrphansReport + "); make the NodeGroup again to have it adopted, or delete the machine in the console", nil
+		return why + "; the machine is not touched (--orphan-policy=" + OrphansReport + "); create the NodeGroup again to have it adopted, or delete the machine in the console", nil
 	}
 	adoption.Namespace, adoption.Spec.NodeGroup, _ = strings.Cut(p.group, ".")
 	if ok, err := c.store.acceptsObjects(ctx, adoption.Namespace); err != nil || !ok {
@@ -160,7 +160,7 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, r
 	}
 	adoption.Spec.Retirement = &v1beta1.Retirement{
 		Kind: v1beta1.RetireOrphan, DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup),
-		Message: why + ", so it is drained and deleted (--orphan-policy=" + OrphansDelete + ")",
+		Message: why + ", so the machine is drained and terminated (--orphan-policy=" + OrphansDelete + ")",
 	}
 	return "", c.createAdoption(ctx, adoption, taken, why)
 }

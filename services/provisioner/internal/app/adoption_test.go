@@ -236,7 +236,7 @@ func TestOrphanIsReported(t *testing.T) {
 		f.survey(6 * time.Minute)
 	}
 	if n := len(f.objects()); n > 0 || len(f.cloud.deleted) > 0 || f.node("host-1").Spec.Unschedulable {
-		t.Errorf("%d objects, deleted %v; want the machine left alone", n, f.cloud.deleted)
+		t.Errorf("%d objects, deleted %v; want the machine untouched", n, f.cloud.deleted)
 	}
 	told := f.told()
 	for _, part := range []string{`"m1"`, `"host-1"`, `"proven": true`, "default.g", "2026-11-01T12:06:00Z"} {
@@ -377,9 +377,9 @@ func TestMachineWhoseNodeLostItsLabelIsTold(t *testing.T) {
 		f.survey(6 * time.Minute)
 	}
 	if n := len(f.objects()); n > 0 || len(f.cloud.deleted) > 0 {
-		t.Errorf("%d objects, deleted %v; want the machine left alone", n, f.cloud.deleted)
+		t.Errorf("%d objects, deleted %v; want the machine untouched", n, f.cloud.deleted)
 	}
-	if told := f.told(); !strings.Contains(told, `"m1"`) || !strings.Contains(told, "has lost the label") {
+	if told := f.told(); !strings.Contains(told, `"m1"`) || !strings.Contains(told, "lacks the label") {
 		t.Errorf("told %s, want the machine, and why it is left alone", told)
 	}
 }

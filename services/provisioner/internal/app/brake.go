@@ -66,10 +66,10 @@ func (c *Clusters) stillTrue(basis time.Time) Guard {
 			return held(reason.HoldPaused, state.Message)
 		}
 		if err != nil {
-			return held(reason.HoldPaused, "whether everything is paused cannot be read")
+			return held(reason.HoldPaused, "the pause ConfigMap cannot be read")
 		}
 		if c.isStale(basis) {
-			return held("", "what the call is based on was read too long ago")
+			return held("", "the data for the call is too old")
 		}
 		return nil
 	}

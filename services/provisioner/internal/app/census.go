@@ -126,7 +126,7 @@ func (c *Clusters) seekLost(ctx context.Context, r *roster, f census.Findings, p
 		}
 		stranger := census.Stranger{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner}, Sightings: s}
 		if _, err := c.adoptOne(ctx, r, stranger, &v1beta1.Retirement{
-			Kind: v1beta1.RetireRepair, Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no object claims it and its Node is not Ready: what is left of it is removed",
+			Kind: v1beta1.RetireRepair, Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no VPSieNode claims it and its Node is not Ready: the Node is removed",
 		}); err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s census.
 	if refused, err := c.repairRefused(ctx, n, node); err != nil || refused {
 		return err
 	}
-	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie, or is lost; what is left of it is removed", c.config.MissingAfter)
+	message := fmt.Sprintf("VPSie's listings have lacked the machine for more than %s and its Node is not Ready: it was deleted at VPSie or lost; its VPSieNode and Node are removed", c.config.MissingAfter)
 	if _, err := c.store.Change(ctx, n, machine.Vanished(message, c.clock.Now())); err != nil {
 		return err
 	}

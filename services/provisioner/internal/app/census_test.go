@@ -184,7 +184,7 @@ func TestNothingIsBoughtBeforeAListingIsBelieved(t *testing.T) {
 		t.Errorf("asked %d times on the first listing, which lacks every machine; condition %+v", f.cloud.asked, c)
 	}
 	f.pass(time.Minute)
-	const want = `# HELP vpsie_launch_holds_total Launches of VPSieNodes that were put on hold, by reason code; each counts once while its reason stays the same.
+	const want = `# HELP vpsie_launch_holds_total Launches put on hold, by reason code; a launch counts again when its reason changes.
 # TYPE vpsie_launch_holds_total counter
 vpsie_launch_holds_total{reason="hold.listing_incomplete"} 1
 `

@@ -165,7 +165,7 @@ func (c *Clusters) act(ctx context.Context, r *roster, listing Listing, proofs m
 			return 0, err
 		}
 	} else {
-		c.hold(ctx, r, reason.HoldListingIncomplete, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not believed: nothing is launched until they show them again, for an hour at most; look at VPSie's console and status page")
+		c.hold(ctx, r, reason.HoldListingIncomplete, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not trusted; nothing is launched until they are complete, or for an hour; check VPSie's console and status page")
 	}
 	removed, err := c.remove(ctx, r, listing.Workers, findings.Suspect)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 type Config struct {
 	LaunchSettle    time.Duration `help:"How long listings are searched after an unclear answer to a launch request before it is repeated, and how long a deleted machine is ignored when new machines are matched to launch requests." default:"12m"`
 	LaunchPoll      time.Duration `help:"First interval between listings while a machine is awaited; it grows to 15s." default:"1s"`
-	DrainSettle     time.Duration `help:"How long a Node stays tainted before its pods are read again and evicted." default:"5s"`
+	DrainSettle     time.Duration `help:"How long, at most 1m, a Node stays tainted before its pods are read again and evicted. The time does not count for drainTimeout." default:"5s"`
 	AbsenceInterval time.Duration `help:"Shortest interval between the two listings that confirm a machine's absence." default:"10s"`
 	MissingAfter    time.Duration `help:"How long listings must lack a machine whose Node is not Ready before its VPSieNode and Node are removed." default:"12m30s"`
 	OrphanPolicy    string        `help:"What happens to orphans, machines of ours whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
@@ -33,7 +33,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.DrainSettle < 0 || c.DrainSettle > drainSettleMax {
-		problems = append(problems, fmt.Errorf("drain-settle must be from 0 to %s, which is far longer than a taint takes to be seen by all", drainSettleMax))
+		problems = append(problems, fmt.Errorf("drain-settle must be from 0 to %s; every component sees a taint long before that", drainSettleMax))
 	}
 	return errors.Join(problems...)
 }

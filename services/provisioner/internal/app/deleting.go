@@ -77,7 +77,7 @@ func missingFirst(leaving []*v1beta1.VPSieNode, present map[string]launch.Listed
 func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, basis time.Time) (bool, error) {
 	if !sameHostname(worker.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
 		_, err := c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "IdentityMismatch", fmt.Sprintf(
-			"VPSie lists machine %s as %s, but it was bought as %s; it is not deleted because it may be somebody else's; delete it in the console if it is not needed",
+			"VPSie lists machine %s as %s, but it was launched as %s; it is not deleted because it may be a foreign machine; delete it in the console if it is not needed",
 			worker.Identifier, worker.Hostname, n.Status.Hostname)))
 		return false, err
 	}
@@ -148,7 +148,7 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 	case gone && again && shown == notListed:
 		return c.sighted(ctx, n)
 	case gone && shown == isListed:
-		message = "VPSie lists the machine and answers that it knows no such machine; it counts as there, and is asked for again; look at it in the console if this lasts"
+		message = "VPSie lists the machine but answers the deletion request with 'not found'; the machine counts as existing and the request is repeated; check the machine in the console if this lasts"
 		why = "Contradiction"
 	}
 	_, updateErr := c.store.Change(ctx, n, machine.DeletionAsked(identifier, why, message))
@@ -251,14 +251,14 @@ func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if _, err := r.store.Change(ctx, n, machine.NeverJoined(n.Spec.Retirement.Message)); err != nil {
 		return err
 	}
-	r.log.InfoContext(ctx, "machine that never joined is terminated", telemetry.KeyVPSieNode, fleet.Key(n))
+	r.log.InfoContext(ctx, "machine that never joined terminated", telemetry.KeyVPSieNode, fleet.Key(n))
 	return r.dropRetirement(ctx, n)
 }
 
 // keepForAnswers leaves the object of a machine that is gone behind, as one without a machine, because another of
 // its requests may be answered late: without the object that machine would be unknown.
 func (r *Nodes) keepForAnswers(ctx context.Context, n *v1beta1.VPSieNode, now time.Time) error {
-	const message = "the machine is gone; a request before it was unclear and given up, and its machine may turn up late"
+	const message = "the machine is terminated; the outcome of an earlier launch request is unclear, and a late answer to it is awaited"
 	if _, err := r.store.Change(ctx, n, machine.KeptForAnswers(message, now)); err != nil {
 		return err
 	}

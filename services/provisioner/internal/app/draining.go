@@ -60,10 +60,10 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return 0, r.letGo(ctx, n)
 	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
 		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionUnknown, "AwaitingLaunchOutcome",
-			"a machine may have been bought; it is looked for before the object may go"))
+			"a machine may have been launched; listings are checked for it before the VPSieNode is deleted"))
 		return launchOutcomePoll, err
 	case n.Status.Identifier == "":
-		return 0, r.release(ctx, n, "nothing was bought for it")
+		return 0, r.release(ctx, n, "no machine was launched for it")
 	case n.Status.DeleteRequestedAt != nil && !machine.IsAbsent(n):
 		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
 	}
@@ -82,7 +82,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	}
 	if why != "" {
 		// Whether pods run on the machine behind that Node is unknown, so nothing is deleted.
-		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted while that is so"))
+		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted until this is resolved"))
 		return groupPausedPoll, err
 	}
 	if n.Status.DrainStartedAt == nil {
@@ -173,7 +173,7 @@ func (r *Nodes) withdraw(ctx context.Context, n *v1beta1.VPSieNode) error {
 
 // startDrain writes the intent to drain.
 func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) error {
-	message := "deleted by a person or a tool"
+	message := "the VPSieNode was deleted by a person or a tool"
 	if n.Spec.Retirement != nil {
 		message = n.Spec.Retirement.Message
 	}
@@ -182,12 +182,12 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 		return err
 	}
 	if n.Status.DrainStartedAt == nil {
-		return fmt.Errorf("drain of %s: retirement was withdrawn", fleet.Key(n))
+		return fmt.Errorf("drain of %s: the retirement was withdrawn", fleet.Key(n))
 	}
 	if written {
 		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
-			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and deleted: "+message))
+			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and its machine terminated: "+message))
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tai
 		return err
 	}
 	if timeout := disruption.DrainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
-		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the Node had no taint of ours %s after the drain began: it was taken off, or never put on", timeout))
+		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("our taint was missing from the Node %s after the drain started: it was removed, or never set", timeout))
 	}
 	return nil
 }
@@ -295,17 +295,17 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 // progress records how far the drain is.
 func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
 	if len(blocked) == 0 {
-		message := "pods are being evicted; their end is awaited"
+		message := "pods are evicted; their termination is awaited"
 		if r.isLate(n, group) {
-			message = fmt.Sprintf("pod %s/%s was evicted but has not ended", pods[0].Namespace, pods[0].Name)
+			message = fmt.Sprintf("pod %s/%s was evicted but has not terminated", pods[0].Namespace, pods[0].Name)
 		}
 		return r.hold(ctx, n, "Draining", message, group)
 	}
-	message := "pods may not be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
+	message := "pods cannot be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
 	if more := len(blocked) - blockersShown; more > 0 {
 		message += fmt.Sprintf(" and %d more", more)
 	}
-	return r.hold(ctx, n, "EvictionBlocked", message+"; it is tried again until the drain timeout; make room in the budget or protect the node", group)
+	return r.hold(ctx, n, "EvictionBlocked", message+"; eviction is tried again until the drain timeout; make room in the PodDisruptionBudget or protect the node", group)
 }
 
 // hold says what a drain waits for, and gives it up when it takes too long.
@@ -356,7 +356,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 	r.store.record(ctx, r.log, n, reason.NoScaleDown, code, why)
 	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
 	if node != nil {
-		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("node stays and is open again: "+why))
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("drain aborted; node uncordoned: "+why))
 	}
 	return nil
 }

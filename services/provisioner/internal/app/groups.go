@@ -43,7 +43,7 @@ func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []laun
 			continue
 		}
 		refused[size] = &CloudError{Failure: Refused, Code: reason.NoScaleUpLaunchFailed, Endpoint: "add group",
-			Message: fmt.Sprintf("size %d has no node group, and none appears after it was asked for", size)}
+			Message: fmt.Sprintf("size %d has no node group at VPSie, and VPSie lists none after the request to create it", size)}
 		// Whatever the answer, the listing tells whether the group exists.
 		if err := c.cloud.CreateGroup(ctx, c.stillTrue(c.clock.Now()), cluster, vpsieGroupPrefix+strconv.FormatInt(size, 10), size); err != nil {
 			c.log.WarnContext(ctx, "node group at VPSie not created", telemetry.KeyCluster, cluster, telemetry.KeyError, err)

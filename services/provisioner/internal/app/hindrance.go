@@ -38,21 +38,21 @@ func conditionReason(e *CloudError) string {
 func explain(e *CloudError) string {
 	switch e.Failure {
 	case Unauthorized:
-		return "VPSie refuses the credentials (" + e.Message + "), so nothing can be bought or deleted; the credentials are read and tried again every few seconds; put a valid token where the provisioner reads it"
+		return "VPSie refuses the credentials (" + e.Message + "), so no machine can be launched or terminated; the credentials are read and tried again every few seconds; put a valid token where the provisioner reads it"
 	case NotMade:
-		return "VPSie cannot be called now (" + e.Message + "); nothing is bought or deleted meanwhile and it is tried again by itself; nothing needs to be done unless this lasts"
+		return "VPSie cannot be called now (" + e.Message + "), so no machine is launched or terminated; calls are tried again automatically; nothing needs to be done unless this lasts"
 	case NotFound:
-		return "VPSie does not know what it was asked about (" + e.Message + "), so nothing is bought or deleted; it is looked up again by itself; check spec.cluster.identifier and what the credentials give access to"
+		return "VPSie does not know the cluster or machine of the call (" + e.Message + "), so no machine is launched or terminated; the lookup is repeated automatically; check spec.cluster.identifier and what the credentials give access to"
 	case Held:
 		if e.Code == reason.HoldPaused {
 			return e.Message
 		}
-		return "the call was not made (" + e.Message + "); it is decided anew by itself; nothing needs to be done unless this lasts"
+		return "the call was not made (" + e.Message + "); it is decided again automatically; nothing needs to be done unless this lasts"
 	case Refused:
 		if e.Code == reason.NoScaleUpQuota {
-			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; launches are in backoff and requested again later; raise the limit at VPSie or lower maxNodes"
+			return "VPSie refused the machine (" + e.Message + "): the cluster's plan allows no more workers; launches are in backoff and are requested again later; raise the limit at VPSie or lower maxNodes"
 		}
 		return "VPSie refused the machine (" + e.Message + "); this size is in backoff and the next best one is used where the NodeGroup allows it; allow another size if this lasts"
 	}
-	return "VPSie's answer is unclear (" + e.Message + "); whether it took effect is looked up in its listings before anything is asked again; nothing needs to be done unless this lasts"
+	return "VPSie's answer is unclear (" + e.Message + "); listings are checked for its effect before the call is repeated; nothing needs to be done unless this lasts"
 }

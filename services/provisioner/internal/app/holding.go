@@ -17,7 +17,7 @@ type Holds struct{ total *prometheus.CounterVec }
 // NewHolds registers the metric.
 func NewHolds(registry prometheus.Registerer) (*Holds, error) {
 	h := &Holds{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "vpsie_launch_holds_total", Help: "Launches of VPSieNodes that were put on hold, by reason code; each counts once while its reason stays the same.",
+		Name: "vpsie_launch_holds_total", Help: "Launches put on hold, by reason code; a launch counts again when its reason changes.",
 	}, []string{"reason"})}
 	return h, registry.Register(h.total)
 }

@@ -44,7 +44,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		// Nothing mends that by itself, so the launch deadline must not wait for it.
 		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, "InvalidTemplate",
 			machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
-				"), so the Node is not registered and the machine is deleted at the launch deadline; mend spec.template"))); err != nil {
+				"), so the Node is not registered and the machine is terminated at the launch deadline; correct spec.template"))); err != nil {
 			return 0, err
 		}
 		return r.awaitNode(ctx, n)
@@ -66,7 +66,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 // awaitNode waits for a Ready Node until the launch deadline.
 func (r *Nodes) awaitNode(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	if n.Status.ReadyAt != nil {
-		_, err := r.store.Change(ctx, n, machine.NodeNotReady("NodeMissing", "the Node does not exist, though the machine does"))
+		_, err := r.store.Change(ctx, n, machine.NodeNotReady("NodeMissing", "the machine exists, but its Node does not"))
 		return 0, err
 	}
 	if wait := outage.JoinDeadline(n).Sub(r.clock.Now()); wait > 0 {
@@ -88,7 +88,7 @@ func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	}
 	if first && n.Status.ReadyAt != nil {
 		r.traceReady(ctx, n)
-		r.log.InfoContext(ctx, "node is ready", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, node.Name)
+		r.log.InfoContext(ctx, "node ready", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, node.Name)
 	}
 	return nil
 }
@@ -132,10 +132,10 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		return 0, err
 	}
 	if refusal.Code != "" {
-		_, err := r.store.Change(ctx, n, machine.JoinHeld(refusal.Code, "the machine did not join in time; "+refusal.Message, r.clock.Now()))
+		_, err := r.store.Change(ctx, n, machine.JoinHeld(refusal.Code, "the machine did not join before the launch deadline; "+refusal.Message, r.clock.Now()))
 		return turnPoll, err
 	}
-	message := fmt.Sprintf("the Node was not Ready within %s of the launch request, so the machine is deleted and the planner decides again; look at the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
+	message := fmt.Sprintf("the Node was not Ready within %s of the launch request, so the machine is terminated and the planner decides again; check the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
 	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
 		if n.Spec.Retirement != nil || outage.WasReady(n) {
 			return false

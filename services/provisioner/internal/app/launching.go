@@ -33,7 +33,7 @@ func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (laun
 		return launchResult{}, err
 	}
 	if err := c.orphans.load(ctx, r.cluster); err != nil {
-		c.hold(ctx, r, reason.HoldReportUnreadable, "nothing is launched while the report of unclaimed machines cannot be read: "+err.Error())
+		c.hold(ctx, r, reason.HoldReportUnreadable, "nothing is launched until the report of unclaimed machines can be read: "+err.Error())
 		return launchResult{}, nil
 	}
 	if err := goOn(ctx, c.brake); err != nil {

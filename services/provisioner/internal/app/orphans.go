@@ -233,7 +233,7 @@ func (o *Orphans) write(ctx context.Context, cluster string, s strays) error {
 	}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return fmt.Errorf("describe the machines of cluster %q that nobody claims: %w", cluster, err)
+		return fmt.Errorf("encode the unclaimed machines of cluster %q: %w", cluster, err)
 	}
 	object := &corev1.ConfigMap{}
 	err = o.store.Live.Get(ctx, o.key(), object)

@@ -102,7 +102,7 @@ func (c *Clusters) request(ctx context.Context, batch <-chan *prepared) []*prepa
 		done = append(done, p)
 		size := p.node.Spec.Offering
 		if ctx.Err() != nil && stop == nil {
-			stop = &CloudError{Failure: NotMade, Endpoint: "add node", Message: "the provisioner was told to stop before it asked"}
+			stop = &CloudError{Failure: NotMade, Endpoint: "add node", Message: "the provisioner stopped before the call"}
 		}
 		switch {
 		case stop != nil:

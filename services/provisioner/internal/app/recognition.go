@@ -169,7 +169,7 @@ func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Lis
 				Origin: v1beta1.OriginLateAnswer, Reason: string(reason.AdoptLateAnswer), DecisionID: n.Spec.DecisionID, LaunchDeadline: n.Spec.LaunchDeadline,
 			},
 		}
-		if err := c.createAdoption(ctx, adoption, taken, "it answers a request of "+key+" that was given up"); err != nil {
+		if err := c.createAdoption(ctx, adoption, taken, "it is the late answer to a launch request of "+key); err != nil {
 			return progress, err
 		}
 		if _, err := c.store.Change(ctx, n, machine.AnsweredElsewhere(text, worker.Identifier)); ignoreGone(err) != nil {

@@ -28,9 +28,9 @@ func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 	case node.Spec.ProviderID == own:
 		return ""
 	case strings.HasPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix):
-		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is left alone", node.Name, node.Spec.ProviderID)
+		return fmt.Sprintf("Node %s belongs to another machine (providerID %s), so it is not touched", node.Name, node.Spec.ProviderID)
 	case node.Labels[v1beta1.LabelVPSieNode] != "" && node.Labels[v1beta1.LabelVPSieNode] != n.Name:
-		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is left alone", node.Name, node.Labels[v1beta1.LabelVPSieNode])
+		return fmt.Sprintf("Node %s belongs to VPSieNode %s, so it is not touched", node.Name, node.Labels[v1beta1.LabelVPSieNode])
 	case node.Labels[v1beta1.LabelVPSieNode] == n.Name:
 		return ""
 	case node.CreationTimestamp.Time.Before(machine.IntendedAt(n)):

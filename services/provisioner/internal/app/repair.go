@@ -131,7 +131,7 @@ func (r *Nodes) together(ctx context.Context, n *v1beta1.VPSieNode, idle bool) (
 			return "", nil
 		}
 	}
-	return why + "; nothing is replaced until that is over", nil
+	return why + "; no machine is repaired until that ends", nil
 }
 
 // turn says what keeps a machine that never joined from being deleted now. One goes at a time in a group. While many fail
@@ -162,14 +162,14 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refu
 			other.Status.Identifier != "" && !all.isStuck(other)
 	}
 	if slices.ContainsFunc(all.objects, goes) {
-		v.Busy = "another one of the group is being deleted for the same reason, and this one follows"
+		v.Busy = "another machine of the group is being terminated for the same reason; this one follows"
 	}
 	v.Together = func() (string, time.Time) {
 		why := outage.Stops(all.machines, fleet.GroupOf(n))
 		if why == "" || v.Busy == "" && q.mayTry(n, now, outage.TrialInterval) {
 			return "", time.Time{}
 		}
-		return fmt.Sprintf("%s; one is deleted every %s until that is over; look at what the machines have in common", why, outage.TrialInterval), time.Time{}
+		return fmt.Sprintf("%s; one machine is terminated every %s until that ends; check what the machines have in common", why, outage.TrialInterval), time.Time{}
 	}
 	q.refusal, q.at = disruption.First(disruption.Decide, v), now
 	return q.refusal, nil

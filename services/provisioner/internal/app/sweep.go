@@ -55,7 +55,7 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err != nil {
 		return err
 	}
-	const message = "the VPSieNode is deleted together with its namespace or its definition, which is no wish to delete the machine: it stays, without an object, until its NodeGroup is made again"
+	const message = "the VPSieNode is deleted with its namespace or its CustomResourceDefinition, so its machine is kept; it is adopted when its NodeGroup exists again"
 	if node != nil {
 		if n.Status.DrainStartedAt != nil {
 			if err := r.uncordon(ctx, node); err != nil {

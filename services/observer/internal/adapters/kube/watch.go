@@ -146,7 +146,7 @@ func (k kind) handler(log *slog.Logger) toolscache.ResourceEventHandlerFuncs {
 	warn := func(o any, err error) {
 		if err != nil {
 			subject, _ := toolscache.DeletionHandlingMetaNamespaceKeyFunc(o) // it is for people
-			log.Warn("part of the cluster is left out of the feed", "kind", fmt.Sprintf("%T", k.object), telemetry.KeySubject, subject, telemetry.KeyError, err)
+			log.Warn("object left out of the feed", "kind", fmt.Sprintf("%T", k.object), telemetry.KeySubject, subject, telemetry.KeyError, err)
 		}
 	}
 	set := func(o any) { warn(o, k.set(o)) }

@@ -41,9 +41,9 @@ func (p *planner) admit(g *fleet.Group) admission {
 	}
 	switch {
 	case g.Spec.Mode == v1beta1.ModePaused:
-		a.refusal = Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so nothing is bought or removed for it; set spec.mode to Enforce to go on"}
+		a.refusal = Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so no machine is launched or retired for it; set spec.mode to Enforce to resume"}
 	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
-		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow purchases"}
+		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow launches"}
 	case len(a.offerings) == 0:
 		soonest := slices.MinFunc(a.paused, func(x, y *fleet.Offering) int { return x.BackoffUntil.Compare(y.BackoffUntil) })
 		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group is in backoff because VPSie refused it (%s); it is requested again at %s; %s",
@@ -57,20 +57,20 @@ func (p *planner) shut(g *fleet.Group) Refusal {
 	c, problems := &g.Catalogue, fleet.Validate(g.NodeGroup)
 	switch {
 	case len(problems) > 0:
-		return Refusal{reason.NoScaleUpGroupInvalid, strings.Join(problems, "; ") + "; nothing is bought or removed for the group until this is mended"}
+		return Refusal{reason.NoScaleUpGroupInvalid, strings.Join(problems, "; ") + "; nothing is launched or retired for the group until this is corrected"}
 	case c.Health == fleet.Unauthorized:
 		return Refusal{reason.NoScaleUpUnauthorized, fmt.Sprintf(
-			"VPSie refuses the credentials (%s), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it", c.HealthMessage)}
+			"VPSie refuses the credentials (%s), so no machine can be launched or terminated; they are read and tried again every few seconds; put a valid token where the provisioner reads it", c.HealthMessage)}
 	case c.ClusterKnown && !c.ClusterFound:
 		return Refusal{reason.NoScaleUpClusterUnknown, fmt.Sprintf(
-			"VPSie knows no cluster %s (%s), so nothing is bought for the group; it is looked up again every few seconds; correct spec.cluster.identifier, or give the credentials access to that cluster",
+			"VPSie knows no cluster %s (%s), so nothing is launched for the group; it is looked up again every few seconds; correct spec.cluster.identifier, or give the credentials access to that cluster",
 			g.Spec.Cluster.Identifier, c.ClusterMessage)}
 	case c.Health == fleet.Unavailable:
 		return Refusal{reason.NoScaleUpAPIUnavailable, fmt.Sprintf(
-			"VPSie's API fails (%s), so calls are kept back and nothing is bought or deleted; it is tried again every few seconds and work resumes by itself; nothing needs to be done unless this lasts", c.HealthMessage)}
+			"VPSie's API fails (%s), so the circuit breaker is open and no machine is launched or terminated; a call is tried every few seconds and work resumes automatically; nothing needs to be done unless this lasts", c.HealthMessage)}
 	case !c.Known || !c.ClusterKnown || p.blind[g.Key()]:
 		return Refusal{reason.NoScaleUpCatalogueUnknown,
-			"what VPSie sells for the group is not known yet, so nothing is bought on a guess; it is asked again at once; look at the provisioner's log if this lasts"}
+			"the catalogue for the group is not known yet, so nothing is launched; it is requested again at once; check the provisioner's log if this lasts"}
 	case p.snapshot.Paused != "":
 		return Refusal{reason.HoldPaused, p.snapshot.Paused}
 	}
@@ -99,16 +99,16 @@ func (p *planner) nothingWanted(g *fleet.Group) Refusal {
 		}
 		sold = append(sold, fmt.Sprintf("%d (%s)", o.ID, o.Name))
 	}
-	shown := "sold are " + strings.Join(sold, ", ")
+	shown := "sizes sold: " + strings.Join(sold, ", ")
 	if len(sold) == 0 {
 		shown = "nothing is sold there; check spec.cluster.datacenter"
 	}
 	if len(g.Spec.Offerings) > 0 {
 		return Refusal{reason.NoScaleUpOfferingUnknown, fmt.Sprintf(
-			"VPSie sells none of the sizes %v in datacenter %s, so nothing can be bought for the group; the list is read again every five minutes; name sizes that are sold in spec.offerings: %s",
+			"VPSie sells none of the sizes %v in datacenter %s, so nothing can be launched for the group; the catalogue is read again every five minutes; name sizes that are sold in spec.offerings: %s",
 			g.Spec.Offerings, g.Spec.Cluster.Datacenter, shown)}
 	}
 	return Refusal{reason.NoScaleUpNoOffering, fmt.Sprintf(
-		"no size that VPSie sells in datacenter %s meets spec.offeringSelector, so nothing can be bought for the group; the list is read again every five minutes; widen the selector: %s",
+		"no size that VPSie sells in datacenter %s meets spec.offeringSelector, so nothing can be launched for the group; the catalogue is read again every five minutes; widen the selector: %s",
 		g.Spec.Cluster.Datacenter, shown)}
 }

@@ -156,9 +156,9 @@ func bySince(a, b time.Time) int {
 func (p *planner) move(node *scheduling.Node, simulator *evacuation.Simulator, budgets map[string]int) string {
 	stuck, ok := simulator.Remove(p.nodeIndex[node.Name], p.moves)
 	if !ok {
-		message := fmt.Sprintf("%d of its pods (%s) can go to no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
+		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 		if p.gone > 0 {
-			message += "; " + number(p.gone, "other node that can go was", "other nodes that can go were") + " taken to be gone"
+			message += "; " + number(p.gone, "other unneeded node was", "other unneeded nodes were") + " counted as gone"
 		}
 		return message
 	}
@@ -196,7 +196,7 @@ func (p *planner) retire(r removal, since time.Time) {
 	if out.Recommended {
 		verb = "would retire"
 	}
-	saves := "what it saves is not known"
+	saves := "the saving is unknown"
 	if r.priced {
 		saves = "saves " + r.price.String() + " a month"
 	}
@@ -205,7 +205,7 @@ func (p *planner) retire(r removal, since time.Time) {
 		out.Reason = reason.ScaleDownEmpty
 		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; %s", verb, r.node.Name, idle, saves)
 	} else {
-		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it and would have fitted elsewhere for %s; %s",
+		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it, and it has been unneeded for %s; %s",
 			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, saves)
 	}
 	p.plan.Retirements = append(p.plan.Retirements, out)

@@ -267,7 +267,7 @@ func TestUnknownPriceIsNotZero(t *testing.T) {
 		says     string
 	}{
 		"SizeIsSold":    {smallID, 40_000_000, true, "saves $40.00 a month"},
-		"SizeIsNotSold": {77, 0, false, "what it saves is not known"},
+		"SizeIsNotSold": {77, 0, false, "the saving is unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := group("g")

@@ -32,7 +32,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 		fate.Refusal, fate.Nearest = p.summarise(fate.ByGroup)
 	}
 	if fate.Held > 0 && fate.Left == 0 {
-		fate.Refusal = Refusal{reason.HoldMachinesFilling, "machines that opened a moment ago may still take it; a machine is bought for it once kube-scheduler has filled those"}
+		fate.Refusal = Refusal{reason.HoldMachinesFilling, "Nodes that opened a moment ago may still take the pod; if kube-scheduler fills them without it, a machine is launched for it"}
 	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
@@ -48,7 +48,7 @@ const groupsShown = 3
 // doing so, and counts the others. It returns the nearest as well.
 func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 	if len(p.groups) == 0 {
-		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be bought; create one"}, ""
+		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be launched; create one"}, ""
 	}
 	groups := slices.Clone(p.groups)
 	remoteness := func(g *fleet.Group) int { return scheduling.Remoteness(byGroup[g.Key()].Code) }
@@ -67,7 +67,7 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 		texts = append(texts, g.Key()+": "+byGroup[g.Key()].Message)
 	}
 	if more := could - shown; more > 0 {
-		texts = append(texts, number(more, "other group that could serve the pod does not buy either", "other groups that could serve the pod do not buy either"))
+		texts = append(texts, number(more, "other group could serve the pod but may not launch a machine either", "other groups could serve the pod but may not launch a machine either"))
 	}
 	if misfits := len(groups) - max(could, shown); misfits > 0 {
 		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
@@ -106,7 +106,7 @@ func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Cand
 		reason.NoScaleUpVolume:         "add a group where the pod's volumes are, or make volumes where a group is",
 		reason.NoScaleUpAttachLimit:    "use fewer volumes in the pod",
 	}[nearest.Code]
-	message := nearest.Message + "; nothing is bought, since a new node would not take the pod"
+	message := nearest.Message + "; nothing is launched because the pod would not fit on a new node"
 	if advice != "" {
 		message += "; " + advice
 	}
@@ -118,13 +118,13 @@ func (p *planner) refuseFitting(g *fleet.Group) Refusal {
 	c := p.counts[g.Key()]
 	switch {
 	case g.Spec.Mode == v1beta1.ModeRecommend:
-		return Refusal{reason.NoScaleUpGroupRecommend, "the group only recommends, so the machines it would buy are not bought; set spec.mode to Enforce to let it act"}
+		return Refusal{reason.NoScaleUpGroupRecommend, "the group's mode is Recommend, so the recommended machines are not launched; set spec.mode to Enforce to launch them"}
 	case int(g.Spec.MaxNodes)-c.Machines-p.bought(g.Key()) <= 0:
-		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group has or is buying all of its nodes (maxNodes is %d), so no further one is bought; raise maxNodes for more", g.Spec.MaxNodes)}
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group's existing and launching nodes have reached maxNodes (%d), so no further machine is launched; raise maxNodes to allow more", g.Spec.MaxNodes)}
 	case p.failsToJoin(g) != "":
-		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; one machine at a time is bought for the group until one joins; look at what the machines have in common"}
+		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; the group launches one machine at a time until one joins; check what the machines have in common"}
 	case p.isAtStep(g):
-		return Refusal{reason.NoScaleUpStepLimit, "one decision may add no more machines to the group (scaleUp.maxNodesPerStep); the rest follows with the next one"}
+		return Refusal{reason.NoScaleUpStepLimit, "one decision may launch no more machines for the group (scaleUp.maxNodesPerStep); the next decision continues"}
 	}
 	return p.refuseByLimit(g)
 }
@@ -156,9 +156,9 @@ func (p *planner) describe(l *Launch) {
 	if l.Reason == reason.ScaleUpMinNodes {
 		why = "the minimum of " + number(int(p.find(l.Group).Spec.MinNodes), "node", "nodes")
 	}
-	verb := "buy"
+	verb := "launch"
 	if l.Recommended {
-		verb = "would buy"
+		verb = "would launch"
 	}
 	l.Message = fmt.Sprintf("%s %s for %s: %s a month (%s an hour)", verb, strings.Join(parts, " and "), why, l.MonthlyPrice, l.MonthlyPrice.PerHour())
 	for _, g := range p.groups {
@@ -168,11 +168,11 @@ func (p *planner) describe(l *Launch) {
 				c.Nodes = bySize[o.Name]
 			}
 			if c.Nodes == 0 {
-				c.Rejection, c.Message = reason.NoScaleUpCostlier, "another choice serves the same pods for less"
+				c.Rejection, c.Message = reason.NoScaleUpCostlier, "another offering serves the same pods for less"
 				if refusal, shut := p.closed[g.Key()]; shut {
 					c.Rejection, c.Message = refusal.Code, refusal.Message
 				} else if o.BackoffUntil.After(p.now) {
-					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage+"; it is tried again at "+minute(o.BackoffUntil)
+					c.Rejection, c.Message = reason.NoScaleUpOfferingBackoff, o.BackoffMessage+"; it is requested again at "+minute(o.BackoffUntil)
 				}
 			}
 			l.Candidates = append(l.Candidates, c)

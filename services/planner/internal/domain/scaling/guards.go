@@ -43,7 +43,7 @@ func (p *planner) viewOfMachine(kind v1beta1.RetirementKind, group *fleet.Group,
 		v.Closed = disruption.Refusal{Code: closed.Code, Message: closed.Message}
 	}
 	if at := m.Status.DrainFailedAt; at != nil {
-		v.DrainFailed, v.DrainFailure = at.Time, "see the condition Drained"
+		v.DrainFailed, v.DrainFailure = at.Time, "see the Drained condition"
 		if c := meta.FindStatusCondition(m.Status.Conditions, v1beta1.ConditionDrained); c != nil {
 			v.DrainFailure = c.Message
 		}
@@ -68,7 +68,7 @@ func (p *planner) podsOf(node *scheduling.Node) []disruption.Pod {
 		pod := disruption.Pod{Name: "a pod on the node"}
 		switch {
 		case item == nil:
-			pod.Unjudged = "it is not known in full yet"
+			pod.Unjudged = "the feed does not describe it completely yet"
 		case !p.moves(item):
 			continue
 		default:
@@ -118,5 +118,5 @@ func (p *planner) together(b broken, busy bool) (string, time.Time) {
 	if why == "" || p.mayTry(b, busy) {
 		return "", time.Time{}
 	}
-	return why + "; nothing is replaced until that is over; look at what the machines have in common", closes
+	return why + "; no machine is repaired until that ends; check what the machines have in common", closes
 }

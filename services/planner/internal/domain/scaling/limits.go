@@ -72,12 +72,12 @@ func (p *planner) refuseByLimit(g *fleet.Group) Refusal {
 	}
 	used, known := p.snapshot.Usage(g)
 	if len(ceilings) > 0 && !known {
-		return Refusal{reason.NoScaleUpGroupLimit, "the size of some machine of the group is not known, so what its limits leave over is not known either; nothing is bought until VPSie's catalogue names the size"}
+		return Refusal{reason.NoScaleUpGroupLimit, "the size of a machine of the group is unknown, so its usage of the limits is unknown; nothing is launched until VPSie's catalogue lists the size"}
 	}
 	if len(ceilings) > 0 {
 		return Refusal{reason.NoScaleUpGroupLimit, fmt.Sprintf(
-			"a further machine would take the group above its limits (%s); its machines have %dm cpu and %dMi memory for %s a month, this plan's purchases not counted; raise spec.limits for more",
+			"another machine would exceed the group's limits (%s); its machines have %dm cpu and %dMi memory for %s a month, without the launches of this plan; raise spec.limits to allow more",
 			strings.Join(ceilings, ", "), used.MilliCPU, used.MemoryBytes>>20, used.MonthlyPrice)}
 	}
-	return Refusal{reason.NoScaleUpStepLimit, "this decision found no machine for the rest; the next one looks again"}
+	return Refusal{reason.NoScaleUpStepLimit, "this decision launched no machine for the remaining pods; the next decision tries again"}
 }

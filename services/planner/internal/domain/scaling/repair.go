@@ -152,7 +152,7 @@ func (p *planner) viewOfBroken(b broken, busy bool) *disruption.View {
 	v.UnreadySince = b.since
 	v.Together = func() (string, time.Time) { return p.together(b, busy) }
 	if busy {
-		v.Busy = "another machine of the group is being replaced, and this one follows when its replacement has joined"
+		v.Busy = "another machine of the group is being repaired; this one follows when that one's successor has joined"
 	}
 	return v
 }
@@ -223,8 +223,8 @@ func (p *planner) nodesHealthy(g *fleet.Group) Condition {
 	}
 	if why := outage.Stops(p.fleet, g.Key()); why != "" {
 		return Condition{v1beta1.ConditionNodesHealthy, False, reason.NoRepairFailingTogether.Condition(),
-			why + "; nothing is replaced until that is over; look at what the machines have in common"}
+			why + "; no machine is repaired until that ends; check what the machines have in common"}
 	}
-	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s replaced once that has been so for %s",
-		number(p.failing[g.Key()], "machine has no Ready Node; it is", "machines have no Ready Node; each is"), disruption.UnreadyFor(g.NodeGroup))}
+	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s repaired after %s without one",
+		number(p.failing[g.Key()], "machine has no Ready Node and is", "machines have no Ready Node, and each is"), disruption.UnreadyFor(g.NodeGroup))}
 }

@@ -106,7 +106,7 @@ func (p *planner) ready(g *fleet.Group) Condition {
 }
 
 func (p *planner) valid(g *fleet.Group) Condition {
-	message := number(len(g.Wanted()), "size", "sizes") + " may be bought"
+	message := number(len(g.Wanted()), "size", "sizes") + " can be launched"
 	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
 		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
 	}
@@ -127,13 +127,13 @@ func apiHealthy(g *fleet.Group) Condition {
 	c := Condition{Type: v1beta1.ConditionAPIHealthy, Status: True, Reason: "Healthy", Message: "VPSie answers"}
 	switch g.Catalogue.Health {
 	case fleet.HealthUnknown:
-		c.Status, c.Reason, c.Message = Unknown, "NotAskedYet", "VPSie was not asked yet, or the provisioner does not answer"
+		c.Status, c.Reason, c.Message = Unknown, "NotAskedYet", "VPSie has not been called yet, or the provisioner does not answer"
 	case fleet.Unauthorized:
 		c.Status, c.Reason = False, "Unauthorized"
-		c.Message = "VPSie refuses the credentials (" + g.Catalogue.HealthMessage + "), so nothing can be bought or deleted; they are read and tried again every few seconds; put a valid token where the provisioner reads it"
+		c.Message = "VPSie refuses the credentials (" + g.Catalogue.HealthMessage + "), so no machine can be launched or terminated; they are read and tried again every few seconds; put a valid token where the provisioner reads it"
 	case fleet.Unavailable:
 		c.Status, c.Reason = False, "BreakerOpen"
-		c.Message = "VPSie's API fails (" + g.Catalogue.HealthMessage + "), so the circuit breaker keeps calls back and nothing is bought or deleted; it is tried again every few seconds and work resumes by itself; nothing needs to be done unless this lasts"
+		c.Message = "VPSie's API fails (" + g.Catalogue.HealthMessage + "), so the circuit breaker is open and no machine is launched or terminated; a call is tried every few seconds and work resumes automatically; nothing needs to be done unless this lasts"
 	}
 	return c
 }
@@ -154,14 +154,14 @@ func (p *planner) capacity(g *fleet.Group) Condition {
 		pods[refusal] += fate.Left
 	}
 	if waiting == 0 {
-		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "no pods wait that the group cannot serve"}
+		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "the group leaves no pods pending"}
 	}
 	// Of several refusals that one is told which is nearest to success, or of which most pods are told.
 	told := slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b Refusal) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Code), scheduling.Remoteness(b.Code)), cmp.Compare(pods[b], pods[a]),
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
 	})
-	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "pods wait that the group does not serve: " + told.Message}
+	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "the group does not serve pending pods: " + told.Message}
 }
 
 func (p *planner) active(g *fleet.Group, r Report) Condition {

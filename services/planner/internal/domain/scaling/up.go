@@ -111,10 +111,10 @@ func (p *planner) demands() []packing.Demand {
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				item.Shape.Unjudged, whyUnjudged(item.Shape) + "; no machine is bought, since whether it could take the pod is not known"}}
+				item.Shape.Unjudged, whyUnjudged(item.Shape) + "; no machine is launched because whether it could take the pod is unknown"}}
 		case p.isExpendable(item):
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is bought for it; raise its priority", p.policy.PriorityCutoff)}}
+				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is launched for it; raise its priority", p.policy.PriorityCutoff)}}
 		default:
 			demands = append(demands, packing.Demand{Item: item, Count: pending.Count - p.served[id]})
 		}

@@ -477,13 +477,13 @@ func TestTroubleIsExplained(t *testing.T) {
 		change    func(*fleet.Group)
 		says      []string
 	}{
-		"RefusedCredentials":  {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
-		"HealthOfTheAPI":      {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "nothing can be bought", "tried again", "put a valid token"}},
-		"Outage":              {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unavailable }, []string{"fails", "circuit breaker", "tried again", "nothing needs to be done"}},
-		"UnknownCluster":      {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.ClusterFound = false }, []string{"knows no cluster", "nothing is bought", "looked up again", "correct spec.cluster.identifier"}},
-		"UnknownOffering":     {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.Offerings = []int64{9999} }, []string{"9999", "nothing can be bought", "read again", "spec.offerings", "small"}},
-		"MinimumAboveMaximum": {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.MinNodes, g.Spec.MaxNodes = 4, 1 }, []string{"minNodes (4) is above maxNodes (1)", "nothing is bought", "until this is mended", "lower minNodes"}},
-		"PodThatNeverFits":    {v1beta1.ConditionCapacityAvailable, func(g *fleet.Group) { g.Spec.Offerings = []int64{smallID} }, []string{"too small for the pod", "nothing is bought", "lower the pod's requests or allow larger sizes"}},
+		"RefusedCredentials":  {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "be launched", "tried again", "put a valid token"}},
+		"HealthOfTheAPI":      {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unauthorized }, []string{"refuses the credentials", "be launched", "tried again", "put a valid token"}},
+		"Outage":              {v1beta1.ConditionAPIHealthy, func(g *fleet.Group) { g.Catalogue.Health = fleet.Unavailable }, []string{"fails", "circuit breaker is open", "resumes automatically", "nothing needs to be done"}},
+		"UnknownCluster":      {v1beta1.ConditionReady, func(g *fleet.Group) { g.Catalogue.ClusterFound = false }, []string{"knows no cluster", "launched", "looked up again", "correct spec.cluster.identifier"}},
+		"UnknownOffering":     {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.Offerings = []int64{9999} }, []string{"9999", "be launched", "read again", "spec.offerings", "small"}},
+		"MinimumAboveMaximum": {v1beta1.ConditionReady, func(g *fleet.Group) { g.Spec.MinNodes, g.Spec.MaxNodes = 4, 1 }, []string{"minNodes (4) is above maxNodes (1)", "launched", "until this is corrected", "lower minNodes"}},
+		"PodThatNeverFits":    {v1beta1.ConditionCapacityAvailable, func(g *fleet.Group) { g.Spec.Offerings = []int64{smallID} }, []string{"too small for the pod", "launched", "lower the pod's requests or allow larger sizes"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -563,7 +563,7 @@ func TestPodIsToldOfTheNearestGroups(t *testing.T) {
 		},
 		"ManyCouldServeIt": {
 			groups: []*v1beta1.NodeGroup{group("a", full), group("b", full), group("c", full), group("d", full), group("e", full, heavy), group("f", tainted)}, milliCPU: 100,
-			code: reason.NoScaleUpGroupMaxSize, begins: "default/e: ", says: []string{"default/a: ", "default/b: ", "2 other groups that could serve the pod do not buy either", "1 other group does not fit"},
+			code: reason.NoScaleUpGroupMaxSize, begins: "default/e: ", says: []string{"default/a: ", "default/b: ", "2 other groups could serve the pod but may not launch a machine either", "1 other group does not fit"},
 			not: []string{"default/c", "default/d", "default/f"},
 		},
 		"NoneCouldServeIt": {

@@ -34,12 +34,12 @@ func NewServer(address string, network rpc.Network, catalogue *app.Catalogue, lo
 // Describe implements the catalogue service.
 func (s *Catalogue) Describe(ctx context.Context, r *cataloguev1.DescribeRequest) (*cataloguev1.DescribeResponse, error) {
 	if r.GetCluster() == "" || r.GetDatacenter() == "" {
-		return nil, status.Error(codes.InvalidArgument, "cluster and datacenter must be named")
+		return nil, status.Error(codes.InvalidArgument, "cluster and datacenter are required")
 	}
 	d, err := s.catalogue.Describe(ctx, app.Target{Cluster: r.GetCluster(), Datacenter: r.GetDatacenter()})
 	if err != nil {
 		s.log.WarnContext(ctx, "catalogue not available", telemetry.KeyError, err)
-		return nil, status.Error(codes.Unavailable, "the provisioner's view of Kubernetes is not ready")
+		return nil, status.Error(codes.Unavailable, "the provisioner has not read the Kubernetes objects yet")
 	}
 	return encode(d), nil
 }

@@ -38,12 +38,12 @@ const (
 // Config says where VPSie is and how much of it may be used.
 type Config struct {
 	URL               string        `help:"Address of the VPSie API." default:"https://api.vpsie.com"`
-	TokenFile         string        `help:"File with the API token; read again when it changes." type:"path"`
-	ClientIDFile      string        `help:"File with the client id, where credentials are exchanged for tokens instead." type:"path"`
-	ClientSecretFile  string        `help:"File with the client secret." type:"path"`
-	RequestsPerMinute int           `help:"Maximum of requests a minute, for the whole account." default:"100"`
-	Burst             int           `help:"Maximum of requests at once after an idle time." default:"30"`
-	BreakerDelay      time.Duration `help:"How long the circuit breaker keeps calls back before it tries one." default:"15s"`
+	TokenFile         string        `help:"File with the API token. It is read at each call, so a rotated token works at once." type:"path"`
+	ClientIDFile      string        `help:"File with the client id, for credentials that are exchanged for tokens." type:"path"`
+	ClientSecretFile  string        `help:"File with the client secret that belongs to the client id." type:"path"`
+	RequestsPerMinute int           `help:"Most requests a minute, for the whole account." default:"100"`
+	Burst             int           `help:"Most requests at once after an idle time." default:"30"`
+	BreakerDelay      time.Duration `help:"How long the circuit breaker stays open before it tries a call." default:"15s"`
 	Timeout           time.Duration `help:"How long one call may take." default:"30s"`
 }
 
@@ -166,7 +166,7 @@ func (c *Client) do(ctx context.Context, r request) (*reply, error) {
 	if errors.Is(err, circuitbreaker.ErrOpen) {
 		return nil, &app.CloudError{
 			Failure: app.NotMade, Endpoint: r.endpoint,
-			Message: "the circuit breaker is open because VPSie's API fails; it is tried again by itself",
+			Message: "the circuit breaker is open because VPSie's API fails; it tries a call again automatically",
 		}
 	}
 	c.health.called(err)
@@ -215,7 +215,7 @@ func (c *Client) send(ctx context.Context, r request, authorize func(http.Header
 	}
 	if wait := c.health.pause(); wait > 0 {
 		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: r.endpoint, RetryAfter: wait,
-			Message: "VPSie asked for fewer requests; it is tried again after the time it named"}
+			Message: "VPSie limits the rate of requests; calls resume after the time that it named"}
 	}
 	if err := c.limiter.Wait(ctx); err != nil {
 		return nil, notMade(err)
@@ -258,7 +258,7 @@ func (c *Client) exchangeHTTP(req *http.Request, endpoint string) (*reply, error
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, bodyBytesMax+1))
 	if err != nil {
-		return nil, &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: "reply broke off: " + transportMessage(err)}
+		return nil, &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: "reply was cut off: " + transportMessage(err)}
 	}
 	if len(raw) > bodyBytesMax {
 		return nil, &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: fmt.Sprintf("reply is longer than %d bytes", bodyBytesMax)}

@@ -104,5 +104,5 @@ func (c *Client) exchange(ctx context.Context, id, secret string) (token, error)
 	case r.AccessToken != nil && r.AccessToken.Token != "":
 		return *r.AccessToken, nil
 	}
-	return token{}, errors.New("login was answered without a token")
+	return token{}, errors.New("the reply to the login has no token")
 }

@@ -69,7 +69,7 @@ func parse(endpoint string, status int, header http.Header, raw []byte) (*reply,
 		return fail(app.Unauthorized, reason.NoScaleUpUnauthorized, orStatus(message, status))
 	case !decoded || status >= 500 || (status >= 300 && status < 400) || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		if message == "" {
-			message = "reply is not what VPSie's API sends"
+			message = "reply does not have the format of VPSie's API"
 		}
 		return fail(app.OutcomeUnknown, "", fmt.Sprintf("HTTP %d: %s", status, message))
 	case status < 300 && !r.Error.set:

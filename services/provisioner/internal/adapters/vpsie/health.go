@@ -24,17 +24,17 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vpsie_api_requests_total", Help: "Requests sent to VPSie, by endpoint and outcome.",
+			Name: "vpsie_api_requests_total", Help: "Requests to VPSie, by endpoint and outcome.",
 		}, []string{"endpoint", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "vpsie_api_request_duration_seconds", Help: "Time until VPSie answered, by endpoint.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"endpoint"}),
 		breaker: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "vpsie_api_breaker_open", Help: "1 while the circuit breaker keeps calls to VPSie back.",
+			Name: "vpsie_api_breaker_open", Help: "1 while the circuit breaker for calls to VPSie is open.",
 		}),
 		paused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "vpsie_api_rate_limit_hits_total", Help: "Replies by which VPSie asked for fewer requests.",
+			Name: "vpsie_api_rate_limit_hits_total", Help: "Replies with which VPSie refused a request because of its rate limit.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.calls, m.seconds, m.breaker, m.paused} {
@@ -114,7 +114,7 @@ func (h *health) breakerChanged(e circuitbreaker.StateChangedEvent) {
 	}
 	if open {
 		h.metrics.breaker.Set(1)
-		h.log.Warn("circuit breaker opened; calls to VPSie are kept back", telemetry.KeyMessage, message)
+		h.log.Warn("circuit breaker opened; no calls to VPSie until one is tried", telemetry.KeyMessage, message)
 	} else {
 		h.metrics.breaker.Set(0)
 		h.log.Info("circuit breaker closed; VPSie answers again")

@@ -240,7 +240,7 @@ func (c *Client) AddWorker(ctx context.Context, g app.Guard, cluster string, gro
 		path: clusterPath(cluster) + "/add/slave/group/" + strconv.FormatInt(group, 10),
 	})
 	if err == nil && isNothing(r.Data) {
-		return malformed(endpoint, errors.New("the request was answered with neither yes nor no"))
+		return malformed(endpoint, errors.New("the reply neither accepts nor refuses the request"))
 	}
 	return err
 }
@@ -274,5 +274,5 @@ func isNothing(raw json.RawMessage) bool {
 }
 
 func malformed(endpoint string, err error) error {
-	return &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: "reply makes no sense: " + err.Error()}
+	return &app.CloudError{Failure: app.OutcomeUnknown, Endpoint: endpoint, Message: "unexpected reply: " + err.Error()}
 }

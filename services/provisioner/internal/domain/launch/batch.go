@@ -75,18 +75,18 @@ func Choose(candidates []Candidate, groups map[string]Group, waitingOffering int
 		case !known || g.Held:
 			continue
 		case g.Missing:
-			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpNoGroup, "NodeGroup " + c.Group + " does not exist any more, so nothing is bought for it"}
+			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpNoGroup, "NodeGroup " + c.Group + " no longer exists, so nothing is launched for it"}
 			continue
 		case room[c.Group] <= 0:
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupMaxSize,
-				fmt.Sprintf("NodeGroup %s has reached maxNodes (%d of %d), so no further one is bought; raise maxNodes for more", c.Group, g.Machines, g.MaxNodes)}
+				fmt.Sprintf("NodeGroup %s has reached maxNodes (%d of %d), so no further machine is launched; raise maxNodes to allow more", c.Group, g.Machines, g.MaxNodes)}
 			continue
 		case !g.Ceilings.Any():
 		case !g.HasKnown || !c.SizeKnown:
 			continue // unknown is not zero: it waits until VPSie says what it sells
 		case !g.Ceilings.Allow(has[c.Group].Add(c.Size)):
 			batch.Refused[c.Intent] = Refusal{reason.NoScaleUpGroupLimit,
-				fmt.Sprintf("NodeGroup %s would go above its limits with this machine, so it is not bought; raise spec.limits for more", c.Group)}
+				fmt.Sprintf("NodeGroup %s would exceed its limits with this machine, so it is not launched; raise spec.limits to allow more", c.Group)}
 			continue
 		}
 		if !mixed && only != 0 && c.Offering != only {

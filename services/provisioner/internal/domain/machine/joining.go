@@ -136,6 +136,6 @@ func Unlisted() Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
 			note(n, v1beta1.ConditionLaunched, metav1.ConditionUnknown, "NotListed",
-				"VPSie's listings lack the machine although its Node is Ready, which proves that it lives; nothing is done; ask VPSie about machine "+n.Status.Identifier)
+				"VPSie's listings lack the machine, but its Ready Node proves that it exists; nothing is done; ask VPSie about machine "+n.Status.Identifier)
 	}
 }

@@ -64,7 +64,7 @@ func Accepted(number int32, price string) Change {
 		if price != "" {
 			n.Status.MonthlyPrice = price
 		}
-		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Accepted", "VPSie accepted the launch request; its listing is awaited to show the machine")
+		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Accepted", "VPSie accepted the launch request; the machine is awaited in listings")
 		return true
 	}
 }
@@ -160,7 +160,7 @@ func Answered(worker launch.Listed, earliest time.Time, price string, now time.T
 			n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
 		}
 		isListed(n, worker, price, now)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingNode", "the machine boots; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingNode", "the machine is booting; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 		return true
 	}
 }
@@ -178,7 +178,7 @@ func AnsweredElsewhere(number, identifier string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		for i := range len(n.Status.Launches) - 1 {
 			if a := &n.Status.Launches[i]; strconv.Itoa(int(a.Number)) == number && a.Outcome == v1beta1.LaunchUnconfirmed {
-				a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, identifier, "", "answered late; the machine has an object of its own"
+				a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchAnswered, identifier, "", "answered late; the machine has its own VPSieNode"
 				return true
 			}
 		}

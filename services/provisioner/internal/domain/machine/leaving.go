@@ -52,7 +52,7 @@ func DrainResumed(now time.Time) Change {
 			n.Status.DrainStartedAt = new(metav1.NewTime(n.Status.DrainStartedAt.Add(waited.Truncate(time.Second))))
 		}
 		n.Status.DrainHeldAt = nil
-		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the pause is over; what the Node runs is read afresh")
+		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the pause has ended; the Node's pods are read again")
 		return true
 	}
 }
@@ -94,7 +94,7 @@ func DeletionDue(message string, now time.Time) Change {
 		}
 		n.Status.DeleteRequestedAt = Timestamp(now)
 		note(n, v1beta1.ConditionDrained, metav1.ConditionTrue, "Drained", message)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Deleting", "the machine is being deleted: "+message)
+		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Deleting", "the machine is being terminated: "+message)
 		note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Requested", "VPSie is asked to delete the machine")
 		return true
 	}
@@ -126,9 +126,9 @@ func SeenAbsent(identifier string, interval time.Duration, now time.Time) Change
 		n.Status.AbsentSightings++
 		n.Status.LastAbsentAt = Timestamp(now)
 		if IsAbsent(n) {
-			note(n, v1beta1.ConditionDeleted, metav1.ConditionTrue, "Absent", "VPSie showed twice that the machine is gone")
+			note(n, v1beta1.ConditionDeleted, metav1.ConditionTrue, "Absent", "VPSie confirmed twice that the machine is absent")
 		} else {
-			note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Absent", "VPSie shows the machine no longer; a second look must confirm that")
+			note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Absent", "VPSie no longer shows the machine; a second check must confirm its absence")
 		}
 		return true
 	}
@@ -176,7 +176,7 @@ func forget(n *v1beta1.VPSieNode) {
 	s := &n.Status
 	switch a := LastAttempt(n); {
 	case a.Outcome == v1beta1.LaunchNotMade:
-		a.Outcome, a.Message = v1beta1.LaunchAbandoned, "a machine came of another request, and is gone"
+		a.Outcome, a.Message = v1beta1.LaunchAbandoned, "another launch request brought a machine, which is terminated"
 	case isPending(a):
 		a.Outcome, a.Machine = v1beta1.LaunchAnswered, s.Identifier // as an earlier version left it
 	}

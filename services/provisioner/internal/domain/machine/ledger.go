@@ -196,7 +196,7 @@ func Failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[
 		case disruption.IsRetiredFor(n, v1beta1.RetireLaunchFailed):
 			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
 		case outage.IsOverdue(n, now):
-			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join in time"
+			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join before the launch deadline"
 		case StateOf(n) != v1beta1.PhaseFailed:
 			continue
 		case a.Outcome == v1beta1.LaunchNotJoined:

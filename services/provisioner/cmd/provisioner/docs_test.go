@@ -1,0 +1,13 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/servicefx/servicefxtest"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner"
+)
+
+// TestFlagsAreDocumented compares the README with --help. The flags that all services have are in the observer's README.
+func TestFlagsAreDocumented(t *testing.T) {
+	servicefxtest.WantFlags[provisioner.Config](t, "../../README.md", "../../../observer/README.md")
+}
