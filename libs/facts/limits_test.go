@@ -138,39 +138,53 @@ func TestRecordDoesNotForbidTheAct(t *testing.T) {
 	}
 }
 
-// TestFullConfigMapIsFollowedByTheNext keeps several MiB of facts, refuses more than all ConfigMaps hold, and publishes everything in the end.
+// TestFullConfigMapIsFollowedByTheNext keeps several ConfigMaps of facts, refuses more than all hold, and publishes everything in the end. What
+// was emptied has room for as much again.
 func TestFullConfigMapIsFollowedByTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.away, w.bytesMax = true, 200<<10
+		w.bytesMax = 200 << 10
 		o := w.outbox()
-		var recorded []string
-		for i := 0; ; i++ {
-			id := fmt.Sprintf("%04d", i)
-			if err := o.Record(t.Context(), weighed(id, 200)); err != nil {
-				break
-			}
-			if recorded = append(recorded, id); len(recorded) > 1000 {
-				t.Fatal("more is kept than all ConfigMaps hold")
-			}
-		}
-		if least := len(facts.ConfigMaps(key.Name)) * w.bytesMax / (40 << 10); len(recorded) < least || w.kept(t) != len(recorded) {
-			t.Fatalf("%d facts are on record, %d kept, want %d at least", len(recorded), w.kept(t), least)
-		}
-		w.set(func() { w.away = false })
 		stop := running(t, o.Run)
 		defer stop()
-		time.Sleep(time.Minute)
-		for _, id := range recorded {
-			if w.published(id) == 0 {
-				t.Errorf("%s was kept and is lost", id)
+		least := len(facts.ConfigMaps(key.Name)) * w.bytesMax / (40 << 10)
+		for round := range 2 {
+			w.set(func() { w.away = true })
+			var recorded []string
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%d-%04d", round, i)
+				if err := o.Record(t.Context(), weighed(id, 200)); err != nil {
+					break
+				}
+				if recorded = append(recorded, id); len(recorded) > 1000 {
+					t.Fatal("more is kept than all ConfigMaps hold")
+				}
+			}
+			if len(recorded) < least || w.kept(t) != len(recorded) {
+				t.Fatalf("round %d: %d facts are on record, %d kept, want %d at least", round, len(recorded), w.kept(t), least)
+			}
+			w.set(func() { w.away = false })
+			time.Sleep(time.Minute)
+			for _, id := range recorded {
+				if w.published(id) == 0 {
+					t.Errorf("%s was kept and is lost", id)
+				}
 			}
 		}
-		w.set(func() { w.away = true })
-		if err := o.Record(t.Context(), decision("later")); err != nil || w.kept(t) != 1 {
-			t.Errorf("emptied ConfigMaps have no room: %v, %d kept", err, w.kept(t))
-		}
 	})
+}
+
+// TestManyLargeFactsAtOnce keeps more at once than one ConfigMap holds.
+func TestManyLargeFactsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.away = true
+	var all []facts.Fact
+	for i := range 64 {
+		all = append(all, weighed(fmt.Sprintf("%02d", i), 200))
+	}
+	if err := w.outbox().Record(t.Context(), all...); err != nil || w.kept(t) != len(all) {
+		t.Errorf("%d of %d facts are kept: %v", w.kept(t), len(all), err)
+	}
 }
 
 // TestWaitingFactsAreKeptTogether writes a ConfigMap for many facts at once.
@@ -243,6 +257,33 @@ func TestBusThatNeverTakesTheFactItIsAskedWith(t *testing.T) {
 		w.set(func() { w.payloadMax = 100 })
 		if err := o.Publish(t.Context(), decision("2")); err != nil || w.published("2") != 1 || w.dropped(t) != 1 {
 			t.Errorf("the bus is back: %v, %v dropped", err, w.dropped(t))
+		}
+	})
+}
+
+// slow is an outbox that takes a while, and remembers how much it was given at once.
+type slow struct{ most int }
+
+func (s *slow) Record(_ context.Context, all ...facts.Fact) error {
+	s.most = max(s.most, len(all))
+	time.Sleep(time.Second)
+	return nil
+}
+
+// TestBatchIsBounded announces the first of many facts before the last is on record.
+func TestBatchIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, outbox := newWorld(t), &slow{}
+		q := facts.NewQueue(outbox, w.kube, slog.New(slog.DiscardHandler))
+		told := 0
+		for i := range 1000 {
+			q.Record(decision(fmt.Sprintf("%03d", i)), func() { told++ })
+		}
+		stop := running(t, q.Run)
+		time.Sleep(1500 * time.Millisecond)
+		stop()
+		if told == 0 || outbox.most > 100 {
+			t.Errorf("%d of 1000 are told after one call of the outbox, which got %d at once", told, outbox.most)
 		}
 	})
 }
