@@ -77,6 +77,11 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 			if err := w.call(o); err != nil {
 				return err
 			}
+			if object, is := o.(*corev1.ConfigMap); is {
+				if err := w.fits(object); err != nil {
+					return err
+				}
+			}
 			return c.Create(ctx, o, opts...)
 		},
 	}).Build()
@@ -99,8 +104,7 @@ func (w *world) call(o client.Object) error {
 
 // hasRoom refuses what would make a ConfigMap too large, as the API server does.
 func (w *world) hasRoom(ctx context.Context, c client.Reader, o client.Object, p client.Patch) error {
-	object, is := o.(*corev1.ConfigMap)
-	if !is {
+	if _, is := o.(*corev1.ConfigMap); !is {
 		return nil
 	}
 	now := &corev1.ConfigMap{}
@@ -115,19 +119,24 @@ func (w *world) hasRoom(ctx context.Context, c client.Reader, o client.Object, p
 	if err := json.Unmarshal(body, &change); err != nil {
 		return err
 	}
-	size := 0
-	for _, text := range now.Data {
-		size += len(text)
+	if now.Data == nil {
+		now.Data = map[string]string{}
 	}
 	for key, text := range change.Data {
-		if size -= len(now.Data[key]); text != nil {
-			size += len(*text)
-		}
-		if len(validation.IsConfigMapKey(key)) > 0 {
-			size = w.bytesMax + 1
+		if delete(now.Data, key); text != nil {
+			now.Data[key] = *text
 		}
 	}
-	if size > w.bytesMax {
+	return w.fits(now)
+}
+
+func (w *world) fits(object *corev1.ConfigMap) error {
+	size, valid := 0, true
+	for key, text := range object.Data {
+		size += len(text)
+		valid = valid && len(validation.IsConfigMapKey(key)) == 0
+	}
+	if !valid || size > w.bytesMax {
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("ConfigMap").GroupKind(), object.Name, nil)
 	}
 	return nil
