@@ -44,7 +44,7 @@ type causeKey struct{}
 func envelope(ctx context.Context, source, id string, m proto.Message) (*message.Message, error) {
 	body, err := proto.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+		return nil, fmt.Errorf("encode %s: %w: %w", m.ProtoReflect().Descriptor().FullName(), ErrInvalidMessage, err)
 	}
 	out := message.NewMessageWithContext(ctx, id, body)
 	correlation := telemetry.CorrelationID(ctx)

@@ -46,8 +46,11 @@ func (t *JetStream) Publish(topic string, messages ...*message.Message) error {
 			out.Header.Set(jetstream.MsgIDHeader, topic+idSeparator+msg.UUID)
 		}
 		_, err := t.js.PublishMsg(msg.Context(), out)
-		if errors.Is(err, nats.ErrHeadersNotSupported) {
+		switch {
+		case errors.Is(err, nats.ErrHeadersNotSupported):
 			err = errDisconnected // what the client library says before it knows any server
+		case errors.Is(err, nats.ErrMaxPayload):
+			err = fmt.Errorf("%w: %w", ErrInvalidMessage, err)
 		}
 		if err != nil {
 			return fmt.Errorf("publish to %s: %w", topic, err)

@@ -46,6 +46,21 @@ func setAckWait(t *testing.T, js jetstream.JetStream, wait time.Duration) {
 	}
 }
 
+// TestTooLargeMessageIsInvalid tells what the server never takes from a server that is away.
+func TestTooLargeMessageIsInvalid(t *testing.T) {
+	js := natstest.StartServer(t).Connect()
+	provision(t, js)
+	publisher := bus.NewPublisher(quick(js, discard), "test")
+	err := publisher.Publish(t.Context(), bus.TopicDecision, "default", "g", "1", &busv1.DecisionRecord{Message: strings.Repeat("x", 2<<20)})
+	if !errors.Is(err, bus.ErrInvalidMessage) {
+		t.Errorf("two MiB: %v", err)
+	}
+	err = publisher.Publish(t.Context(), bus.TopicDecision, "default", "g", "2", &busv1.DecisionRecord{Message: "\xff"})
+	if !errors.Is(err, bus.ErrInvalidMessage) {
+		t.Errorf("text that is no UTF-8: %v", err)
+	}
+}
+
 // TestStopUnderLoadLosesNothing stops a router again and again while messages flow: what was
 // in hand is finished and acknowledged, what was on its way is given back. The server waits
 // much longer than the test does, so a delivery without an answer would block the consumer.

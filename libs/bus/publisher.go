@@ -18,7 +18,7 @@ import (
 // publishTimeout bounds one Publish; what it published may still arrive later.
 const publishTimeout = 2 * time.Second
 
-// ErrInvalidMessage says that a message cannot be published at all.
+// ErrInvalidMessage says that a message cannot be published at all: it is too large, or not well-formed.
 var ErrInvalidMessage = errors.New("invalid message")
 
 // Publisher publishes typed messages. It is safe for concurrent use.

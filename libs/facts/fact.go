@@ -50,15 +50,27 @@ func priceOf(n *v1beta1.VPSieNode) int64 {
 	return int64(price)
 }
 
-// Attach has an object carry a fact until it is published: whoever writes the object writes both or neither.
+// attachedBytesMax bounds the facts that one object carries.
+const attachedBytesMax = 128 << 10
+
+// Attach has an object carry a fact until it is published: whoever writes the object writes both or neither. A fact that is too large is carried
+// in a shorter form, and the oldest go where all are too large, because a record must not forbid the act.
 func Attach(o metav1.Object, f Fact) error {
-	text, err := encode(f)
+	text, err := storable(f)
 	if err != nil {
 		return err
 	}
 	annotations := maps.Clone(o.GetAnnotations())
 	if annotations == nil {
 		annotations = map[string]string{}
+	}
+	size := len(text)
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(annotations))) { // ids sort by time
+		if strings.HasPrefix(key, v1beta1.AnnotationRecordPrefix) {
+			if size += len(annotations[key]); size > attachedBytesMax {
+				delete(annotations, key)
+			}
+		}
 	}
 	annotations[v1beta1.AnnotationRecordPrefix+f.ID] = text
 	o.SetAnnotations(annotations)

@@ -2,6 +2,7 @@ package facts_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,9 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -40,9 +44,13 @@ type world struct {
 	bus   map[string]int // how often each id was published
 	asked int
 	away  bool
-	// refuses fails writes of the ConfigMap; left is how many calls have an effect, negative for all.
+	// refuses fails writes of ConfigMaps; left is how many calls have an effect, negative for all.
 	refuses error
 	left    int
+	// payloadMax is how large a message the bus takes, bytesMax how much a ConfigMap holds, writes how often one was written.
+	payloadMax, bytesMax, writes int
+	messages                     map[string]proto.Message
+	registry                     *prometheus.Registry
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -51,10 +59,16 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{bus: map[string]int{}, left: -1}
+	w := &world{
+		bus: map[string]int{}, left: -1, payloadMax: 1 << 20, bytesMax: 1 << 20, messages: map[string]proto.Message{},
+		registry: prometheus.NewRegistry(),
+	}
 	w.kube = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			if err := w.call(o); err != nil {
+				return err
+			}
+			if err := w.hasRoom(ctx, c, o, p); err != nil {
 				return err
 			}
 			return c.Patch(ctx, o, p, opts...)
@@ -62,6 +76,11 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			if err := w.call(o); err != nil {
 				return err
+			}
+			if object, is := o.(*corev1.ConfigMap); is {
+				if err := w.fits(object); err != nil {
+					return err
+				}
 			}
 			return c.Create(ctx, o, opts...)
 		},
@@ -77,12 +96,53 @@ func (w *world) call(o client.Object) error {
 	}
 	w.left--
 	if _, is := o.(*corev1.ConfigMap); is {
+		w.writes++
 		return w.refuses
 	}
 	return nil
 }
 
-func (w *world) Publish(_ context.Context, _ bus.Topic, _, _, id string, _ proto.Message) error {
+// hasRoom refuses what would make a ConfigMap too large, as the API server does.
+func (w *world) hasRoom(ctx context.Context, c client.Reader, o client.Object, p client.Patch) error {
+	if _, is := o.(*corev1.ConfigMap); !is {
+		return nil
+	}
+	now := &corev1.ConfigMap{}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(o), now); err != nil {
+		return err
+	}
+	body, err := p.Data(o)
+	if err != nil {
+		return err
+	}
+	var change struct{ Data map[string]*string }
+	if err := json.Unmarshal(body, &change); err != nil {
+		return err
+	}
+	if now.Data == nil {
+		now.Data = map[string]string{}
+	}
+	for key, text := range change.Data {
+		if delete(now.Data, key); text != nil {
+			now.Data[key] = *text
+		}
+	}
+	return w.fits(now)
+}
+
+func (w *world) fits(object *corev1.ConfigMap) error {
+	size, valid := 0, true
+	for key, text := range object.Data {
+		size += len(text)
+		valid = valid && len(validation.IsConfigMapKey(key)) == 0
+	}
+	if !valid || size > w.bytesMax {
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("ConfigMap").GroupKind(), object.Name, nil)
+	}
+	return nil
+}
+
+func (w *world) Publish(_ context.Context, _ bus.Topic, _, _, id string, m proto.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
@@ -92,8 +152,12 @@ func (w *world) Publish(_ context.Context, _ bus.Topic, _, _, id string, _ proto
 	case w.away:
 		return errAway
 	}
+	if body, err := proto.Marshal(m); err != nil || len(body) > w.payloadMax {
+		return bus.ErrInvalidMessage
+	}
 	w.left--
 	w.bus[id]++
+	w.messages[id] = m
 	return nil
 }
 
@@ -111,15 +175,36 @@ func (w *world) published(id string) int {
 
 func (w *world) kept(t *testing.T) int {
 	t.Helper()
-	object := &corev1.ConfigMap{}
-	if err := w.kube.Get(t.Context(), key, object); client.IgnoreNotFound(err) != nil {
-		t.Fatal(err)
+	count := 0
+	for _, name := range facts.ConfigMaps(key.Name) {
+		object := &corev1.ConfigMap{}
+		if err := w.kube.Get(t.Context(), client.ObjectKey{Namespace: key.Namespace, Name: name}, object); client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		count += len(object.Data)
 	}
-	return len(object.Data)
+	return count
 }
 
+// outbox is that of a new process.
 func (w *world) outbox() *facts.Outbox {
-	return facts.NewOutbox(w, w.kube, w.kube, key, slog.New(slog.DiscardHandler))
+	registry := prometheus.NewRegistry()
+	o, err := facts.NewOutbox(w, w.kube, w.kube, key, registry, slog.New(slog.DiscardHandler))
+	if err != nil {
+		panic(err)
+	}
+	w.registry = registry
+	return o
+}
+
+// dropped is what the last process counted.
+func (w *world) dropped(t *testing.T) float64 {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("metrics %v: %v", families, err)
+	}
+	return families[0].GetMetric()[0].GetCounter().GetValue()
 }
 
 func decision(id string) facts.Fact {

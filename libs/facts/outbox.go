@@ -2,19 +2,15 @@ package facts
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
@@ -22,124 +18,143 @@ import (
 )
 
 const (
-	// drainAgain is how soon facts that are kept are published again after the bus took none.
+	// drainAgain is how soon the bus is asked again after it took nothing.
 	drainAgain = 2 * time.Second
-	// settledMax is how many facts are taken out of the ConfigMap at once.
+	// settledMax is how many facts are taken out of a ConfigMap at once.
 	settledMax = 64
+	// addedBytesMax bounds what is put into a ConfigMap at once, so that a full one has little room left.
+	addedBytesMax = 128 << 10
 )
+
+// errAway says that the bus is not asked, because it did not take the last fact.
+var errAway = errors.New("bus takes no facts")
 
 // Publisher is what an outbox needs of the bus.
 type Publisher interface {
-	// Publish stores a message or returns an error after a short time.
+	// Publish stores a message or returns an error after a short time, bus.ErrInvalidMessage for one that it never takes.
 	Publish(ctx context.Context, t bus.Topic, namespace, nodeGroup, id string, m proto.Message) error
 }
 
 var _ Publisher = (*bus.Publisher)(nil)
 
-// Outbox puts facts on record. While the bus takes none they are kept in a ConfigMap, a key for each, and published from
-// there. A fact may be published more than once, always with the same id. Its methods are safe for concurrent use.
+// Outbox puts facts on record. While the bus takes none they are kept in ConfigMaps, a key for each, and published from
+// there. A fact may be published more than once, always with the same id. What is too large is put on record in a shorter form, and what cannot be
+// put on record in any is dropped, counted and logged as an error, so that it holds up nothing else. Its methods are safe for concurrent use.
 type Outbox struct {
 	publisher Publisher
-	store     client.Writer
-	live      client.Reader
-	key       client.ObjectKey
+	shards    *shards
+	dropped   prometheus.Counter
 	log       *slog.Logger
-	// away says that the bus did not take the last fact, so that the next ones do not wait for it. kept says that
-	// the ConfigMap may hold facts.
+	// away says that the bus did not take the last fact, so that the next ones do not wait for it, and refused is a fact that it did not
+	// take, with which it is asked again. kept says that ConfigMaps may hold facts.
 	away, kept atomic.Bool
+	refused    atomic.Pointer[Fact]
 	wake       chan struct{}
 }
 
-// NewOutbox returns an outbox that keeps facts in the ConfigMap of that name. What an earlier process left there is published by Run.
-func NewOutbox(p Publisher, store client.Writer, live client.Reader, key client.ObjectKey, log *slog.Logger) *Outbox {
-	o := &Outbox{publisher: p, store: store, live: live, key: key, log: log, wake: make(chan struct{}, 1)}
+// NewOutbox returns an outbox that keeps facts in ConfigMaps named after the key (ConfigMaps), and registers its metric. What an earlier process
+// left there is published by Run.
+func NewOutbox(p Publisher, store client.Writer, live client.Reader, key client.ObjectKey, registry prometheus.Registerer, log *slog.Logger) (*Outbox, error) {
+	dropped := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "vpsie_facts_dropped_total", Help: "Decision records and facts about machines that could not be put on record in any form and are lost.",
+	})
+	o := &Outbox{publisher: p, shards: newShards(store, live, key), dropped: dropped, log: log, wake: make(chan struct{}, 1)}
 	o.kept.Store(true)
-	return o
+	return o, registry.Register(dropped)
 }
 
-// Publish puts a fact on the bus or returns an error after a short time.
+// Publish puts a fact on the bus or returns an error: after a short time, and at once while the bus is known to be away.
 func (o *Outbox) Publish(ctx context.Context, f Fact) error {
-	return o.publisher.Publish(telemetry.ContextWithTraceparent(ctx, f.Traceparent), f.Topic, f.Namespace, f.NodeGroup, f.ID, f.Message)
+	if o.away.Load() {
+		return errAway
+	}
+	return o.ask(ctx, f)
 }
 
-// Record returns once the facts are on record. After an error some may not be.
-func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
-	keep := map[string]*string{}
-	for _, f := range facts {
-		if !o.away.Load() {
-			err := o.Publish(ctx, f)
-			if err == nil {
-				continue
-			}
-			if !o.away.Swap(true) {
-				o.log.WarnContext(ctx, "facts not published; they are kept in a ConfigMap and published later", telemetry.KeyError, err)
-			}
+// ask has the bus take a fact, also one that was away.
+func (o *Outbox) ask(ctx context.Context, f Fact) error {
+	ctx = telemetry.ContextWithTraceparent(ctx, f.Traceparent)
+	var err error
+	for form := range forms(f) {
+		err = o.publisher.Publish(ctx, f.Topic, f.Namespace, f.NodeGroup, f.ID, form.Message)
+		if !errors.Is(err, bus.ErrInvalidMessage) {
+			break
 		}
-		text, err := encode(f)
-		if err != nil {
-			return err
-		}
-		keep[f.ID] = &text
 	}
-	if len(keep) == 0 {
+	switch {
+	case errors.Is(err, bus.ErrInvalidMessage):
+		o.drop(ctx, f.ID, err)
+		o.away.Store(false) // the next fact finds out; this one never could
 		return nil
+	case err != nil:
+		o.refused.Store(&f)
+		if !o.away.Swap(true) {
+			o.log.WarnContext(ctx, "facts not published; they are kept in Kubernetes and published later", telemetry.KeyError, err)
+			o.wakeUp()
+		}
+		return err
 	}
-	err := o.patch(ctx, keep)
-	if apierrors.IsNotFound(err) {
-		err = o.create(ctx, keep)
-	}
-	// Also after an unclear answer.
-	o.kept.Store(true)
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
-	if err != nil {
-		return fmt.Errorf("keep facts in ConfigMap %s: %w", o.key, err)
+	if o.away.Swap(false) {
+		o.log.InfoContext(ctx, "publishing of facts resumed")
 	}
 	return nil
 }
 
-// patch sets keys of the ConfigMap, or deletes those that are nil. Patches of two replicas do not disturb each other.
-func (o *Outbox) patch(ctx context.Context, data map[string]*string) error {
-	body, err := json.Marshal(map[string]any{"data": data})
-	if err != nil {
-		return err
-	}
-	return o.store.Patch(ctx, o.configMap(), client.RawPatch(types.MergePatchType, body))
+func (o *Outbox) drop(ctx context.Context, id string, err error) {
+	o.dropped.Inc()
+	o.log.ErrorContext(ctx, "fact cannot be put on record and is lost", telemetry.KeyDecision, id, telemetry.KeyError, err)
 }
 
-func (o *Outbox) create(ctx context.Context, data map[string]*string) error {
-	object := o.configMap()
-	object.Data = map[string]string{}
-	for id, text := range data {
-		object.Data[id] = *text
+// Record returns once the facts are on record. After an error some may not be.
+func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
+	texts, size := map[string]*string{}, 0
+	for _, f := range facts {
+		if o.Publish(ctx, f) == nil {
+			continue
+		}
+		text, err := storable(f)
+		if err != nil {
+			o.drop(ctx, f.ID, err)
+			continue
+		}
+		if size+len(text) > addedBytesMax {
+			if err := o.keep(ctx, texts); err != nil {
+				return err
+			}
+			texts, size = map[string]*string{}, 0
+		}
+		texts[f.ID] = &text
+		size += len(text)
 	}
-	err := o.store.Create(ctx, object)
-	if apierrors.IsAlreadyExists(err) {
-		return o.patch(ctx, data)
+	return o.keep(ctx, texts)
+}
+
+func (o *Outbox) keep(ctx context.Context, texts map[string]*string) error {
+	if len(texts) == 0 {
+		return nil
 	}
+	err := o.shards.add(ctx, texts)
+	o.kept.Store(true) // also after an unclear answer
+	o.wakeUp()
 	return err
 }
 
-func (o *Outbox) configMap() *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: o.key.Namespace, Name: o.key.Name}}
+func (o *Outbox) wakeUp() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
 }
 
-// Run publishes what is kept until ctx ends.
+// Run publishes what is kept, and asks a bus that is away whether it is back, until ctx ends.
 func (o *Outbox) Run(ctx context.Context) error {
-	failing := false
 	for {
 		var again <-chan time.Time
+		failing := false
 		if o.kept.Load() || o.away.Load() {
-			count, err := o.drain(ctx)
-			if err != nil {
+			if failing = o.drain(ctx) != nil; failing {
 				again = time.After(drainAgain)
 			}
-			if failing && err == nil {
-				o.log.InfoContext(ctx, "publishing of facts resumed", telemetry.KeyCount, count)
-			}
-			failing = err != nil
 		}
 		select {
 		case <-ctx.Done():
@@ -150,46 +165,48 @@ func (o *Outbox) Run(ctx context.Context) error {
 				select {
 				case <-ctx.Done():
 					return nil
-				case <-time.After(drainAgain):
+				case <-again:
 				}
 			}
 		}
 	}
 }
 
-// drain publishes what the ConfigMap holds, takes it out, and returns how much it was.
-func (o *Outbox) drain(ctx context.Context) (int, error) {
+// drain publishes what the ConfigMaps hold and takes it out. That they hold nothing does not say that the bus is back.
+func (o *Outbox) drain(ctx context.Context) error {
 	o.kept.Store(false)
-	object := &corev1.ConfigMap{}
-	if err := o.live.Get(ctx, o.key, object); client.IgnoreNotFound(err) != nil {
-		o.kept.Store(true)
-		return 0, fmt.Errorf("read ConfigMap %s: %w", o.key, err)
+	for _, key := range o.shards.keys {
+		if err := o.drainShard(ctx, key); err != nil {
+			o.kept.Store(true)
+			return err
+		}
 	}
-	var failed error
-	for batch := range slices.Chunk(slices.Sorted(maps.Keys(object.Data)), settledMax) {
-		settled := map[string]*string{}
+	if o.away.Load() {
+		return o.ask(ctx, *o.refused.Load())
+	}
+	return nil
+}
+
+func (o *Outbox) drainShard(ctx context.Context, key client.ObjectKey) error {
+	texts, err := o.shards.read(ctx, key)
+	if err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(slices.Sorted(maps.Keys(texts)), settledMax) {
+		var settled []string
+		var failed error
 		for _, id := range batch {
-			f, err := decode(object.Data[id])
+			f, err := decode(texts[id])
 			if err != nil {
-				o.log.ErrorContext(ctx, "fact unreadable and not published", telemetry.KeyDecision, id, telemetry.KeyError, err)
-				settled[id] = nil
-				continue
-			}
-			if failed = o.Publish(ctx, f); failed != nil {
+				o.drop(ctx, id, err)
+			} else if failed = o.ask(ctx, f); failed != nil {
 				break
 			}
-			settled[id] = nil
+			settled = append(settled, id)
 		}
-		if len(settled) > 0 {
-			if err := o.patch(ctx, settled); client.IgnoreNotFound(err) != nil && failed == nil {
-				failed = err
-			}
-		}
-		if failed != nil {
-			o.kept.Store(true)
-			return 0, failed
+		if err := errors.Join(o.shards.remove(ctx, key, settled), failed); err != nil {
+			return err
 		}
 	}
-	o.away.Store(false)
-	return len(object.Data), nil
+	return nil
 }

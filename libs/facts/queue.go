@@ -18,6 +18,8 @@ import (
 const (
 	// queueMax bounds what waits to be put on record.
 	queueMax = 4096
+	// batchMax bounds what is put on record at once: while the bus is away, each write is of a whole ConfigMap.
+	batchMax = 64
 	// recordAgain is how soon it is tried again after neither the bus nor Kubernetes took a fact.
 	recordAgain = time.Second
 )
@@ -86,26 +88,51 @@ func (q *Queue) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-q.entries:
-			if e.fact != nil && !q.record(ctx, e) {
+			batch := q.batch(e)
+			if !q.record(ctx, batch) {
 				return nil
 			}
-			if e.told != nil {
-				e.told()
+			for _, e := range batch {
+				if e.fact != nil {
+					q.detach(ctx, e)
+				}
+				if e.told != nil {
+					e.told()
+				}
 			}
 		}
 	}
 }
 
-// record does not give up before ctx ends, and reports whether the fact is on record.
-func (q *Queue) record(ctx context.Context, e entry) bool {
+// batch is an entry and what waits behind it.
+func (q *Queue) batch(e entry) []entry {
+	batch := []entry{e}
+	for len(batch) < batchMax {
+		select {
+		case e := <-q.entries:
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// record does not give up before ctx ends, and reports whether the facts are on record.
+func (q *Queue) record(ctx context.Context, batch []entry) bool {
+	var facts []Fact
+	for _, e := range batch {
+		if e.fact != nil {
+			facts = append(facts, *e.fact)
+		}
+	}
 	for failing := false; ; failing = true {
-		err := q.outbox.Record(ctx, *e.fact)
+		err := q.outbox.Record(ctx, facts...)
 		if err == nil {
-			q.detach(ctx, e)
 			return true
 		}
 		if !failing {
-			q.log.WarnContext(ctx, "fact not recorded; recording is repeated before the fact is announced", telemetry.KeyDecision, e.fact.ID, telemetry.KeyError, err)
+			q.log.WarnContext(ctx, "facts not recorded; recording is repeated before they are announced", telemetry.KeyDecision, facts[0].ID, telemetry.KeyCount, len(facts), telemetry.KeyError, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -103,11 +103,11 @@ func newNominator(c *rest.Config, mgr manager.Manager, metrics *app.Metrics, clk
 	return app.NewPodNominator(pods.Status(), metrics, clk, log), nil
 }
 
-// recordsConfigMap holds the decision records that the bus did not take yet.
+// recordsConfigMap names the ConfigMaps that hold the decision records that the bus did not take yet.
 const recordsConfigMap = "vpsie-planner-records"
 
-func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, log *slog.Logger) *facts.Outbox {
-	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, log)
+func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, registry prometheus.Registerer, log *slog.Logger) (*facts.Outbox, error) {
+	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, registry, log)
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {

@@ -86,11 +86,11 @@ func newStore(c client.Client, live client.Reader, f app.Facts, clk clock.WithTi
 	return &app.Store{Client: c, Live: live, Facts: f, Clock: clk}
 }
 
-// recordsConfigMap holds the facts about machines that are gone which the bus did not take yet.
+// recordsConfigMap names the ConfigMaps that hold the facts about machines that are gone which the bus did not take yet.
 const recordsConfigMap = "vpsie-provisioner-records"
 
-func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, log *slog.Logger) *facts.Outbox {
-	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, log)
+func newOutbox(p *bus.Publisher, store client.Client, live client.Reader, c servicefx.Config, registry prometheus.Registerer, log *slog.Logger) (*facts.Outbox, error) {
+	return facts.NewOutbox(p, store, live, client.ObjectKey{Namespace: c.Namespace, Name: recordsConfigMap}, registry, log)
 }
 
 func newBrake(live client.Reader, c servicefx.Config, clk clock.WithTicker) app.Brake {

@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // TestFactsTellWhatChanged follows machines through their lives: a fact for each change of the phase, and for nothing else.
@@ -158,13 +159,61 @@ func TestToldChangesAreTakenOff(t *testing.T) {
 	f.facts.away = errors.New("bus is away")
 	f.pass(time.Second)
 	f.tell()
-	f.facts.away = nil
 	f.pass(10 * time.Second)
+	f.facts.few = 1
+	f.tell()
+	if got := f.machine("a").Status.Untold; len(got) != 1 {
+		t.Errorf("the machine carries %+v after the bus took one of two", got)
+	}
+	f.facts.away = nil
 	f.tell()
 	if got := f.machine("a").Status.Untold; len(got) > 0 {
 		t.Errorf("the machine still carries %+v", got)
 	}
 	if diff := cmp.Diff([]string{"Pending→Launching", "Launching→Joining"}, f.facts.phases); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)
+	}
+}
+
+// TestEndIsToldOfWhatIsThere has a cache show an object that might go while the API server has another: no end is on record, and the object stays.
+func TestEndIsToldOfWhatIsThere(t *testing.T) {
+	tests := map[string]func(f *fixture){
+		"MachineMayCome": func(f *fixture) {
+			n := f.machine("a")
+			attempt(v1beta1.LaunchRequested)(n)
+			if err := f.kube.Status().Update(f.t.Context(), n); err != nil {
+				f.t.Fatal(err)
+			}
+		},
+		"AnotherObject": func(f *fixture) {
+			n := f.machine("a")
+			n.Finalizers = nil
+			if err := f.kube.Update(f.t.Context(), n); err != nil {
+				f.t.Fatal(err)
+			}
+			f.create(intent("a"))
+		},
+		"NoObject": func(f *fixture) {
+			n := f.machine("a")
+			n.Finalizers = nil
+			if err := f.kube.Update(f.t.Context(), n); err != nil {
+				f.t.Fatal(err)
+			}
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), intent("a"))
+			f.remove(f.machine("a"))
+			cached := f.machine("a")
+			change(f)
+			there := f.exists(cached.DeepCopy())
+			if written, err := f.store.LetGo(t.Context(), cached, machine.Gone, "nothing was bought for it"); err != nil || written {
+				t.Errorf("the object was let go: %v, %v", written, err)
+			}
+			if len(f.facts.phases) > 0 || f.exists(intent("a")) != there {
+				t.Errorf("told %v, and the object is there: %v, before: %v", f.facts.phases, f.exists(intent("a")), there)
+			}
+		})
 	}
 }

@@ -153,6 +153,20 @@ func TestPurchasesStayWithinTheGroup(t *testing.T) {
 	}
 }
 
+// TestMachineThatIsGoneTakesNoPlace buys while the object of a machine that is confirmed absent waits for its record.
+func TestMachineThatIsGoneTakesNoPlace(t *testing.T) {
+	for sightings, asked := range map[int32]int{machine.AbsenceSightings - 1: 0, machine.AbsenceSightings: 1} {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }), intent("a"), intent("gone", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) {
+			n.Status.Phase, n.Status.DeleteRequestedAt, n.Status.AbsentSightings = v1beta1.PhaseDeleting, new(metav1.NewTime(noon)), sightings
+			n.Status.DrainStartedAt = new(metav1.NewTime(noon))
+		}))
+		f.pass(time.Second)
+		if f.cloud.asked != asked {
+			t.Errorf("%d sightings of the absence: asked for %d machines, want %d", sightings, f.cloud.asked, asked)
+		}
+	}
+}
+
 func TestRefusalEndsTheBatch(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), intent("b"), intent("c"))
 	f.cloud.add = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "Worker nodes count exceeds the allowed limit"}

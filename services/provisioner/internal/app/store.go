@@ -29,7 +29,7 @@ type Store struct {
 
 // Facts puts on record what happened to machines.
 type Facts interface {
-	// Publish puts a fact on the bus or returns an error after a short time.
+	// Publish puts a fact on the bus or returns an error, at once while the bus is known to be away.
 	Publish(ctx context.Context, f facts.Fact) error
 	// Record returns once the facts are on record, whatever the bus is like.
 	Record(ctx context.Context, all ...facts.Fact) error
@@ -54,11 +54,14 @@ func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change func
 		func(base client.Patch) error { return s.Patch(ctx, node, base) })
 }
 
-// LetGo takes the finalizer off an object that is deleted, if it may go as it is then. What it carries, and its end, Gone or Released,
-// is on record before, since nobody can look it up after.
+// LetGo takes the finalizer off an object that is deleted, if it may go as the API server has it. What it carries, and its end, Gone or Released,
+// is on record before, since nobody can look it up after. An end is on record twice where the object changed in between.
 func (s *Store) LetGo(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
+	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil { // an end is not told of what a cache had
+		return false, ignoreGone(err)
+	}
 	return s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
-		if !machine.MayGo(n, end) || !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
+		if n.DeletionTimestamp == nil || !machine.MayGo(n, end) || !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
 			return false, nil
 		}
 		last := machine.ChangeOf(n, machine.StateOf(n), end, why, telemetry.Traceparent(ctx), s.Clock.Now())

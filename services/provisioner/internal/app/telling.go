@@ -11,6 +11,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
+// tellAgain is how soon it is tried again to tell what a machine carries after the bus took nothing.
+const tellAgain = 5 * time.Second
+
 // Teller publishes the changes of the phase that VPSieNodes carry, in order, and takes them off the objects once the bus has
 // them. While the bus is away they stay there.
 type Teller struct{ store *Store }
@@ -25,15 +28,17 @@ func (t *Teller) Reconcile(ctx context.Context, key client.ObjectKey) (time.Dura
 		return 0, ignoreGone(err)
 	}
 	var told []string
+	wait := time.Duration(0)
 	for _, c := range n.Status.Untold {
-		if err := t.store.Facts.Publish(ctx, facts.PhaseChanged(n, c)); err != nil {
-			return 0, err
+		if t.store.Facts.Publish(ctx, facts.PhaseChanged(n, c)) != nil {
+			wait = tellAgain // that the bus is away is logged once for all
+			break
 		}
 		told = append(told, c.ID)
 	}
 	if len(told) == 0 {
-		return 0, nil
+		return wait, nil
 	}
 	_, err := t.store.Change(ctx, n, machine.Told(told...))
-	return 0, ignoreGone(err)
+	return wait, ignoreGone(err)
 }

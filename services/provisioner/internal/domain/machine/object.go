@@ -15,7 +15,9 @@ func IsAbsent(n *v1beta1.VPSieNode) bool {
 }
 
 // MayExist reports whether a machine exists, or may exist, because of the intent.
-func MayExist(n *v1beta1.VPSieNode) bool { return n.Status.Identifier != "" || IsOpen(n) }
+func MayExist(n *v1beta1.VPSieNode) bool {
+	return n.Status.Identifier != "" && !IsAbsent(n) || IsOpen(n)
+}
 
 // IsAdoption reports whether the object was made for a machine that existed already. It is never bought for,
 // whatever becomes of its annotation: the origin cannot be changed.

@@ -13,11 +13,11 @@ import (
 const untoldMax = 100
 
 // ChangeOf describes a step of an object as it is now. The id follows from the object as it was read: of all writes on top of
-// that, one succeeds.
+// that, one succeeds. An end, which is told before the write, has an id of its own, so that neither another write nor a later end is taken for its repeat.
 func ChangeOf(n *v1beta1.VPSieNode, from, to v1beta1.Phase, why, traceparent string, now time.Time) v1beta1.PhaseChange {
 	id := string(n.UID) + "." + n.ResourceVersion
 	if to == Gone || to == Released {
-		id = string(n.UID) + "." + string(to)
+		id += "." + string(to)
 	}
 	return v1beta1.PhaseChange{
 		ID: id, From: from, To: to, Message: why, Time: metav1.NewTime(now), Identifier: n.Status.Identifier, NodeName: n.Status.NodeName, Traceparent: traceparent,
