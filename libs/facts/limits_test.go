@@ -143,7 +143,7 @@ func TestRecordDoesNotForbidTheAct(t *testing.T) {
 func TestFullConfigMapIsFollowedByTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.bytesMax = 200 << 10
+		w.bytesMax = 80 << 10
 		o := w.outbox()
 		stop := running(t, o.Run)
 		defer stop()
