@@ -437,8 +437,8 @@ func TestWhatAnotherPlannerBoughtIsNotToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
 		f.lag = true
+		f.pending(3, 0, 3000) // both planners find the pods when they start
 		f.run()
-		f.pending(3, 0, 3000)
 		f.wait(5 * time.Second)
 		f.start(f.newPlanner())
 		f.wait(5 * time.Second)
