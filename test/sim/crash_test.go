@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// stride leaves crash points out where the race detector makes each slow; make test-sim tries every one.
-var stride = flag.Int("crash-stride", 25, "which crash points to try: every nth call")
+// stride leaves crash points out where the race detector makes each slow; make test-crash tries more, and make soak every one.
+var stride = flag.Int("crash-stride", 150, "which crash points to try: every nth call")
 
 // crashed is a run in which a service dies at one of its calls, and how it ends.
 type crashed struct {
