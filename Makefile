@@ -15,9 +15,9 @@ SEED ?= 0
 FAULTS ?=
 LENGTH ?= 50m0s
 # How many seeds a test run plays, at least how many of the faults must have done something then, and which crash points it tries: every nth call.
-TEST_SEEDS ?= 150
+TEST_SEEDS ?= 120
 TEST_FAULTS_MIN ?= 40
-CRASH_STRIDE ?= 15
+CRASH_STRIDE ?= 25
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 40m
 # What "go test" is told besides: make test asks for JSON, to count tests.
@@ -73,12 +73,12 @@ test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to 
 	$(GO) test $(TESTFLAGS) -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
 
 .PHONY: test-sim
-test-sim: ## Run the simulation: TEST_SEEDS (150) seeds, some of them again, and a crash at every CRASH_STRIDEth (15th) call.
+test-sim: ## Run the simulation: TEST_SEEDS (120) seeds, some of them again, and a crash at every CRASH_STRIDEth (25th) call.
 	@$(GO) run ./test/sim/cmd/sim -seeds $(TEST_SEEDS) -faults-min $(TEST_FAULTS_MIN) -replays 4
 	@$(MAKE) --no-print-directory test-crash
 
 .PHONY: test-crash
-test-crash: ## Crash a service at every CRASH_STRIDEth (15th) call that it makes.
+test-crash: ## Crash a service at every CRASH_STRIDEth (25th) call that it makes.
 	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=$(CRASH_STRIDE)
 
 .PHONY: test-sabotage
