@@ -36,7 +36,7 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-// FuzzSubject checks that every subject is read by whoever reads its topic, and by nobody else.
+// FuzzSubject checks that every subject is read by the consumers of its topic only.
 func FuzzSubject(f *testing.F) {
 	f.Add("default", "workers")
 	f.Add("a", "b.c-d")

@@ -21,6 +21,16 @@ var kinds = map[busv1.DecisionKind]reason.Kind{
 // KindOf is the kind of a record, empty for one that is not known.
 func KindOf(r *busv1.DecisionRecord) reason.Kind { return kinds[r.GetKind()] }
 
+// DecisionKind is a kind as records carry it.
+func DecisionKind(kind reason.Kind) busv1.DecisionKind {
+	for k, name := range kinds {
+		if name == kind {
+			return k
+		}
+	}
+	return busv1.DecisionKind_DECISION_KIND_UNSPECIFIED
+}
+
 // Check says what a decision record lacks: a code that the registry has for its kind, a parameter of its kind, a message. Tests hold
 // every record to it.
 func Check(r *busv1.DecisionRecord) error {

@@ -15,16 +15,10 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
-// kinds are those of what the provisioner decides by itself.
-var kinds = map[reason.Kind]busv1.DecisionKind{
-	reason.Launch: busv1.DecisionKind_DECISION_KIND_LAUNCH, reason.Adoption: busv1.DecisionKind_DECISION_KIND_ADOPTION,
-	reason.NoScaleDown: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, reason.Hold: busv1.DecisionKind_DECISION_KIND_HOLD,
-}
-
 // decision is the record of what was decided about a machine. It follows from the decision by which the machine was launched, or is retired.
 func (s *Store) decision(ctx context.Context, n *v1beta1.VPSieNode, kind reason.Kind, code reason.Code, message string) facts.Fact {
 	r := &busv1.DecisionRecord{
-		Id: id.New(s.Clock.Now()), Time: timestamppb.New(s.Clock.Now()), Kind: kinds[kind], Reason: string(code), Message: message, NodeGroup: fleet.GroupOf(n), VpsieNodes: []string{n.Name},
+		Id: id.New(s.Clock.Now()), Time: timestamppb.New(s.Clock.Now()), Kind: facts.DecisionKind(kind), Reason: string(code), Message: message, NodeGroup: fleet.GroupOf(n), VpsieNodes: []string{n.Name},
 		Subject: &busv1.Subject{Kind: "VPSieNode", Namespace: n.Namespace, Name: n.Name}, Cause: n.Spec.DecisionID, Traceparent: telemetry.Traceparent(ctx),
 	}
 	if n.Spec.Retirement != nil {
