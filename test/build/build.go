@@ -13,11 +13,15 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // interruptWait is how long an interrupted build may take to end by itself.
 const interruptWait = 10 * time.Second
+
+// leanFlags are those of the toolchain, so that packages which our commands and the control plane share are compiled once.
+const leanFlags = "-trimpath -tags=grpcnotrace -gcflags=all=-dwarf=false"
 
 // Tools returns the paths of the named third-party programs, building them when needed.
 // It runs the toolchain as a command, because tests must not link it.
@@ -52,6 +56,11 @@ func Commands(ctx context.Context, log io.Writer, dir string, packages ...string
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	unlock, err := lock(dir + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	programs := map[string]string{}
 	for _, pkg := range packages {
 		programs[path.Base(pkg)] = filepath.Join(dir, path.Base(pkg))
@@ -59,12 +68,29 @@ func Commands(ctx context.Context, log io.Writer, dir string, packages ...string
 	began := time.Now()
 	fmt.Fprintf(log, "build: %s\n", strings.Join(packages, " "))
 	// A path that ends in a separator makes go build write all of them.
-	args := append([]string{"build", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
+	args := append([]string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}, packages...)
 	if _, err := goCommand(ctx, root, log, args...); err != nil {
 		return nil, fmt.Errorf("build %s: %w", strings.Join(packages, ", "), err)
 	}
 	fmt.Fprintf(log, "build: done after %s\n", time.Since(began).Round(time.Millisecond))
 	return programs, nil
+}
+
+// lock waits until no other process builds into the folder: suites that start together would compile the same, and write over what another one runs.
+func lock(file string) (unlock func(), err error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", file, err), f.Close())
+		}
+	}
 }
 
 // goCommand runs go in the workspace, free of the caller's flags, and returns its standard output.
@@ -75,7 +101,9 @@ func goCommand(ctx context.Context, root string, log io.Writer, args ...string) 
 	// The caller may run with the workspace off or with flags that a workspace refuses. Programs are
 	// static, as in our images, and carry no version control stamp, which needs a trusted work tree.
 	cmd.Env = append(os.Environ(),
-		"GOWORK="+filepath.Join(root, "go.work"), "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0", "PWD="+root)
+		"GOWORK="+filepath.Join(root, "go.work"), "GOFLAGS=-buildvcs=false "+leanFlags, "CGO_ENABLED=0", "PWD="+root,
+		// The compiler's processes are short; collecting garbage is a quarter of their work.
+		"GOGC=off", "GOMEMLIMIT=2GiB")
 	cmd.Stdout = &out
 	cmd.Stderr = io.MultiWriter(log, &trouble)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

@@ -1,8 +1,12 @@
 package build
 
 import (
+	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -39,5 +43,27 @@ func TestParsePrograms(t *testing.T) {
 				t.Errorf("parsePrograms(%q) = %v, want %v (%s)", tc.text, got, tc.want, tc.why)
 			}
 		})
+	}
+}
+
+// TestOneBuildsAtATime looks at the lock as another process would.
+func TestOneBuildsAtATime(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "commands.lock")
+	unlock, err := lock(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	another, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer another.Close()
+	take := func() error { return syscall.Flock(int(another.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+	if err := take(); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("another build begins beside this one: error %v", err)
+	}
+	unlock()
+	if err := take(); err != nil {
+		t.Errorf("after the build: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a condition may take on a busy machine. Each takes a second or two on an idle one.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // TestCluster starts one control plane, because that is the slow part, and looks at it from several sides.
 func TestCluster(t *testing.T) {
@@ -127,7 +127,6 @@ func (f fixture) podsLiveAndDie(t *testing.T) {
 		return err == nil && d.Status.AvailableReplicas == 4, err
 	})
 
-	began := time.Now()
 	scale, err := f.client.AppsV1().Deployments("default").GetScale(t.Context(), "web", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -140,12 +139,6 @@ func (f fixture) podsLiveAndDie(t *testing.T) {
 		pods, err := f.pods(ctx, "web")
 		return err == nil && len(pods) == 0, err
 	})
-	took := time.Since(began)
-	t.Logf("gone after %s", took.Round(time.Millisecond))
-	// The pods' own grace period is 30 s, which only a kubelet would need.
-	if took > 20*time.Second {
-		t.Errorf("pods took %s to vanish", took)
-	}
 }
 
 func (f fixture) evictedPodIsReplaced(t *testing.T) {
@@ -335,6 +328,8 @@ func podTemplate(app, pool, cpu string) corev1.PodTemplateSpec {
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
 		Spec: corev1.PodSpec{
 			NodeSelector: map[string]string{"pool": pool},
+			// Only a kubelet would wait for the grace period, which is longer than the tests' patience.
+			TerminationGracePeriodSeconds: new(int64(2 * patience / time.Second)),
 			Containers: []corev1.Container{{
 				Name:  "main",
 				Image: "example.com/" + app,

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Ports come from below the range the system draws outgoing connections from: otherwise a client that
@@ -25,7 +28,29 @@ var (
 	takenPorts = map[int]bool{}
 )
 
-// FreePort returns a loopback port that nobody listens on and that it has not returned before.
+// reservations is a file in which each process of this user locks the byte at the offset of each port that it has given out. Suites run beside
+// each other, and nobody listens on a port before its server starts and while it is stopped. The system unlocks when the process ends.
+var reservations = sync.OnceValues(func() (*os.File, error) {
+	return os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("vpsie-ports-%d", os.Getuid())), os.O_CREATE|os.O_RDWR, 0o600)
+})
+
+// reserve reports whether no other process has given the port out, and keeps others from it.
+func reserve(port int) (bool, error) {
+	file, err := reservations()
+	if err != nil {
+		return false, fmt.Errorf("reserve port: %w", err)
+	}
+	err = syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: int64(port), Len: 1})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reserve port: %w", err)
+	}
+	return true, nil
+}
+
+// FreePort returns a loopback port that nobody listens on and that neither this process nor another one of this user has returned before.
 func FreePort() (int, error) {
 	takenMu.Lock()
 	defer takenMu.Unlock()
@@ -38,8 +63,12 @@ func FreePort() (int, error) {
 		if err != nil {
 			continue
 		}
-		if err := listener.Close(); err != nil {
+		mine, err := reserve(port)
+		if err := errors.Join(err, listener.Close()); err != nil {
 			return 0, err
+		}
+		if !mine {
+			continue
 		}
 		takenPorts[port] = true
 		return port, nil

@@ -18,6 +18,13 @@ import (
 // waitDelay is how long an interrupted build may take to end by itself.
 const waitDelay = 5 * time.Second
 
+// leanFlags leave out what nothing reads: debug information, which the linker drops, and gRPC's traces. Our services and the demo are
+// built with the same (test/build, and demo in the Makefile), because a package that is compiled with other flags is compiled again.
+const leanFlags = "-trimpath -tags=grpcnotrace -gcflags=all=-dwarf=false"
+
+// collector keeps garbage that the compiler makes until memory is short: its processes are short, and collecting is a quarter of their work.
+var collector = []string{"GOGC=off", "GOMEMLIMIT=2GiB"}
+
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
 // Config says where programs are built from and where they are kept.
@@ -104,8 +111,16 @@ func (b *Builder) ensureModule(ctx context.Context, m Module, wanted []Program) 
 	if len(missing) == 0 {
 		return t.folder, nil
 	}
+	if m.Multicall != "" {
+		// What is linked is every one of them.
+		missing = m.Programs
+	}
 	done = b.progress.Start(fmt.Sprintf("build %s for %s", programNames(missing), filepath.Base(t.folder)))
-	err = t.build(ctx, missing)
+	if m.Multicall != "" {
+		err = t.buildMulticall(ctx, m.Multicall, missing)
+	} else {
+		err = t.build(ctx, missing)
+	}
 	done(err)
 	return t.folder, err
 }
@@ -118,27 +133,32 @@ type target struct {
 }
 
 func (b *Builder) target(ctx context.Context, m Module) (target, error) {
-	source := filepath.Join(b.config.Root, "tools", m.Folder)
-	gomod, err := os.ReadFile(filepath.Join(source, "go.mod"))
-	if err != nil {
-		return target{}, err
+	folder := filepath.Join(b.config.Root, "tools", m.Folder)
+	names := []string{"go.mod", "go.sum"}
+	if m.Multicall != "" {
+		names = append(names, "main.go")
 	}
-	gosum, err := os.ReadFile(filepath.Join(source, "go.sum"))
-	if err != nil {
-		return target{}, err
+	files := make([]string, 3)
+	for i, name := range names {
+		text, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			return target{}, err
+		}
+		files[i] = string(text)
 	}
-	version := pinnedVersion(string(gomod), m.Pin)
+	s := source{files[0], files[1], files[2]}
+	version := pinnedVersion(s.gomod, m.Pin)
 	if version == "" {
 		return target{}, fmt.Errorf("go.mod does not require %s", m.Pin)
 	}
-	p, err := platform(ctx, source)
+	p, err := platform(ctx, folder)
 	if err != nil {
 		return target{}, err
 	}
-	flags := []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=" + linkerFlags(m, version)}
-	name := fmt.Sprintf("%s-%s-%s", m.Folder, version, key(string(gomod), string(gosum), p, flags))
+	flags := append([]string{"-mod=readonly", "-buildvcs=false", "-ldflags=" + linkerFlags(m, version)}, strings.Fields(leanFlags)...)
+	name := fmt.Sprintf("%s-%s-%s", m.Folder, version, key(s, p, flags))
 	return target{
-		source: source,
+		source: folder,
 		folder: filepath.Join(b.config.Cache, name),
 		flags:  flags,
 	}, nil
@@ -156,6 +176,38 @@ func (t target) missing(wanted []Program) []Program {
 
 // build compiles programs aside and moves them into place, so that a program that exists is complete.
 func (t target) build(ctx context.Context, programs []Program) error {
+	packages := make([]string, len(programs))
+	for i, p := range programs {
+		packages[i] = p.Package
+	}
+	// One build for all: their packages overlap, and linking one leaves room to compile another.
+	return t.aside(ctx, packages, func(aside string) error {
+		for _, p := range programs {
+			if err := os.Rename(filepath.Join(aside, executableName(p.Package)), filepath.Join(t.folder, p.Name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// buildMulticall compiles the module's own program and lets every program be a name of it.
+func (t target) buildMulticall(ctx context.Context, name string, programs []Program) error {
+	return t.aside(ctx, []string{"."}, func(aside string) error {
+		if err := os.Rename(filepath.Join(aside, name), filepath.Join(t.folder, name)); err != nil {
+			return err
+		}
+		for _, p := range programs {
+			if err := os.Symlink(name, filepath.Join(t.folder, p.Name)); err != nil && !errors.Is(err, os.ErrExist) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// aside builds packages into a folder that place empties.
+func (t target) aside(ctx context.Context, packages []string, place func(aside string) error) error {
 	aside := t.folder + ".build"
 	// A killed build leaves its folder behind.
 	if err := os.RemoveAll(aside); err != nil {
@@ -165,21 +217,11 @@ func (t target) build(ctx context.Context, programs []Program) error {
 	if err := os.MkdirAll(aside, 0o755); err != nil {
 		return err
 	}
-	// One build for all: their packages overlap, and linking one leaves room to compile another.
-	args := append([]string{"build", "-o", aside + string(filepath.Separator)}, t.flags...)
-	for _, p := range programs {
-		args = append(args, p.Package)
-	}
+	args := slices.Concat([]string{"build", "-o", aside + string(filepath.Separator)}, t.flags, packages)
 	if out, err := goCommand(ctx, t.source, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", programNames(programs), err, bytes.TrimSpace(out))
+		return fmt.Errorf("build %s: %w\n%s", strings.Join(packages, ", "), err, bytes.TrimSpace(out))
 	}
-	for _, p := range programs {
-		built := filepath.Join(aside, executableName(p.Package))
-		if err := os.Rename(built, filepath.Join(t.folder, p.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return place(aside)
 }
 
 func platform(ctx context.Context, folder string) (Platform, error) {
@@ -200,6 +242,7 @@ func goCommand(ctx context.Context, folder string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "PWD="+folder)
+	cmd.Env = append(cmd.Env, collector...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = waitDelay
 	return cmd

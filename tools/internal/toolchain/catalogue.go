@@ -21,19 +21,24 @@ type Module struct {
 	VersionVars []string
 	// MajorMinorVars are prefixes of variables ending in Major and Minor, set likewise.
 	MajorMinorVars []string
-	Programs       []Program
+	// Multicall is the name of a program of the module's own that does what every one of Programs does, each by the name
+	// by which it is called. When it is empty each program is built by itself.
+	Multicall string
+	Programs  []Program
 }
 
 // Program is one executable.
 type Program struct {
-	Name    string
+	Name string
+	// Package is its main package, empty for one that is a name of a Multicall.
 	Package string
 	// Asset says that a binary in KUBEBUILDER_ASSETS may stand in for this one.
 	Asset bool
 }
 
 // modules lists everything that can be built. Each module is resolved on its own,
-// because no single build list satisfies all of these programs.
+// because no single build list satisfies all of these programs. What the control plane shares with our services has
+// the same versions there as in the workspace, so that it is compiled once for both.
 var modules = []Module{
 	{
 		Folder: "codegen",
@@ -52,14 +57,7 @@ var modules = []Module{
 		Programs: []Program{{Name: "buf", Package: "github.com/bufbuild/buf/cmd/buf"}},
 	},
 	{
-		Folder: "etcd",
-		Pin:    "go.etcd.io/etcd/server/v3",
-		Programs: []Program{
-			{Name: "etcd", Package: "go.etcd.io/etcd/server/v3", Asset: true},
-		},
-	},
-	{
-		Folder: "kubernetes",
+		Folder: "controlplane",
 		Pin:    "k8s.io/kubernetes",
 		VersionVars: []string{
 			"k8s.io/component-base/version.gitVersion",
@@ -69,22 +67,20 @@ var modules = []Module{
 			"k8s.io/component-base/version.git",
 			"k8s.io/client-go/pkg/version.git",
 		},
+		Multicall: "controlplane",
 		Programs: []Program{
-			{Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver", Asset: true},
-			{Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
-			{Name: "kube-scheduler", Package: "k8s.io/kubernetes/cmd/kube-scheduler"},
-			{Name: "kubectl", Package: "k8s.io/kubernetes/cmd/kubectl", Asset: true},
+			{Name: "etcd", Asset: true},
+			{Name: "kube-apiserver", Asset: true},
+			{Name: "kube-controller-manager"},
+			{Name: "kube-scheduler"},
+			{Name: "kubectl", Asset: true},
+			{Name: "kwok"},
 		},
 	},
 	{
 		Folder:   "nats",
 		Pin:      "github.com/nats-io/nats-server/v2",
 		Programs: []Program{{Name: "nats-server", Package: "github.com/nats-io/nats-server/v2"}},
-	},
-	{
-		Folder:   "kwok",
-		Pin:      "sigs.k8s.io/kwok",
-		Programs: []Program{{Name: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"}},
 	},
 	{
 		Folder:      "lint",

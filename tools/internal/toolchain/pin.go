@@ -43,10 +43,13 @@ func linkerFlags(m Module, version string) string {
 	return strings.Join(flags, " ")
 }
 
-// key names one exact build: it changes with any pinned version, the compiler, the target or a flag.
-func key(gomod, gosum string, p Platform, flags []string) string {
+// source is what a module's own files say; program is empty in one without a program of its own.
+type source struct{ gomod, gosum, program string }
+
+// key names one exact build: it changes with any pinned version, the program, the compiler, the target or a flag.
+func key(s source, p Platform, flags []string) string {
 	h := sha256.New()
-	for _, part := range append([]string{gomod, gosum, p.GoVersion, p.OS, p.Arch}, flags...) {
+	for _, part := range append([]string{s.gomod, s.gosum, s.program, p.GoVersion, p.OS, p.Arch}, flags...) {
 		// Lengths keep "ab","c" and "a","bc" apart.
 		fmt.Fprintf(h, "%d:%s\n", len(part), part)
 	}
