@@ -18,12 +18,23 @@ LENGTH ?= 50m0s
 TEST_SEEDS ?= 120
 TEST_FAULTS_MIN ?= 40
 CRASH_STRIDE ?= 25
+# How long a run of the simulation's own tests may take before it counts as caught in a loop. Each takes seconds, if it gets a processor.
+SIM_HANG ?= 15m
 # The largest suite takes a few minutes on an idle machine; a busy one gets the rest.
 TEST_TIMEOUT ?= 40m
+# How everything that the demo needs is built (tools/internal/toolchain says why): what is compiled with other flags is compiled again.
+LEAN_BUILD = CGO_ENABLED=0 GOGC=off GOMEMLIMIT=2GiB $(GO) build -trimpath -tags=grpcnotrace -gcflags=all=-dwarf=false
 # What "go test" is told besides: make test asks for JSON, to count tests.
 TESTFLAGS ?=
+# Packages that the race detector need not watch, and that it makes eight times slower: nothing in them runs at the same time, which a test of
+# tools/internal/suites holds.
+UNRACED = /libs/scheduling|/test/conformance|/test/performance(/(bound|plan|workload))?$$
+# What the race detector watches of the simulation, where it makes everything ten times slower: two seeds, and a crash in the middle of a life.
+SIM_RACE = ^(TestSeeds|TestCrashPoints)$$/^(1|2|OneLife)$$/^provisioner$$/^41$$
 CHAOS_COUNT ?= 1
+# How many rounds of chaos soak has. Most of a round is waiting, so three go on beside each other, each with a control plane of its own.
 SOAK_CHAOS_COUNT ?= 10
+SOAK_CHAOS = $(patsubst %,'test-chaos CHAOS_COUNT=%',$(filter-out 0,$(foreach n,1 2 3,$(shell echo $$((($(SOAK_CHAOS_COUNT) + 3 - $n) / 3))))))
 # The least coverage of a domain or app package, in percent.
 COVER_MIN ?= 80
 # Which cases of what is paid are run, and the newer Go that Karpenter, and nothing else, is built with.
@@ -40,29 +51,24 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Watch the product work: pods wait, machines are bought, used, drained and deleted.
-	@$(GO) run ./test/demo
+demo: ## Watch the product work: pods wait, machines are launched, used, drained and deleted.
+	@$(LEAN_BUILD) -o bin/demo ./test/demo
+	@exec bin/demo
 
 .PHONY: test
-test: ## Run every kind of test and print a table of them; make soak has the long ones. Suites that wait most of the time run beside the others.
-	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'test-unit test-chaos' 'test-e2e test-load' 'test-integration test-sim'
+test: ## Run every kind of test and print a table of them; make soak has the long ones. Suites that wait most of the time run beside those that compute.
+	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites test-e2e 'test-chaos test-load' test-integration -behind test-unit test-sim
 
 .PHONY: soak
-soak: ## Run the long proofs: 1,000 seeds and a month, a crash at every call, safety checks taken out, and ten rounds of chaos.
-	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites 'sim test-sabotage soak-crash' soak-chaos
-
-.PHONY: soak-crash
-soak-crash: # What soak runs of test-crash.
-	@$(MAKE) --no-print-directory test-crash CRASH_STRIDE=1
-
-.PHONY: soak-chaos
-soak-chaos: # What soak runs of test-chaos.
-	@$(MAKE) --no-print-directory test-chaos CHAOS_COUNT=$(SOAK_CHAOS_COUNT)
+soak: ## Run the long proofs: 1,000 seeds and a month, a crash at every call, safety checks taken out, and SOAK_CHAOS_COUNT (10) rounds of chaos.
+	@env -u KUBECONFIG $(GO) run ./tools/cmd/suites $(SOAK_CHAOS) -behind 'sim test-sabotage' 'test-crash CRASH_STRIDE=1 TEST_TIMEOUT=4h'
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests with the race detector, the fuzz tests on their seeds, and compare the engine with kube-scheduler.
-	$(GO) test $(TESTFLAGS) -race -timeout $(TEST_TIMEOUT) work
-	cd test/conformance/differential && $(GO) test $(TESTFLAGS) -race -count=1
+	$(GO) test $(TESTFLAGS) -race -timeout $(TEST_TIMEOUT) $$($(GO) list work | grep -vE '/test/sim$$|$(UNRACED)')
+	$(GO) test $(TESTFLAGS) -timeout $(TEST_TIMEOUT) $$($(GO) list work | grep -E '$(UNRACED)' | grep -v /differential)
+	cd test/sim && $(GO) test $(TESTFLAGS) -race -count=1 -timeout $(TEST_TIMEOUT) -run '$(SIM_RACE)' . -args -crash-stride=40 -hang=$(SIM_HANG)
+	cd test/conformance/differential && $(GO) test $(TESTFLAGS) -count=1
 
 .PHONY: test-integration
 test-integration: ## Run each service on real parts; KUBECONFIG names a cluster to use instead of a new one.
@@ -73,13 +79,14 @@ test-e2e: ## Run the whole product on real parts; KUBECONFIG names a cluster to 
 	$(GO) test $(TESTFLAGS) -race -tags e2e -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(call tagged,e2e)
 
 .PHONY: test-sim
-test-sim: ## Run the simulation: TEST_SEEDS (120) seeds, some of them again, and a crash at every CRASH_STRIDEth (25th) call.
+test-sim: ## Run the simulation: its own tests, TEST_SEEDS (120) seeds, some of them again, and a crash at every CRASH_STRIDEth (25th) call.
+	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -skip '^(TestSeeds|TestCrashPoints)' . -args -hang=$(SIM_HANG)
 	@$(GO) run ./test/sim/cmd/sim -seeds $(TEST_SEEDS) -faults-min $(TEST_FAULTS_MIN) -replays 4
 	@$(MAKE) --no-print-directory test-crash
 
 .PHONY: test-crash
 test-crash: ## Crash a service at every CRASH_STRIDEth (25th) call that it makes.
-	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=$(CRASH_STRIDE)
+	cd test/sim && GOMAXPROCS=1 $(GO) test $(TESTFLAGS) -count=1 -timeout $(TEST_TIMEOUT) -run TestCrashPoints . -args -crash-stride=$(CRASH_STRIDE) -hang=$(SIM_HANG)
 
 .PHONY: test-sabotage
 test-sabotage: ## Take safety checks out one by one; the simulation must notice each.
@@ -145,8 +152,14 @@ bench-peers: ## Compare with Karpenter on the same pods and machine types: plans
 		bin/bench-paid -karpenter bin/karpenter -karpenter-crds "$$folder/pkg/apis/crds,$$folder/kwok/apis/crds" $(PAID_ARGS)
 
 .PHONY: lint
-lint: ## Check the rules of the code.
+lint: lint-peers ## Check the rules of the code.
 	scripts/lint.sh
+
+# The peers are outside the workspace, so nothing else notices when their go.mod and go.sum fall behind.
+.PHONY: lint-peers
+lint-peers: ## Check that the peers still build from their own go.mod and go.sum.
+	cd test/peers && GOWORK=off $(GO) vet -mod=readonly ./...
+	cd test/peers/controller && $(PEER_GO) list -mod=readonly -deps tool > /dev/null
 
 .PHONY: lint-size
 lint-size: ## Show the files and functions at whose size a reviewer starts to ask.

@@ -2,7 +2,8 @@
 # Regenerates everything that is generated: deep copies, CRDs, protobuf and gRPC code, and the page of reason codes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tool() { go run ./tools/cmd/toolchain --quiet "$1" | sed -n "s|^$1=||p"; }
+programs=$(go run ./tools/cmd/toolchain --quiet codegen)
+tool() { sed -n "s|^$1=||p" <<<"$programs"; }
 controller_gen=$(tool controller-gen)
 buf=$(tool buf)
 PATH="$(dirname "$(tool protoc-gen-go)"):$PATH"

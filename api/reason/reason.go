@@ -7,13 +7,13 @@ import "strings"
 // Code is a stable, dotted reason code.
 type Code string
 
-// Codes of purchases.
+// Codes of launches.
 const (
 	ScaleUpPendingPods Code = "scaleup.pending_pods"
 	ScaleUpMinNodes    Code = "scaleup.min_nodes"
 )
 
-// Codes of purchases that were not made.
+// Codes of launches that were not made.
 const (
 	NoScaleUpNoGroup          Code = "noscaleup.no_group"
 	NoScaleUpGroupMaxSize     Code = "noscaleup.group.max_size"
@@ -46,11 +46,11 @@ const (
 	NoScaleUpOfferingSoldOut  Code = "noscaleup.offering.sold_out"
 	NoScaleUpCostlier         Code = "noscaleup.offering.costlier"
 	NoScaleUpFailingTogether  Code = "noscaleup.group.failing_together"
-	// NoScaleUpFits is what Explain says of pods that no purchase is for because they fit.
+	// NoScaleUpFits is what Explain says of pods that no launch is for because they fit.
 	NoScaleUpFits Code = "noscaleup.pod.fits"
 )
 
-// Codes of what became of purchases.
+// Codes of what became of launches.
 const (
 	// LaunchUnconfirmed says that listings showed no machine for a request whose outcome was unclear.
 	LaunchUnconfirmed Code = "launch.unconfirmed"
@@ -67,6 +67,8 @@ const (
 
 // Codes of removals that were not made.
 const (
+	// NoScaleDownUnchecked says that a guard lacks what it needs; that is a defect of the service that asked.
+	NoScaleDownUnchecked       Code = "noscaledown.guard.unchecked"
 	NoScaleDownUtilization     Code = "noscaledown.node.utilization"
 	NoScaleDownUnneededFor     Code = "noscaledown.node.unneeded_for"
 	NoScaleDownMinSize         Code = "noscaledown.group.min_size"
@@ -92,7 +94,7 @@ const (
 	NoScaleDownControlPlane Code = "noscaledown.node.control_plane"
 	// NoScaleDownBeingReplaced keeps a machine whose replacement is on its way.
 	NoScaleDownBeingReplaced Code = "noscaledown.node.being_replaced"
-	// NoScaleDownReplacement keeps a machine that was bought in the place of another which still drains.
+	// NoScaleDownReplacement keeps a machine that was launched in the place of another which still drains.
 	NoScaleDownReplacement Code = "noscaledown.node.replacement"
 )
 
@@ -100,6 +102,8 @@ const (
 const (
 	// NoReplaceFailed says that no machine takes the place of the one that is to be replaced.
 	NoReplaceFailed Code = "noreplace.replacement.failed"
+	// NoReplaceLate says that the replacement was waited for until its launch deadline.
+	NoReplaceLate Code = "noreplace.replacement.late"
 )
 
 // Codes of repairs: the replacement of machines that do not work.
@@ -121,6 +125,8 @@ const (
 	AdoptNodeProof  Code = "adopt.node_proof"
 	AdoptLateAnswer Code = "adopt.late_answer"
 	OrphanNoGroup   Code = "orphan.no_group"
+	// AdoptAbandoned ends an adoption whose machine was not listed, or not proven ours, in time.
+	AdoptAbandoned Code = "adopt.abandoned"
 	// AdoptReleased says that a VPSieNode went with its namespace or definition, and its machine stays.
 	AdoptReleased Code = "adopt.released"
 )
@@ -129,18 +135,48 @@ const (
 const (
 	// HoldFeedStale holds everything still while the feed is not current.
 	HoldFeedStale Code = "hold.feed.stale"
+	// HoldPauseUnreadable holds everything while the pause ConfigMap cannot be read.
+	HoldPauseUnreadable Code = "hold.pause.unreadable"
+	// HoldSizesUnknown holds launches, and the search for their machines, while VPSie has not said what its sizes are.
+	HoldSizesUnknown Code = "hold.sizes_unknown"
 	// HoldPaused holds everything still while a person wants it so.
 	HoldPaused Code = "hold.paused"
 	// HoldListingIncomplete holds launches back while VPSie's listings lack many machines that are ours.
 	HoldListingIncomplete Code = "hold.listing_incomplete"
 	// HoldReportUnreadable holds launches back while the report of unclaimed machines cannot be read.
 	HoldReportUnreadable Code = "hold.report_unreadable"
-	// HoldMachinesFilling holds back what is left over of a burst while kube-scheduler fills the machines bought for it.
+	// HoldMachinesFilling holds back what is left over of a burst while kube-scheduler fills the machines launched for it.
 	HoldMachinesFilling Code = "hold.machines_filling"
 	// HoldReplacement holds a drain until the machines that replace the drained one are Ready.
 	HoldReplacement Code = "hold.replacement.not_ready"
 	// HoldOccupied holds the deletion of a machine while pods run on it that have to move.
 	HoldOccupied Code = "hold.node.occupied"
+	// HoldAPIUnavailable holds launches and deletions while calls to VPSie fail.
+	HoldAPIUnavailable Code = "hold.api.unavailable"
+	// HoldUnauthorized holds launches and deletions while VPSie rejects the credentials.
+	HoldUnauthorized Code = "hold.api.unauthorized"
+	// HoldRefused holds a deletion that VPSie refuses.
+	HoldRefused Code = "hold.api.refused"
+	// HoldClusterUnknown holds launches and deletions in a cluster that VPSie does not know.
+	HoldClusterUnknown Code = "hold.cluster.unknown"
+	// HoldContradiction holds the end of a machine that VPSie lists and says not to know.
+	HoldContradiction Code = "hold.machine.contradiction"
+	// HoldPodTerminating holds a drain that a person wants while a pod does not terminate.
+	HoldPodTerminating Code = "hold.pod.terminating"
+	// HoldNotLeading holds launches and retirements while a planner is not sure that it leads.
+	HoldNotLeading Code = "hold.planner.not_leading"
+	// HoldLaunchUnclear holds the next launch request while a listed machine may or may not be the answer to the last one.
+	HoldLaunchUnclear Code = "hold.launch.unclear"
+	// HoldLaunchOutcome holds the end of a VPSieNode while a machine may still come of its launch request.
+	HoldLaunchOutcome Code = "hold.launch.outcome"
+	// HoldNodeNotOurs holds a machine whose name a Node has that is not proven to be its own.
+	HoldNodeNotOurs Code = "hold.node.not_ours"
+	// HoldTemplateInvalid holds the registration of a Node while Kubernetes refuses the template's labels or taints.
+	HoldTemplateInvalid Code = "hold.template.invalid"
+	// HoldIdentityMismatch holds the deletion of a machine that VPSie lists under another name.
+	HoldIdentityMismatch Code = "hold.machine.identity_mismatch"
+	// HoldEvictionBlocked holds a drain whose evictions are refused.
+	HoldEvictionBlocked Code = "hold.eviction.blocked"
 )
 
 // words spell the parts of a code in a condition's reason where capitals alone do not.

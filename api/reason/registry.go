@@ -1,6 +1,10 @@
 package reason
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Kind is what a record that carries a code is about.
 type Kind string
@@ -16,24 +20,6 @@ const (
 	Adoption    Kind = "Adoption"
 	Hold        Kind = "Hold"
 )
-
-// Names of parameters.
-const (
-	ParamShape     = "shape"     // of the pods, as in the feed
-	ParamNode      = "node"      // name of the Node
-	ParamNodes     = "nodes"     // how many machines
-	ParamOfferings = "offerings" // names of sizes, separated by commas
-	ParamPods      = "pods"      // how many pods have to move
-	ParamMachine   = "machine"   // VPSie's identifier, empty while there is none
-	ParamOffering  = "offering"  // name of the size
-)
-
-// Parameters are what every record of a kind carries besides its code; records of other kinds carry none. That a group only recommends
-// is a record with the parameters of the act.
-var Parameters = map[Kind][]string{
-	ScaleUp: {ParamNodes, ParamOfferings}, NoScaleUp: {ParamShape}, ScaleDown: {ParamNode, ParamPods}, Repair: {ParamNode, ParamPods},
-	NoScaleDown: {ParamNode}, Launch: {ParamMachine, ParamOffering}, Adoption: {ParamMachine, ParamNode},
-}
 
 // Entry is what is to be known of a code.
 type Entry struct {
@@ -54,10 +40,10 @@ var Entries = []Entry{
 
 	{NoScaleUpNoGroup, []Kind{NoScaleUp, Launch}, "There is no NodeGroup.", "Create a NodeGroup."},
 	{NoScaleUpGroupMaxSize, []Kind{NoScaleUp, Launch}, "The NodeGroup has as many Nodes as maxNodes allows.", "Raise spec.maxNodes, or free capacity in the group."},
-	{NoScaleUpGroupPaused, []Kind{NoScaleUp}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
-	{NoScaleUpGroupRecommend, []Kind{NoScaleUp}, "The NodeGroup's mode is Recommend, so its launches are recorded but not made.", "Set spec.mode to Enforce to act."},
-	{NoScaleUpGroupDisabled, []Kind{NoScaleUp}, "Scale-up is switched off for the NodeGroup.", "Set spec.scaleUp.enabled to true."},
-	{NoScaleUpGroupInvalid, []Kind{NoScaleUp, NoScaleDown}, "The NodeGroup's spec contradicts itself, or names an object that does not exist.", "Correct the field that the message names."},
+	{NoScaleUpGroupPaused, []Kind{NoScaleUp, Hold}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
+	{NoScaleUpGroupRecommend, []Kind{NoScaleUp, Hold}, "The NodeGroup's mode is Recommend, so its launches are recorded but not made.", "Set spec.mode to Enforce to act."},
+	{NoScaleUpGroupDisabled, []Kind{NoScaleUp, Hold}, "Scale-up is switched off for the NodeGroup.", "Set spec.scaleUp.enabled to true."},
+	{NoScaleUpGroupInvalid, []Kind{NoScaleUp, NoScaleDown, Hold}, "The NodeGroup's spec contradicts itself, or names an object that does not exist.", "Correct the field that the message names."},
 	{NoScaleUpStepLimit, []Kind{NoScaleUp}, "One decision may launch no more machines for the NodeGroup.", "Wait for the next decision, or raise spec.scaleUp.maxNodesPerStep."},
 	{NoScaleUpGroupLimit, []Kind{NoScaleUp, Launch}, "A launch would exceed a limit of the NodeGroup: CPU, memory or monthly cost.", "Raise the limit in spec.limits that the message names."},
 	{NoScaleUpNoOffering, []Kind{NoScaleUp}, "VPSie sells no size that the NodeGroup's offerings allow.", "Name sizes that VPSie sells in this datacenter, or relax the offering selector."},
@@ -87,19 +73,20 @@ var Entries = []Entry{
 	{NoScaleUpFits, []Kind{NoScaleUp}, "The pods fit on existing Nodes or on Nodes of machines being launched.", "Wait until kube-scheduler binds them; check its events if that takes long."},
 
 	{LaunchUnconfirmed, []Kind{Launch}, "The answer to a launch request was unclear and no listing since shows a machine, so the launch is requested again.", nothing},
-	{LaunchNoMachine, []Kind{Launch}, "VPSie accepted a launch request but listed no machine for it until the launch deadline.", "Look for the machine in VPSie's console."},
-	{LaunchDeadline, []Kind{Launch}, "A machine's Node was not Ready at the launch deadline, so the machine is terminated.", "Check the machine's console and kubelet, or raise the planner's --launch-deadline."},
+	{LaunchNoMachine, []Kind{Launch, NoScaleUp}, "VPSie accepted a launch request but listed no machine for it until the launch deadline.", "Look for the machine in VPSie's console."},
+	{LaunchDeadline, []Kind{Launch, NoScaleUp}, "A machine's Node was not Ready at the launch deadline, so the machine is terminated.", "Check the machine's console and kubelet, or raise the planner's --launch-deadline."},
 	{LaunchExpired, []Kind{Launch}, "A launch was not possible until the launch deadline, or is no longer allowed.", "Read the message; the planner decides again if pods still need the machine."},
 
 	{ScaleDownUnneeded, []Kind{ScaleDown, NoScaleDown}, "A Node was unneeded for spec.scaleDown.unneededFor: its pods fit elsewhere.", nothing},
 	{ScaleDownEmpty, []Kind{ScaleDown, NoScaleDown}, "No pod has needed a Node for spec.scaleDown.unneededFor.", nothing},
 
+	{NoScaleDownUnchecked, []Kind{NoScaleDown, Hold}, "A guard could not be checked, because the service did not look at what it needs; the machine stays.", "Report the message as a defect, with the version of the service."},
 	{NoScaleDownUtilization, []Kind{NoScaleDown}, "Pods request as much of the Node as the utilization threshold or more.", "Raise spec.scaleDown.utilizationThreshold to retire fuller Nodes."},
 	{NoScaleDownUnneededFor, []Kind{NoScaleDown}, "The Node is unneeded, but not yet for spec.scaleDown.unneededFor.", "Wait, or lower spec.scaleDown.unneededFor."},
 	{NoScaleDownMinSize, []Kind{NoScaleDown}, "The NodeGroup would fall below minNodes.", "Lower spec.minNodes."},
 	{NoScaleDownDisabled, []Kind{NoScaleDown}, "Scale-down is switched off for the NodeGroup.", "Set spec.scaleDown.enabled to true, or delete the VPSieNode."},
 	{NoScaleDownGroupGone, []Kind{NoScaleDown}, "The NodeGroup of the Node is deleted or being deleted; its machines stay.", "Create the NodeGroup again, or delete the VPSieNode to retire the machine."},
-	{NoScaleDownGroupPaused, []Kind{NoScaleDown}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
+	{NoScaleDownGroupPaused, []Kind{NoScaleDown, Hold}, "The NodeGroup is paused.", "Set spec.mode to Enforce."},
 	{NoScaleDownGroupRecommend, []Kind{NoScaleDown}, "The NodeGroup's mode is Recommend, so its retirements are recorded but not made.", "Set spec.mode to Enforce to act."},
 	{NoScaleDownStepLimit, []Kind{NoScaleDown}, "As many Nodes of the NodeGroup are leaving as spec.scaleDown.maxNodesPerStep allows.", "Wait, or raise spec.scaleDown.maxNodesPerStep."},
 	{NoScaleDownNodeProtected, []Kind{NoScaleDown}, "An annotation or label protects the Node.", "Remove the annotation or label from the Node."},
@@ -122,14 +109,16 @@ var Entries = []Entry{
 	{RepairNodeMissing, []Kind{Repair}, "A machine's Node was deleted, so the machine is retired for repair.", "Delete VPSieNodes instead of Nodes."},
 	{RepairMachineMissing, []Kind{Repair}, "VPSie no longer lists a machine, so its VPSieNode and Node are removed.", "Delete VPSieNodes instead of machines in the console."},
 
-	{NoRepairFailingTogether, []Kind{NoScaleDown}, "So many Nodes fail together that new machines would not fix the cause, so none is repaired.", "Check what they have in common: network, control plane, datacenter."},
-	{NoRepairOneAtATime, []Kind{NoScaleDown}, "Another machine of the NodeGroup is being repaired, or terminated after a failed launch.", "Wait; this one follows."},
+	{NoRepairFailingTogether, []Kind{NoScaleDown, Hold}, "So many Nodes fail together that new machines would not fix the cause, so none is repaired.", "Check what they have in common: network, control plane, datacenter."},
+	{NoRepairOneAtATime, []Kind{NoScaleDown, Hold}, "Another machine of the NodeGroup is being repaired, or terminated after a failed launch.", "Wait; this one follows."},
 	{NoRepairNodeReady, []Kind{NoScaleDown}, "The Node is Ready again, so it is not repaired.", nothing},
 
+	{NoReplaceLate, []Kind{NoScaleDown}, "A replacement was requested, but the machine's replacement was not Ready by its launch deadline, or for as long after it had been.", "Check the Node of the VPSieNode whose spec.replaces names the machine."},
 	{NoReplaceFailed, []Kind{NoScaleDown}, "A replacement was requested, but the machine's replacement failed, is leaving or does not exist.", "Check the VPSieNode whose spec.replaces names the machine."},
 
 	{AdoptNodeProof, []Kind{Adoption}, "The Node of an unclaimed machine proves that the machine is ours, so it is adopted.", "Find out who deleted its VPSieNode."},
 	{AdoptLateAnswer, []Kind{Adoption}, "A machine is the late answer to a launch request, so it is adopted.", nothing},
+	{AdoptAbandoned, []Kind{Adoption}, "The machine of an adoption was not listed, or its Node did not prove it ours, until the launch deadline, so it stays unclaimed.", "Check the machine in VPSie's console, and the labels and providerID of its Node."},
 	{AdoptReleased, []Kind{Adoption}, "A VPSieNode was deleted with its namespace or its definition, so its machine stays without one.", "Create the NodeGroup again to have the machine adopted."},
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and terminated.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},
 
@@ -138,13 +127,57 @@ var Entries = []Entry{
 	{HoldReportUnreadable, []Kind{Hold, Launch}, "The report of unclaimed machines cannot be read, so foreign machines are unknown and nothing is launched.", "Check the ConfigMap vpsie-autoscaler-orphans and the API server."},
 	{HoldReplacement, []Kind{Hold}, "The drain of a machine waits until its replacement is Ready.", "Check the VPSieNode whose spec.replaces names the machine."},
 	{HoldOccupied, []Kind{Hold}, "The deletion of a machine waits because pods on it must be evicted first.", "Check the pods on the VPSieNode's Node."},
+	{HoldRefused, []Kind{Hold}, "VPSie refuses to delete the machine; the request is repeated.", "Read VPSie's answer in the message; delete the machine in the console if this lasts."},
+	{HoldClusterUnknown, []Kind{Hold}, "VPSie does not know the cluster or machine of a call, so launches and deletions wait.", "Check spec.cluster.identifier and what the credentials give access to."},
+	{HoldContradiction, []Kind{Hold}, "VPSie lists the machine and answers its deletion with 'not found', so the machine counts as existing and the request is repeated.", "Check the machine in the console if this lasts."},
+	{HoldPodTerminating, []Kind{Hold}, "A pod was evicted and has not terminated, so the drain of a machine that a person deleted waits.", "Check why the pod does not terminate, or delete it by force."},
+	{HoldNotLeading, []Kind{Hold}, "The planner is not sure that it leads, so its plan is dropped and made again.", "Wait; check the API server and the Lease vpsie-planner if this lasts."},
+	{HoldAPIUnavailable, []Kind{Hold}, "Calls to VPSie fail or are answered unclearly, so launches and deletions that need them wait.", "Wait; check VPSie's status page if this lasts."},
+	{HoldUnauthorized, []Kind{Hold}, "VPSie rejects the credentials, so launches and deletions wait.", "Renew the token in the provisioner's Secret."},
+	{HoldLaunchUnclear, []Kind{Hold}, "VPSie lists unclaimed machines, any of which may be the result of the launch request, so the request is not repeated before the launch deadline.", "Delete the machines that the message names in the console if nobody needs them."},
+	{HoldLaunchOutcome, []Kind{Hold}, "A launch request may still bring a machine, so the request is not repeated and its VPSieNode is kept until listings show the outcome.", nothing},
+	{HoldNodeNotOurs, []Kind{Hold}, "A Node has the machine's name, but it is not proven to be the machine's, so neither is touched.", "Delete the Node if it is a remnant."},
+	{HoldTemplateInvalid, []Kind{Hold}, "Kubernetes refuses the labels or taints of the NodeGroup's template, so the Node is not registered; the machine is terminated at the launch deadline.", "Correct spec.template."},
+	{HoldIdentityMismatch, []Kind{Hold}, "VPSie lists the machine under another name than at its launch, so it is not deleted.", "Delete the machine in the console if it is not needed."},
+	{HoldEvictionBlocked, []Kind{Hold}, "Evictions of pods are refused, so the drain waits until spec.scaleDown.drainTimeout.", "Make room in the PodDisruptionBudget that the message names, or protect the Node."},
 	{HoldMachinesFilling, []Kind{NoScaleUp}, "Nodes that opened a moment ago may still take the pod, so no machine is launched for it yet.", "Wait, two minutes at most."},
+	{HoldSizesUnknown, []Kind{Hold}, "VPSie has not said what its sizes are, so launches that a limit bounds wait, and machines cannot be told apart by size.", "Wait a minute after a start; then check the provisioner's log and VPSie's status page."},
+	{HoldPauseUnreadable, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "Whether a person has paused everything cannot be read, so nothing is done.", "Give the service the right to read the ConfigMap vpsie-autoscaler-pause, and check the API server."},
 	{HoldPaused, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "A person has paused everything.", "Delete the ConfigMap vpsie-autoscaler-pause, or wait for the time in it."},
+}
+
+// KindNames are the kinds of records that carry the code, for people.
+func (e Entry) KindNames() string {
+	names := make([]string, len(e.Kinds))
+	for i, k := range e.Kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Help is what a command line says of a code.
+func (e Entry) Help() string {
+	text := fmt.Sprintf("%s (%s)\n  Meaning:    %s\n  What to do: %s\n  Records:    %s\n", e.Code, e.Code.Condition(), e.Meaning, e.Remedy, e.KindNames())
+	heading := "Parameters:"
+	for _, p := range e.Parameters() {
+		text += fmt.Sprintf("  %-11s %s\n", heading, p)
+		heading = ""
+	}
+	return text
+}
+
+// Find returns the entry of a code as records carry it, or in CamelCase as conditions and events do; false for one that does not exist.
+func Find(text string) (Entry, bool) {
+	return find(func(e Entry) bool { return string(e.Code) == text || e.Code.Condition() == text })
 }
 
 // Lookup returns what is to be known of a code; false for one that does not exist.
 func Lookup(c Code) (Entry, bool) {
-	i := slices.IndexFunc(Entries, func(e Entry) bool { return e.Code == c })
+	return find(func(e Entry) bool { return e.Code == c })
+}
+
+func find(is func(Entry) bool) (Entry, bool) {
+	i := slices.IndexFunc(Entries, is)
 	if i < 0 {
 		return Entry{}, false
 	}

@@ -1,4 +1,4 @@
-// Package v1beta1 is the API of the VPSie node autoscaler: what may be bought
+// Package v1beta1 is the API of the VPSie node autoscaler: what may be launched
 // (NodeGroup) and the machines that were (VPSieNode).
 //
 // +kubebuilder:object:generate=true

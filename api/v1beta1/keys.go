@@ -16,7 +16,7 @@ const (
 	LabelNodeGroup = "autoscaler.vpsie.com/nodegroup"
 	// LabelVPSieNode names the VPSieNode that owns a Node.
 	LabelVPSieNode = "autoscaler.vpsie.com/vpsienode"
-	// LabelOffering is the VPSie size id a Node was bought as.
+	// LabelOffering is the VPSie size id a Node was launched as.
 	LabelOffering = "autoscaler.vpsie.com/offering"
 	// LabelCluster is the VPSie cluster identifier on VPSieNodes.
 	LabelCluster = "autoscaler.vpsie.com/cluster"
@@ -28,14 +28,14 @@ const (
 	// AnnotationRecordPrefix and the id of a decision record name the annotation that holds the record. A VPSieNode has it from the
 	// write that carries the decision out until the record is published.
 	AnnotationRecordPrefix = "record.autoscaler.vpsie.com/"
-	// AnnotationPlannedPods says for which pods a machine was bought: placement=count pairs, separated by commas.
+	// AnnotationPlannedPods says for which pods a machine was launched: placement=count pairs, separated by commas.
 	// The planner keeps room on the machine for them until it runs; nobody else reads it.
 	AnnotationPlannedPods = "autoscaler.vpsie.com/planned-pods"
-	// AnnotationNominations says whether the pods that a machine was bought for are nominated to its Node yet: NominationsPending or
+	// AnnotationNominations says whether the pods that a machine was launched for are nominated to its Node yet: NominationsPending or
 	// NominationsDone. The planner writes it, and the provisioner keeps the Node closed while they are pending.
 	AnnotationNominations = "autoscaler.vpsie.com/nominations"
 	// AnnotationAdopts names the machine, by its identifier at VPSie, that a VPSieNode was made for after it
-	// had been bought.
+	// had been launched.
 	AnnotationAdopts = "autoscaler.vpsie.com/adopts"
 	// AnnotationIntendedAt says, in RFC 3339, when the first intent was written whose request may have brought the machine of a
 	// VPSieNode that answers late.
@@ -48,7 +48,7 @@ const (
 	// AnnotationProtected on a Node or pod set to "true" forbids scale-down.
 	AnnotationProtected = "autoscaler.vpsie.com/protected"
 
-	// TaintOpening keeps pods off a new Node until those that it was bought for are nominated to it, for a few seconds at most.
+	// TaintOpening keeps pods off a new Node until those that it was launched for are nominated to it, for a few seconds at most.
 	TaintOpening = "autoscaler.vpsie.com/opening"
 	// TaintDraining is put on a Node before its pods are evicted.
 	TaintDraining = "autoscaler.vpsie.com/draining"

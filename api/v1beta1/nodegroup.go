@@ -15,7 +15,7 @@ const (
 	ModeEnforce Mode = "Enforce"
 	// ModeRecommend lets it decide and explain, but not act.
 	ModeRecommend Mode = "Recommend"
-	// ModePaused stops both: nothing is bought, drained or deleted for the group.
+	// ModePaused stops both: nothing is launched, drained or deleted for the group.
 	ModePaused Mode = "Paused"
 )
 
@@ -25,7 +25,7 @@ const (
 	ConditionReady = "Ready"
 	// ConditionScalingActive is True while nodes are being added or removed.
 	ConditionScalingActive = "ScalingActive"
-	// ConditionCapacityAvailable is False when pods wait that this group cannot serve.
+	// ConditionCapacityAvailable is False when pods wait that this group cannot serve, or when the group stays below minNodes.
 	ConditionCapacityAvailable = "CapacityAvailable"
 	// ConditionAPIHealthy is False while VPSie does not answer or refuses the credentials.
 	ConditionAPIHealthy = "APIHealthy"
@@ -104,7 +104,7 @@ type NodeTemplate struct {
 
 // ScaleUpPolicy bounds growth.
 type ScaleUpPolicy struct {
-	// Enabled set to false stops all purchases for the group.
+	// Enabled set to false stops all launches for the group.
 	// +kubebuilder:default=true
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
@@ -119,7 +119,7 @@ type ScaleUpPolicy struct {
 	MaxPodsPerNode *int32 `json:"maxPodsPerNode,omitempty"`
 }
 
-// GroupLimits are ceilings for all machines of a group together, those that leave included.
+// GroupLimits bound all machines of a group together, those that leave included.
 type GroupLimits struct {
 	// CPU bounds the processors of the group's machines.
 	// +optional
@@ -137,7 +137,8 @@ type GroupLimits struct {
 
 // ScaleDownPolicy bounds shrinking.
 type ScaleDownPolicy struct {
-	// Enabled set to false keeps every node that nobody deletes by hand.
+	// Enabled set to false stops scale-down and repair: no node goes because it is unneeded or broken. Nodes that a person
+	// deletes, and those that another service replaces, still go.
 	// +kubebuilder:default=true
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
@@ -162,13 +163,13 @@ type ScaleDownPolicy struct {
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	MaxNodesPerStep *int32 `json:"maxNodesPerStep,omitempty"`
-	// DrainTimeout is how long a drain may wait for evictions before it is given up and undone.
+	// DrainTimeout is how long a drain may wait for evictions before it is aborted.
 	// +kubebuilder:default="15m"
 	// +optional
 	DrainTimeout *metav1.Duration `json:"drainTimeout,omitempty"`
 }
 
-// NodeGroupSpec says what may be bought, how much of it, and under which policy.
+// NodeGroupSpec says what may be launched, how much of it, and under which policy.
 //
 // +kubebuilder:validation:XValidation:rule="self.minNodes <= self.maxNodes",message="minNodes is above maxNodes, so no number of nodes satisfies both; the change was refused and nothing is launched for it; lower minNodes or raise maxNodes"
 // +kubebuilder:validation:XValidation:rule="!(has(self.offerings) && has(self.offeringSelector))",message="offerings and offeringSelector exclude each other: name sizes by id or choose them by property, not both"
@@ -195,14 +196,14 @@ type NodeGroupSpec struct {
 	Weight int32 `json:"weight,omitempty"`
 	// Cluster is the managed cluster at VPSie that the machines join.
 	Cluster ClusterReference `json:"cluster"`
-	// Offerings are the VPSie size ids that may be bought. Unset together with
+	// Offerings are the VPSie size ids that may be launched. Unset together with
 	// offeringSelector means every size that the datacenter offers.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=400
 	Offerings []int64 `json:"offerings,omitempty"`
-	// OfferingSelector chooses the sizes that may be bought by property.
+	// OfferingSelector chooses the sizes that may be launched by property.
 	// +optional
 	OfferingSelector *OfferingSelector `json:"offeringSelector,omitempty"`
 	// Template is what every Node of the group will carry.
@@ -216,7 +217,7 @@ type NodeGroupSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	ScaleDown ScaleDownPolicy `json:"scaleDown,omitempty"`
-	// Limits are ceilings for the group's machines together, besides maxNodes.
+	// Limits bound what the group's machines have and cost together; maxNodes bounds how many they are.
 	// +optional
 	Limits GroupLimits `json:"limits,omitempty,omitzero"`
 }
@@ -244,7 +245,7 @@ type NodeGroupStatus struct {
 	Nodes int32 `json:"nodes"`
 	// ReadyNodes is the number of machines whose Node is Ready and not leaving.
 	ReadyNodes int32 `json:"readyNodes"`
-	// LaunchingNodes is the number of machines asked for whose Node is not Ready yet.
+	// LaunchingNodes is the number of requested machines whose Node is not Ready yet.
 	LaunchingNodes int32 `json:"launchingNodes"`
 	// LeavingNodes is the number of machines being drained or deleted.
 	LeavingNodes int32 `json:"leavingNodes"`
@@ -257,7 +258,7 @@ type NodeGroupStatus struct {
 	// is not known. It is a text, since a quantity would be shown in thousandths: 233600m.
 	// +optional
 	MonthlyCost string `json:"monthlyCost,omitempty"`
-	// LastScaleUpTime is when machines were last asked for.
+	// LastScaleUpTime is when machines were last requested.
 	// +optional
 	LastScaleUpTime *metav1.Time `json:"lastScaleUpTime,omitempty"`
 	// LastScaleDownTime is when a machine was last asked to leave.
@@ -275,7 +276,7 @@ type NodeGroupStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// NodeGroup is a policy boundary: what may be bought, how much of it, and what the Nodes carry.
+// NodeGroup is a policy boundary: what may be launched, how much of it, and what the Nodes carry.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -14,7 +14,7 @@ type Phase string
 const (
 	// PhasePending means that nothing was asked of VPSie yet, or that it is asked again.
 	PhasePending Phase = "Pending"
-	// PhaseLaunching means that a machine was or may have been asked for; its identifier is unknown.
+	// PhaseLaunching means that a machine was or may have been requested; its identifier is unknown.
 	PhaseLaunching Phase = "Launching"
 	// PhaseJoining means that VPSie lists the machine and its Node is awaited.
 	PhaseJoining Phase = "Joining"
@@ -40,13 +40,24 @@ const (
 	ConditionDeleted = "Deleted"
 )
 
+// RefusalScope is what the refusal of one request to VPSie is about.
+// +kubebuilder:validation:Enum=Size;Cluster
+type RefusalScope string
+
+const (
+	// RefusedSize means that VPSie has no machine of the size; it may have others.
+	RefusedSize RefusalScope = "Size"
+	// RefusedCluster means that the cluster gets no machine of any size, as when a quota is used up.
+	RefusedCluster RefusalScope = "Cluster"
+)
+
 // LaunchOutcome is what is known about one request to VPSie for a machine.
 // +kubebuilder:validation:Enum=Requested;Accepted;Unknown;Answered;NotJoined;Unconfirmed;Expired;Refused;NotMade;Abandoned
 type LaunchOutcome string
 
 // The request is open: its machine is looked for in listings.
 const (
-	// LaunchRequested is written before the call: the machine may or may not have been bought.
+	// LaunchRequested is written before the call: the machine may or may not have been launched.
 	LaunchRequested LaunchOutcome = "Requested"
 	// LaunchAccepted means that VPSie answered yes.
 	LaunchAccepted LaunchOutcome = "Accepted"
@@ -66,14 +77,14 @@ const (
 // The request was given up, and its machine may come late all the same.
 const (
 	// LaunchUnconfirmed means that the answer was unclear and that listing showed for longer than the settle time that
-	// nothing came of it; the machine is asked for again.
+	// nothing came of it; the machine is requested again.
 	LaunchUnconfirmed LaunchOutcome = "Unconfirmed"
 	// LaunchExpired means that no listing showed a machine until the launch deadline, though VPSie accepted the request
 	// or listed machines that may have been the answer.
 	LaunchExpired LaunchOutcome = "Expired"
 )
 
-// Nothing was bought, and nothing will come.
+// Nothing was launched, and nothing will come.
 const (
 	// LaunchRefused means that VPSie answered no.
 	LaunchRefused LaunchOutcome = "Refused"
@@ -88,9 +99,9 @@ const (
 type Origin string
 
 const (
-	// OriginScaleUp means that the machine is bought for pods that wait or for the group's minimum.
+	// OriginScaleUp means that the machine is launched for pods that wait or for the group's minimum.
 	OriginScaleUp Origin = "ScaleUp"
-	// OriginReplacement means that the machine is bought in the place of those that replaces names.
+	// OriginReplacement means that the machine is launched in the place of those that replaces names.
 	OriginReplacement Origin = "Replacement"
 	// OriginAdoption means that the machine was there before its object: its Node proves it ours.
 	OriginAdoption Origin = "Adoption"
@@ -135,6 +146,9 @@ type Retirement struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=32768
 	Message string `json:"message,omitempty"`
+	// PriorityCutoff is the priority below which pods did not count for the decision, so that they do not block the drain; -10 if unset.
+	// +optional
+	PriorityCutoff *int32 `json:"priorityCutoff,omitempty"`
 }
 
 // VPSieNodeSpec is the durable intent "one machine". Everything but retirement is immutable.
@@ -146,7 +160,7 @@ type VPSieNodeSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	NodeGroup string `json:"nodeGroup"`
-	// Offering is the VPSie size id to buy.
+	// Offering is the VPSie size id to launch.
 	Offering int64 `json:"offering"`
 	// OfferingName is the size's name, as the Node's instance type shows it.
 	// +kubebuilder:validation:MaxLength=63
@@ -157,12 +171,12 @@ type VPSieNodeSpec struct {
 	// +optional
 	// +kubebuilder:default=ScaleUp
 	Origin Origin `json:"origin,omitempty"`
-	// Reason is the stable reason code of the purchase.
+	// Reason is the stable reason code of the launch.
 	Reason string `json:"reason"`
 	// DecisionID is the ULID of the decision record.
 	// +kubebuilder:validation:MaxLength=64
 	DecisionID string `json:"decisionID"`
-	// LaunchDeadline is how long after the purchase the Node may take to become Ready.
+	// LaunchDeadline is how long after the launch request the Node may take to become Ready.
 	LaunchDeadline metav1.Duration `json:"launchDeadline"`
 	// Replaces are the names of the VPSieNodes, in the same namespace, whose place the machine takes. A retirement of
 	// one of them of kind Replace waits until every machine that replaces it is Ready.
@@ -186,11 +200,11 @@ type LaunchAttempt struct {
 	VPSieGroup int64 `json:"vpsieGroup"`
 	// RequestedAt is when the intent to call was written, or when it was given up without a call.
 	RequestedAt metav1.Time `json:"requestedAt"`
-	// CPU are the cores of the size when it was asked for, by which its machine is told from others. CPU and
+	// CPU are the cores of the size when it was requested, by which its machine is told from others. CPU and
 	// memory are empty where VPSie had not said yet what it sells.
 	// +optional
 	CPU *resource.Quantity `json:"cpu,omitempty"`
-	// Memory is that of the size when it was asked for, in whole MiB.
+	// Memory is that of the size when it was requested, in whole MiB.
 	// +optional
 	Memory *resource.Quantity `json:"memory,omitempty"`
 	// Foreign are the identifiers of machines that were in the cluster before the call and belong to
@@ -206,6 +220,9 @@ type LaunchAttempt struct {
 	// Reason is the stable reason code when no machine came of the request.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Scope is what VPSie refused, which is requested again after a backoff: machines of the size where it is empty.
+	// +optional
+	Scope RefusalScope `json:"scope,omitempty"`
 	// Message is VPSie's answer when it was not yes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -226,6 +243,8 @@ type PhaseChange struct {
 	// Message says why.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// DecisionID is that of the decision whose outcome the change is: of the retirement while there is one, of the launch otherwise.
+	DecisionID string `json:"decisionID"`
 	// Time is when it was written.
 	Time metav1.Time `json:"time"`
 	// Identifier is the machine's at VPSie, empty while unknown.
@@ -239,6 +258,14 @@ type PhaseChange struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
+// ReplacementWait is since when a retirement of kind Replace has waited for the machine's replacement before its Node is tainted.
+type ReplacementWait struct {
+	// DecisionID is that of the retirement which waits.
+	DecisionID string `json:"decisionID"`
+	// Since is when the wait began, or went on after a pause.
+	Since metav1.Time `json:"since"`
+}
+
 // VPSieNodeStatus is what the provisioner knows about the machine.
 type VPSieNodeStatus struct {
 	// Phase is where the machine is in its life.
@@ -249,6 +276,15 @@ type VPSieNodeStatus struct {
 	// +optional
 	// +listType=atomic
 	Untold []PhaseChange `json:"untold,omitempty"`
+	// UntoldDecisions are records of what the provisioner decided about the machine that are not on the bus yet, oldest first. They are
+	// written with what was decided and taken out once the bus has them.
+	// +optional
+	// +listType=atomic
+	UntoldDecisions []string `json:"untoldDecisions,omitempty"`
+	// Holds are the codes of the holds that are on record since the machine last got further. Each is recorded once until then.
+	// +optional
+	// +listType=set
+	Holds []string `json:"holds,omitempty"`
 	// Launches is the launch ledger, oldest first.
 	// +optional
 	// +listType=map
@@ -264,7 +300,7 @@ type VPSieNodeStatus struct {
 	// NodeName is the name of the Kubernetes Node.
 	// +optional
 	NodeName string `json:"nodeName,omitempty"`
-	// MonthlyPrice is what the machine cost when it was bought, in US dollars a month, such as 58.40; empty while that is unknown.
+	// MonthlyPrice is what the machine cost when it was launched, in US dollars a month, such as 58.40; empty while that is unknown.
 	// +optional
 	MonthlyPrice string `json:"monthlyPrice,omitempty"`
 	// EarliestRequestAt is when the first machine was wanted that may have turned out to be this one, since requests
@@ -280,17 +316,24 @@ type VPSieNodeStatus struct {
 	// OverdueSince is since when the Node should have been Ready, while something keeps the machine from being deleted.
 	// +optional
 	OverdueSince *metav1.Time `json:"overdueSince,omitempty"`
+	// ReplacementWait is the wait for the machine's replacement. It ends with the replacement's launch deadline.
+	// +optional
+	ReplacementWait *ReplacementWait `json:"replacementWait,omitempty"`
 	// DrainStartedAt is when the Node was cordoned for its retirement.
 	// +optional
 	DrainStartedAt *metav1.Time `json:"drainStartedAt,omitempty"`
-	// DrainHeldAt is since when the drain stands still because everything is paused. When it goes on,
+	// DrainHeldAt is since when the retirement or its drain stands still because everything is paused. When it goes on,
 	// drainStartedAt moves by the time that was waited, so that a pause takes nothing off the drain timeout.
 	// +optional
 	DrainHeldAt *metav1.Time `json:"drainHeldAt,omitempty"`
-	// DrainFailedAt is when a retirement was last refused, or its drain given up. The machine is left alone for a while then.
+	// DrainFailedAt is when a retirement was last refused, or its drain aborted. The machine is left alone for a while then.
 	// +optional
 	DrainFailedAt *metav1.Time `json:"drainFailedAt,omitempty"`
-	// MissingSince is since when VPSie's listings have lacked the machine for so long that it counts as lost. It is
+	// RefusedGeneration is the generation of the object whose retirement was last refused, or whose drain was aborted. While the object
+	// has that generation, the retirement is withdrawn without another decision.
+	// +optional
+	RefusedGeneration int64 `json:"refusedGeneration,omitempty"`
+	// MissingSince is since when VPSie's listings have lacked the machine for so long that it counts as missing. It is
 	// forgotten when VPSie lists the machine again.
 	// +optional
 	MissingSince *metav1.Time `json:"missingSince,omitempty"`
@@ -311,7 +354,7 @@ type VPSieNodeStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// VPSieNode is one machine, from the intent to buy it until its absence is confirmed.
+// VPSieNode is one machine, from the intent to launch it until its absence is confirmed.
 // Deleting the object means "retire this machine".
 //
 // +kubebuilder:object:root=true

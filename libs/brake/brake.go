@@ -1,5 +1,5 @@
 // Package brake is the switch by which a person stops everything: while a ConfigMap of a fixed name exists in
-// the services' namespace, no machine is bought, drained or deleted. It needs nothing but Kubernetes.
+// the services' namespace, no machine is launched, drained or deleted. It needs nothing but Kubernetes.
 package brake
 
 import (
@@ -32,10 +32,13 @@ type State struct {
 	Paused bool
 	// Message says who or what pauses, until when, and how to go on. It changes with the ConfigMap only.
 	Message string
+	// Until is when the pause ends by itself, zero where it does not.
+	Until time.Time
 }
 
 // Parse reads the ConfigMap's data. An end that cannot be read ends nothing.
 func Parse(data map[string]string, now time.Time) State {
+	state := State{Paused: true}
 	message := "everything is paused by ConfigMap " + ConfigMapName
 	if text := data[KeyReason]; text != "" {
 		if runes := []rune(text); len(runes) > reasonCharsMax {
@@ -51,10 +54,12 @@ func Parse(data map[string]string, now time.Time) State {
 		case !now.Before(until):
 			return State{}
 		default:
+			state.Until = until
 			message += " until " + until.UTC().Format(time.RFC3339)
 		}
 	}
-	return State{Paused: true, Message: message + "; nothing is launched, drained or terminated during the pause; delete the ConfigMap to resume"}
+	state.Message = message + "; nothing is launched, drained or terminated during the pause; delete the ConfigMap to resume"
+	return state
 }
 
 // Brake reads the switch from the API server. It is safe for concurrent use.
@@ -75,7 +80,7 @@ func New(live client.Reader, namespace string, c clock.PassiveClock) *Brake {
 }
 
 // State tells whether everything stands still, as of at most a second ago. An error means that nobody
-// knows, and then nobody may buy, drain or delete.
+// knows, and then nobody may launch, drain or delete.
 func (b *Brake) State(ctx context.Context) (State, error) {
 	now := b.clock.Now()
 	data, fresh := b.remembered(now)

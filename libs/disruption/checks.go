@@ -5,8 +5,11 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 )
 
@@ -21,18 +24,32 @@ func when(is bool, format string, args ...any) Refusal {
 	return because(fmt.Sprintf(format, args...))
 }
 
-func paused(v *View) Refusal { return because(v.Paused) }
+func paused(r *reading) Refusal { return read(r, r.Paused) }
 
-func closed(v *View) Refusal { return v.Closed }
+func closed(r *reading) Refusal { return read(r, r.Closed) }
 
-func groupGone(v *View) Refusal {
-	return when(v.Group == nil || v.Group.DeletionTimestamp != nil,
-		"the NodeGroup is deleted, and its machines stay until a person retires them; delete the VPSieNode to retire the machine").unless(v.isLost())
+func groupGone(r *reading) Refusal {
+	group := read(r, r.Group)
+	return when(group == nil || group.DeletionTimestamp != nil,
+		"the NodeGroup is deleted, and its machines stay until a person retires them; delete the VPSieNode to retire the machine").unless(r.isLost())
 }
 
 // isLost reports whether nothing of the machine is left but its object and a Node that does not work, by VPSie's own word: then
 // nothing runs there, and nothing is lost.
-func (v *View) isLost() bool { return v.Kind == repair && v.IsMissing }
+func (r *reading) isLost() bool { return r.Kind == repair && r.IsMissing }
+
+// with are the parameters of a refusal; there are none where nothing is refused.
+func (r Refusal) with(parameters reason.Values) Refusal {
+	if r.Message != "" {
+		r.Parameters = parameters
+	}
+	return r
+}
+
+// until refuses with a message until a time.
+func until(at time.Time, message string) Refusal {
+	return Refusal{Message: message, Until: at, Parameters: reason.UntilOf(at)}
+}
 
 func (r Refusal) unless(is bool) Refusal {
 	if is {
@@ -41,218 +58,280 @@ func (r Refusal) unless(is bool) Refusal {
 	return r
 }
 
-func (v *View) hasMode(mode v1beta1.Mode) bool { return v.Group != nil && v.Group.Spec.Mode == mode }
+func (r *reading) policy() nodegroup.Policy { return nodegroup.PolicyOf(read(r, r.Group)) }
 
 // groupPaused refuses for a mode that is not known as well.
-func groupPaused(v *View) Refusal {
-	switch {
-	case v.Group == nil, v.hasMode(""), v.hasMode(v1beta1.ModeEnforce), v.hasMode(v1beta1.ModeRecommend):
+func groupPaused(r *reading) Refusal {
+	switch mode := r.policy().Mode; mode {
+	case v1beta1.ModeEnforce, v1beta1.ModeRecommend:
 		return Refusal{}
-	case v.hasMode(v1beta1.ModePaused):
-		return Refusal{Message: "the group is paused"}
+	case v1beta1.ModePaused:
+		return because("the group is paused")
+	default:
+		return because(fmt.Sprintf("the group's mode is %q, which is not known", mode))
 	}
-	return Refusal{Message: fmt.Sprintf("the group's mode is %q, which is not known", v.Group.Spec.Mode)}
 }
 
-func groupRecommends(v *View) Refusal {
-	return when(v.hasMode(v1beta1.ModeRecommend), "the group's mode is Recommend, so no machine is retired")
+func groupRecommends(r *reading) Refusal {
+	return when(r.policy().Recommends(), "the group's mode is Recommend, so no machine is retired")
 }
 
-func disabled(v *View) Refusal {
-	off := v.Group != nil && v.Group.Spec.ScaleDown.Enabled != nil && !*v.Group.Spec.ScaleDown.Enabled
-	return when(off, "%sscale-down is switched off for the group (scaleDown.enabled)", v.broken()).unless(v.isLost())
+func disabled(r *reading) Refusal {
+	return when(!r.policy().ScaleDown.Enabled, "%sscale-down is switched off for the group (scaleDown.enabled)", r.broken()).unless(r.isLost())
 }
 
-// broken says what does not work of a machine that is to be repaired.
-func (v *View) broken() string {
-	switch {
-	case v.Kind != repair:
+// broken says what does not work of a machine that is to be repaired, for people: a guard that it prefixes need not know.
+func (r *reading) broken() string {
+	switch node := r.Node; {
+	case r.Kind != repair || !node.known:
 		return ""
-	case v.Node == nil:
+	case node.value == nil:
 		return "the machine's Node does not exist, and "
-	case !v.Node.IsReady:
+	case node.value.IsReady == Known(false):
 		return "the node is not Ready, and "
 	}
 	return ""
 }
 
-func nodeProtected(v *View) Refusal {
-	switch {
-	case v.Node == nil || v.Node.Protection == "":
+func nodeProtected(r *reading) Refusal {
+	node := read(r, r.Node)
+	if node == nil {
 		return Refusal{}
-	case v.Node.Protection == reason.NoScaleDownControlPlane:
-		return Refusal{Code: v.Node.Protection, Message: v.broken() + "the node runs the control plane"}
 	}
-	return Refusal{Code: v.Node.Protection, Message: v.broken() + "an annotation or label protects the node"}
+	switch protection := read(r, node.Protection); protection {
+	case "":
+		return Refusal{}
+	case reason.NoScaleDownControlPlane:
+		return Refusal{Code: protection, Message: r.broken() + "the node runs the control plane"}
+	default:
+		return Refusal{Code: protection, Message: r.broken() + "an annotation or label protects the node"}
+	}
 }
 
-func beingReplaced(v *View) Refusal {
-	for _, r := range v.Replacements {
-		if r.HasFailed {
+func beingReplaced(r *reading) Refusal {
+	for _, other := range read(r, r.Replacements) {
+		if other.HasFailed {
 			continue
 		}
-		if r.ReadyAt.IsZero() {
-			return because("its replacement " + r.Name + " is being launched")
+		if other.ReadyAt.IsZero() {
+			return because("its replacement " + other.Name + " is being launched").with(reason.Values{reason.ParamReplacement: other.Name})
 		}
-		if until := r.ReadyAt.Add(ReplacementKept); until.After(v.Now) {
-			return Refusal{Message: "its replacement " + r.Name + " is Ready, and the service that launched it retires this one", Until: until}
+		if at := other.ReadyAt.Add(ReplacementKept); at.After(r.Now) {
+			refusal := until(at, "its replacement "+other.Name+" is Ready, and the service that launched it retires this one")
+			refusal.Parameters[reason.ParamReplacement] = other.Name
+			return refusal
 		}
 	}
 	return Refusal{}
 }
 
-func replacesOthers(v *View) Refusal {
+func replacesOthers(r *reading) Refusal {
 	var keptUntil time.Time
-	if at := v.Machine.Status.ReadyAt; at != nil {
+	if at := r.machine().Status.ReadyAt; at != nil {
 		keptUntil = at.Add(ReplacementKept)
 	}
-	for _, r := range v.Replaced {
-		if r.IsLeaving {
-			return because("it replaces " + r.Name + ", which is still leaving")
+	for _, other := range read(r, r.Replaced) {
+		if !other.Stays {
+			return because("it replaces " + other.Name + ", which is still leaving").with(reason.Values{reason.ParamReplaced: other.Name})
 		}
-		if keptUntil.After(v.Now) {
-			return Refusal{Message: "it replaces " + r.Name + " and became Ready a short while ago", Until: keptUntil}
-		}
-	}
-	return Refusal{}
-}
-
-func replacementFailed(v *View) Refusal {
-	for _, r := range v.Replacements {
-		if r.HasFailed {
-			return because("its replacement " + r.Name + " failed or is leaving")
-		}
-	}
-	return when(len(v.Replacements) == 0, "no VPSieNode replaces it (spec.replaces)")
-}
-
-func replacementNotReady(v *View) Refusal {
-	for _, r := range v.Replacements {
-		if !r.IsReady && !sabotage.ReplacementFirst() {
-			return because("its replacement " + r.Name + " is not Ready; no pod is evicted before it is")
+		if keptUntil.After(r.Now) {
+			refusal := until(keptUntil, "it replaces "+other.Name+" and became Ready a short while ago")
+			refusal.Parameters[reason.ParamReplaced] = other.Name
+			return refusal
 		}
 	}
 	return Refusal{}
 }
 
-func nodeNotReady(v *View) Refusal {
-	return when(v.Node == nil || !v.Node.IsReady, "the node is not Ready, so what runs on it is uncertain")
+func replacementFailed(r *reading) Refusal {
+	replacements := read(r, r.Replacements)
+	for _, other := range replacements {
+		if other.HasFailed {
+			return because("its replacement " + other.Name + " failed or is leaving").with(reason.Values{reason.ParamReplacement: other.Name})
+		}
+	}
+	return when(len(replacements) == 0, "no VPSieNode replaces it (spec.replaces)")
 }
 
-func nodeReady(v *View) Refusal {
-	return when(v.Node != nil && v.Node.IsReady, "the Node is Ready again")
+// replacementLate refuses once a replacement was waited for as long as its launch may take, and it is past its own deadline.
+func replacementLate(r *reading) Refusal {
+	replacements, machine := read(r, r.Replacements), r.machine()
+	wait, retirement := machine.Status.ReplacementWait, machine.Spec.Retirement
+	if wait == nil || retirement == nil || wait.DecisionID != retirement.DecisionID {
+		return Refusal{}
+	}
+	for _, other := range replacements {
+		if !other.IsReady && !other.DueAt.After(r.Now) && !wait.Since.Add(other.LaunchDeadline).After(r.Now) {
+			return because(fmt.Sprintf("its replacement %s was not Ready within its launch deadline of %s", other.Name, other.LaunchDeadline)).
+				with(reason.Values{reason.ParamReplacement: other.Name, reason.ParamLaunchDeadline: other.LaunchDeadline.String()})
+		}
+	}
+	return Refusal{}
 }
 
-func utilized(v *View) Refusal {
-	most := utilizationMax(v.Group)
-	return when(len(v.Pods) > 0 && !v.IsEvicting && v.Utilization >= most, "pods request %d%% of the node, and the threshold is %d%%", v.Utilization, most)
+func replacementNotReady(r *reading) Refusal {
+	for _, other := range read(r, r.Replacements) {
+		if !other.IsReady && !sabotage.ReplacementFirst() {
+			return because("its replacement " + other.Name + " is not Ready; no pod is evicted before it is").with(reason.Values{reason.ParamReplacement: other.Name})
+		}
+	}
+	return Refusal{}
 }
 
-func awaited(v *View) Refusal {
-	return when(v.IsAwaited, "pending pods are expected on this node")
+// isReady reports whether there is a Node that is Ready.
+func (r *reading) isReady() bool {
+	node := read(r, r.Node)
+	return node != nil && read(r, node.IsReady)
 }
 
-func becoming(v *View) Refusal {
-	return when(v.Node != nil && v.Node.IsBecoming, "the node is still starting up: a device, a label, or the removal of a startup taint is awaited")
+func nodeNotReady(r *reading) Refusal {
+	return when(!r.isReady(), "the node is not Ready, so what runs on it is uncertain")
 }
 
-func drainFailed(v *View) Refusal {
+func nodeReady(r *reading) Refusal { return when(r.isReady(), "the Node is Ready again") }
+
+func utilized(r *reading) Refusal {
+	most, utilization := r.policy().ScaleDown.UtilizationThreshold, read(r, r.Utilization)
+	return when(len(read(r, r.Pods)) > 0 && !r.IsEvicting && utilization >= most, "pods request %d%% of the node, and the threshold is %d%%", utilization, most).
+		with(reason.Values{reason.ParamUtilization: reason.CountOf(utilization), reason.ParamThreshold: reason.CountOf(most)})
+}
+
+func awaited(r *reading) Refusal {
+	return when(read(r, r.IsAwaited), "pending pods are expected on this node")
+}
+
+func becoming(r *reading) Refusal {
+	node := read(r, r.Node)
+	return when(node != nil && read(r, node.IsBecoming), "the node is still starting up: a device, a label, or the removal of a startup taint is awaited")
+}
+
+func drainFailed(r *reading) Refusal {
+	machine := r.machine()
+	at := machine.Status.DrainFailedAt
+	if at == nil {
+		return Refusal{}
+	}
 	wait := drainFailedWait
-	if v.Kind == repair {
-		wait = UnreadyFor(v.Group)
+	if r.Kind == repair {
+		wait = r.policy().ScaleDown.UnreadyFor
 	}
-	until := v.DrainFailed.Add(wait)
-	if v.DrainFailed.IsZero() || !until.After(v.Now) {
+	again := at.Add(wait)
+	if !again.After(r.Now) {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("%sits last drain was aborted (%s); it is tried again %s after that", v.broken(), v.DrainFailure, wait), Until: until}
+	failure := "see the Drained condition"
+	if c := meta.FindStatusCondition(machine.Status.Conditions, v1beta1.ConditionDrained); c != nil {
+		failure = c.Message
+	}
+	return until(again, fmt.Sprintf("%sits last drain was aborted (%s); it is tried again %s after that", r.broken(), failure, wait))
 }
 
-func notUnreadyForLong(v *View) Refusal {
-	wait := UnreadyFor(v.Group)
-	until := v.UnreadySince.Add(wait)
-	if !until.After(v.Now) {
+func notUnreadyForLong(r *reading) Refusal {
+	wait := r.policy().ScaleDown.UnreadyFor
+	due := read(r, r.UnreadySince).Add(wait)
+	if !due.After(r.Now) {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("%swhat runs on it is uncertain; the machine is repaired after %s", v.broken(), wait), Until: until}
+	return until(due, fmt.Sprintf("%swhat runs on it is uncertain; the machine is repaired after %s", r.broken(), wait))
 }
 
 // podProtected refuses for the first pod that a code protects. A code that no guard knows counts as the strictest.
-func podProtected(code reason.Code) func(*View) Refusal {
-	return func(v *View) Refusal {
-		for _, pod := range v.Pods {
-			known := pod.Protection == "" || pod.Protection == reason.NoScaleDownPodBare || pod.Protection == reason.NoScaleDownPodLocalStorage || pod.Protection == reason.NoScaleDownPodKubeSystem
-			if pod.Protection == code || !known && code == reason.NoScaleDownPodProtected {
-				return because(fmt.Sprintf("%s%s must not be evicted (%s)", v.broken(), pod.Name, pod.Protection))
+func podProtected(code reason.Code) func(*reading) Refusal {
+	return func(r *reading) Refusal {
+		for _, pod := range read(r, r.Pods) {
+			protection := read(r, pod.Protection)
+			known := protection == "" || protection == reason.NoScaleDownPodBare || protection == reason.NoScaleDownPodLocalStorage || protection == reason.NoScaleDownPodKubeSystem
+			if protection == code || !known && code == reason.NoScaleDownPodProtected {
+				return because(fmt.Sprintf("%s%s must not be evicted (%s)", r.broken(), pod.Name, protection)).with(pod.values())
 			}
 		}
 		return Refusal{}
 	}
 }
 
-func podUnjudged(v *View) Refusal {
-	for _, pod := range v.Pods {
-		if pod.Unjudged != "" {
-			return because(fmt.Sprintf("whether %s fits elsewhere is unknown: %s", pod.Name, pod.Unjudged))
+// values name a pod, where that is known.
+func (p Pod) values() reason.Values {
+	if p.Reference == "" {
+		return nil
+	}
+	return reason.Values{reason.ParamPod: p.Reference}
+}
+
+func podUnjudged(r *reading) Refusal {
+	for _, pod := range read(r, r.Pods) {
+		if why := read(r, pod.Unjudged); why != "" {
+			return because(fmt.Sprintf("whether %s fits elsewhere is unknown: %s", pod.Name, why)).with(pod.values())
 		}
 	}
 	return Refusal{}
 }
 
-func podBudget(v *View) Refusal {
-	for _, pod := range v.Pods {
-		if len(pod.Budgets) > 1 {
-			return because(fmt.Sprintf("several PodDisruptionBudgets (%s) cover %s, and the Eviction API refuses to evict such a pod; keep one of them", strings.Join(pod.Budgets, ", "), pod.Name))
+func podBudget(r *reading) Refusal {
+	for _, pod := range read(r, r.Pods) {
+		budgets := read(r, pod.Budgets)
+		if len(budgets) > 1 {
+			return because(fmt.Sprintf("several PodDisruptionBudgets (%s) cover %s, and the Eviction API refuses to evict such a pod; keep one of them", strings.Join(budgets, ", "), pod.Name)).
+				with(reason.Values{reason.ParamBudgets: reason.NamesOf(budgets)})
 		}
-		for _, budget := range pod.Budgets {
-			if v.Budgets[budget] <= 0 {
-				return because("PodDisruptionBudget " + budget + " allows no disruption now")
+		for _, budget := range budgets {
+			if r.Budgets[budget] <= 0 {
+				return because("PodDisruptionBudget " + budget + " allows no disruption now").with(reason.Values{reason.ParamBudgets: budget})
 			}
 		}
 	}
 	return Refusal{}
 }
 
-func minSize(v *View) Refusal {
-	least := int(v.Group.Spec.MinNodes)
-	return when(v.Staying < least, "the group would fall below its minimum of %s", count(least, "node", "nodes"))
-}
-
-func noPlace(v *View) Refusal {
-	if v.NoPlace == nil {
-		return because("whether its pods fit elsewhere was not checked")
-	}
-	return because(v.NoPlace())
-}
-
-func notUnneededForLong(v *View) Refusal {
-	wait := UnneededFor(v.Group)
-	until := v.UnneededSince.Add(wait)
-	if !until.After(v.Now) {
+func minSize(r *reading) Refusal {
+	group, staying := read(r, r.Group), read(r, r.Staying)
+	if group == nil {
 		return Refusal{}
 	}
-	return Refusal{Message: fmt.Sprintf("the node is unneeded; it is retired after %s", wait), Until: until}
+	least := int(group.Spec.MinNodes)
+	return when(staying < least, "the group would fall below its minimum of %s", count(least, "node", "nodes")).
+		with(reason.Values{reason.ParamMinNodes: reason.CountOf(least)})
 }
 
-func stepLimit(v *View) Refusal {
-	return when(v.Leaving >= leavingMax(v.Group), "%s leaving already (scaleDown.maxNodesPerStep)", count(v.Leaving, "node of the group is", "nodes of the group are"))
-}
-
-func together(v *View) Refusal {
-	if v.Together == nil {
-		return because("whether many machines fail together was not checked")
+func noPlace(r *reading) Refusal {
+	if ask := read(r, r.NoPlace); ask != nil {
+		return because(ask())
 	}
-	why, until := v.Together()
+	return Refusal{}
+}
+
+func notUnneededForLong(r *reading) Refusal {
+	wait := r.policy().ScaleDown.UnneededFor
+	due := read(r, r.UnneededSince).Add(wait)
+	if !due.After(r.Now) {
+		return Refusal{}
+	}
+	return until(due, fmt.Sprintf("the node is unneeded; it is retired after %s", wait))
+}
+
+func stepLimit(r *reading) Refusal {
+	leaving, most := read(r, r.Leaving), r.policy().ScaleDown.LeavingMax
+	return when(leaving >= most, "%s leaving already (scaleDown.maxNodesPerStep)", count(leaving, "node of the group is", "nodes of the group are")).
+		with(reason.Values{reason.ParamLeaving: reason.CountOf(leaving), reason.ParamMaxNodesPerStep: reason.CountOf(most)})
+}
+
+func together(r *reading) Refusal {
+	ask := read(r, r.Together)
+	if ask == nil {
+		return Refusal{}
+	}
+	why, ends := ask()
 	if why == "" {
 		return Refusal{}
 	}
-	return Refusal{Message: v.broken() + why, Until: until}
+	return until(ends, r.broken()+why)
 }
 
-func busy(v *View) Refusal { return because(v.Busy) }
+func busy(r *reading) Refusal { return because(read(r, r.Busy)) }
 
-func occupied(v *View) Refusal {
-	return when(len(v.Pods) > 0, "the Node joined after the launch deadline and runs pods; they are evicted before the machine is deleted")
+func occupied(r *reading) Refusal {
+	pods := len(read(r, r.Pods))
+	return when(pods > 0, "the Node joined after the launch deadline and runs pods; they are evicted before the machine is deleted").
+		with(reason.Values{reason.ParamPods: reason.CountOf(pods)})
 }
 
 func count(n int, one, more string) string {

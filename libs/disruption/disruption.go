@@ -27,7 +27,9 @@ const (
 type Refusal struct {
 	Code    reason.Code
 	Message string
-	// Waits says that the retirement stands and waits; otherwise it is taken back.
+	// Parameters are those of the code.
+	Parameters reason.Values
+	// Waits says that the retirement stands and waits; otherwise it is withdrawn.
 	Waits bool
 	// Until is when time alone may end it, zero where it cannot.
 	Until time.Time
@@ -45,26 +47,36 @@ type Guard struct {
 	Why string
 
 	// check returns a refusal with a message, and with a code where the guard has several.
-	check func(*View) Refusal
+	check func(*reading) Refusal
 }
 
-// First returns the first refusal of the guards that hold for the view's kind at a point, or at one of several. A kind that is not known has every guard
-// against it.
+// First returns the first refusal of the guards that hold for the view's kind at a point, or at one of several. A kind that is not known
+// is refused by every guard, and a guard that reads an unknown fact refuses.
 func First(at Point, v *View) Refusal {
 	for i := range Guards {
 		g := &Guards[i]
 		if !g.isAsked(at, v.Kind) {
 			continue
 		}
-		if refusal := g.check(v); refusal.Message != "" {
-			if refusal.Code == "" {
-				refusal.Code = g.Codes[0]
-			}
+		if refusal := g.judge(v); refusal.Message != "" {
 			refusal.Waits = g.Waits
 			return refusal
 		}
 	}
 	return Refusal{}
+}
+
+func (g *Guard) judge(v *View) Refusal {
+	r := &reading{View: v}
+	refusal := g.check(r)
+	switch {
+	case r.blind:
+		// What it says rests on nothing.
+		return Refusal{Code: reason.NoScaleDownUnchecked, Message: "a guard could not be checked (" + g.Why + "): a fact that it needs is unknown"}
+	case refusal.Message != "" && refusal.Code == "":
+		refusal.Code = g.Codes[0]
+	}
+	return refusal
 }
 
 func (g *Guard) isAsked(at Point, kind v1beta1.RetirementKind) bool {
@@ -86,6 +98,18 @@ func KindOf(n *v1beta1.VPSieNode) v1beta1.RetirementKind {
 		return v1beta1.RetireManual
 	}
 	return n.Spec.Retirement.Kind
+}
+
+// PriorityCutoff is the priority below which pods neither cause launches nor keep a Node unless an operator says otherwise, as in Cluster
+// Autoscaler.
+const PriorityCutoff int32 = -10
+
+// PriorityCutoffOf is the priority below which pods do not keep a machine that was asked to go: who decided has said so.
+func PriorityCutoffOf(n *v1beta1.VPSieNode) int32 {
+	if r := n.Spec.Retirement; r != nil && r.PriorityCutoff != nil {
+		return *r.PriorityCutoff
+	}
+	return PriorityCutoff
 }
 
 // IsRetiredFor reports whether a machine has a retirement of a kind. A deletion of the object is not asked for.

@@ -2,16 +2,21 @@ package disruption_test
 
 import (
 	"flag"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 )
 
 var update = flag.Bool("update", false, "write the table of the guards into its page")
@@ -29,13 +34,16 @@ const (
 
 // allowed is a view to which no guard of the kind objects.
 func allowed(kind v1beta1.RetirementKind) *disruption.View {
-	ready := kind != repair && kind != launchFailed
-	return &disruption.View{
-		Kind: kind, Now: noon, Group: &v1beta1.NodeGroup{}, Machine: &v1beta1.VPSieNode{}, Node: &disruption.Node{Name: "n1", IsReady: ready},
-		UnneededSince: noon.Add(-time.Hour), UnreadySince: noon.Add(-time.Hour),
-		Replacements: replacements(kind == replace),
-		NoPlace:      func() string { return "" }, Together: func() (string, time.Time) { return "", time.Time{} },
-	}
+	v := &disruption.View{Kind: kind, Now: noon, Machine: &v1beta1.VPSieNode{}}
+	v.Paused, v.Closed, v.Group = disruption.Known(disruption.Refusal{}), disruption.Known(disruption.Refusal{}), disruption.Known(&v1beta1.NodeGroup{})
+	v.Node = disruption.Known(nodeOf(kind))
+	v.Pods, v.Utilization, v.IsAwaited = disruption.Known[[]disruption.Pod](nil), disruption.Known[int64](0), disruption.Known(false)
+	v.Staying, v.Leaving = disruption.Known(0), disruption.Known(0)
+	v.Replacements, v.Replaced = disruption.Known(replacements(kind == replace)), disruption.Known[[]disruption.Replaced](nil)
+	v.UnneededSince, v.UnreadySince = disruption.Known(noon.Add(-time.Hour)), disruption.Known(noon.Add(-time.Hour))
+	v.NoPlace, v.Together = disruption.Known(func() string { return "" }), disruption.Known(func() (string, time.Time) { return "", time.Time{} })
+	v.Busy = disruption.Known("")
+	return v
 }
 
 func replacements(ready bool) []disruption.Replacement {
@@ -50,73 +58,124 @@ var objections = map[string]struct {
 	code   reason.Code
 	change func(*disruption.View)
 }{
-	"Paused": {reason.HoldPaused, func(v *disruption.View) { v.Paused = "paused" }},
+	"Paused": {reason.HoldPaused, func(v *disruption.View) { v.Paused = disruption.Known(disruption.Refusal{Message: "paused"}) }},
 	"Closed": {reason.NoScaleUpUnauthorized, func(v *disruption.View) {
-		v.Closed = disruption.Refusal{Code: reason.NoScaleUpUnauthorized, Message: "no"}
+		v.Closed = disruption.Known(disruption.Refusal{Code: reason.NoScaleUpUnauthorized, Message: "no"})
 	}},
-	"GroupGone":    {reason.NoScaleDownGroupGone, func(v *disruption.View) { v.Group = nil }},
-	"GroupGoing":   {reason.NoScaleDownGroupGone, func(v *disruption.View) { v.Group.DeletionTimestamp = new(metav1.NewTime(noon)) }},
-	"Mode":         {reason.NoScaleDownGroupPaused, func(v *disruption.View) { v.Group.Spec.Mode = v1beta1.ModePaused }},
-	"ModeUnknown":  {reason.NoScaleDownGroupPaused, func(v *disruption.View) { v.Group.Spec.Mode = "Later" }},
-	"Recommend":    {reason.NoScaleDownGroupRecommend, func(v *disruption.View) { v.Group.Spec.Mode = v1beta1.ModeRecommend }},
-	"Disabled":     {reason.NoScaleDownDisabled, func(v *disruption.View) { v.Group.Spec.ScaleDown.Enabled = new(false) }},
-	"Protected":    {reason.NoScaleDownNodeProtected, func(v *disruption.View) { v.Node.Protection = reason.NoScaleDownNodeProtected }},
-	"ControlPlane": {reason.NoScaleDownControlPlane, func(v *disruption.View) { v.Node.Protection = reason.NoScaleDownControlPlane }},
+	"GroupGone":    {reason.NoScaleDownGroupGone, func(v *disruption.View) { v.Group = disruption.Known[*v1beta1.NodeGroup](nil) }},
+	"GroupGoing":   {reason.NoScaleDownGroupGone, group(func(g *v1beta1.NodeGroup) { g.DeletionTimestamp = new(metav1.NewTime(noon)) })},
+	"Mode":         {reason.NoScaleDownGroupPaused, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused })},
+	"ModeUnknown":  {reason.NoScaleDownGroupPaused, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = "Later" })},
+	"Recommend":    {reason.NoScaleDownGroupRecommend, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend })},
+	"Disabled":     {reason.NoScaleDownDisabled, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) })},
+	"Protected":    {reason.NoScaleDownNodeProtected, node(func(n *disruption.Node) { n.Protection = disruption.Known(reason.NoScaleDownNodeProtected) })},
+	"ControlPlane": {reason.NoScaleDownControlPlane, node(func(n *disruption.Node) { n.Protection = disruption.Known(reason.NoScaleDownControlPlane) })},
 	"BeingReplaced": {reason.NoScaleDownBeingReplaced, func(v *disruption.View) {
-		v.Replacements = []disruption.Replacement{{Name: "r"}}
+		v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r"}})
 	}},
 	"WasReplaced": {reason.NoScaleDownBeingReplaced, func(v *disruption.View) {
-		v.Replacements = []disruption.Replacement{{Name: "r", IsReady: true, ReadyAt: noon.Add(-14 * time.Minute)}}
+		v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", IsReady: true, ReadyAt: noon.Add(-14 * time.Minute)}})
 	}},
 	"ReplacesOneThatLeaves": {reason.NoScaleDownReplacement, func(v *disruption.View) {
-		v.Machine.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
-		v.Replaced = []disruption.Replaced{{Name: "old", IsLeaving: true}}
+		wasReady(v, time.Hour)
+		v.Replaced = disruption.Known([]disruption.Replaced{{Name: "old"}})
 	}},
 	"ReplacesOneThatWillLeave": {reason.NoScaleDownReplacement, func(v *disruption.View) {
-		v.Machine.Status.ReadyAt = new(metav1.NewTime(noon.Add(-14 * time.Minute)))
-		v.Replaced = []disruption.Replaced{{Name: "old"}}
+		wasReady(v, 14*time.Minute)
+		v.Replaced = disruption.Known([]disruption.Replaced{{Name: "old", Stays: true}})
 	}},
-	"NoReplacement":      {reason.NoReplaceFailed, func(v *disruption.View) { v.Replacements = nil }},
-	"ReplacementFailed":  {reason.NoReplaceFailed, func(v *disruption.View) { v.Replacements = []disruption.Replacement{{Name: "r", HasFailed: true}} }},
-	"ReplacementIsAhead": {reason.HoldReplacement, func(v *disruption.View) { v.Replacements = []disruption.Replacement{{Name: "r"}} }},
+	"NoReplacement": {reason.NoReplaceFailed, func(v *disruption.View) { v.Replacements = disruption.Known[[]disruption.Replacement](nil) }},
+	"ReplacementFailed": {reason.NoReplaceFailed, func(v *disruption.View) {
+		v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", HasFailed: true}})
+	}},
+	"ReplacementIsAhead": {reason.HoldReplacement, func(v *disruption.View) { v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r"}}) }},
+	"ReplacementIsLate":  {reason.NoReplaceLate, late},
 	"OneOfTwoIsAhead": {reason.HoldReplacement, func(v *disruption.View) {
-		v.Replacements = append(v.Replacements, disruption.Replacement{Name: "s"})
+		v.Replacements = disruption.Known(append(replacements(true), disruption.Replacement{Name: "s"}))
 	}},
-	"NodeNotReady": {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node.IsReady = false }},
-	"NoNode":       {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node = nil }},
-	"NodeReady":    {reason.NoRepairNodeReady, func(v *disruption.View) { v.Node.IsReady = true }},
+	"NodeNotReady": {reason.NoScaleDownNodeNotReady, node(func(n *disruption.Node) { n.IsReady = disruption.Known(false) })},
+	"NoNode":       {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node = disruption.Known[*disruption.Node](nil) }},
+	"NodeReady":    {reason.NoRepairNodeReady, node(func(n *disruption.Node) { n.IsReady = disruption.Known(true) })},
 	"Utilized": {reason.NoScaleDownUtilization, func(v *disruption.View) {
-		v.Pods, v.Utilization = []disruption.Pod{{Name: "pod a/b"}}, 50
+		v.Pods, v.Utilization = disruption.Known([]disruption.Pod{movable}), disruption.Known[int64](50)
 	}},
-	"Awaited":     {reason.NoScaleDownPendingPods, func(v *disruption.View) { v.IsAwaited = true }},
-	"Becoming":    {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node.IsBecoming = true }},
-	"DrainFailed": {reason.NoScaleDownDrainFailed, func(v *disruption.View) { v.DrainFailed = noon.Add(-4 * time.Minute) }},
-	"UnreadyFor":  {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.UnreadySince = noon.Add(-19 * time.Minute) }},
-	"Sacred":      {reason.NoScaleDownPodProtected, pods(disruption.Pod{Protection: reason.NoScaleDownPodProtected})},
-	"Sealed":      {reason.NoScaleDownPodProtected, pods(disruption.Pod{Protection: "noscaledown.pod.of_a_later_version"})},
-	"Bare":        {reason.NoScaleDownPodBare, pods(disruption.Pod{Protection: reason.NoScaleDownPodBare})},
-	"Local":       {reason.NoScaleDownPodLocalStorage, pods(disruption.Pod{Protection: reason.NoScaleDownPodLocalStorage})},
-	"System":      {reason.NoScaleDownPodKubeSystem, pods(disruption.Pod{Protection: reason.NoScaleDownPodKubeSystem})},
-	"Unjudged":    {reason.NoScaleDownPodUnjudged, pods(disruption.Pod{Unjudged: "claims"})},
-	"Budget":      {reason.NoScaleDownPodBudget, pods(disruption.Pod{Budgets: []string{"a/b"}})},
+	"Awaited":     {reason.NoScaleDownPendingPods, func(v *disruption.View) { v.IsAwaited = disruption.Known(true) }},
+	"Becoming":    {reason.NoScaleDownNodeNotReady, node(func(n *disruption.Node) { n.IsBecoming = disruption.Known(true) })},
+	"DrainFailed": {reason.NoScaleDownDrainFailed, drainFailed},
+	"UnreadyFor":  {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.UnreadySince = disruption.Known(noon.Add(-19 * time.Minute)) }},
+	"Sacred":      {reason.NoScaleDownPodProtected, protectedPod(disruption.Known(reason.NoScaleDownPodProtected))},
+	"Sealed":      {reason.NoScaleDownPodProtected, protectedPod(disruption.Known[reason.Code]("noscaledown.pod.of_a_later_version"))},
+	"Bare":        {reason.NoScaleDownPodBare, protectedPod(disruption.Known(reason.NoScaleDownPodBare))},
+	"Local":       {reason.NoScaleDownPodLocalStorage, protectedPod(disruption.Known(reason.NoScaleDownPodLocalStorage))},
+	"System":      {reason.NoScaleDownPodKubeSystem, protectedPod(disruption.Known(reason.NoScaleDownPodKubeSystem))},
+	"Unjudged":    {reason.NoScaleDownPodUnjudged, pods(func(p *disruption.Pod) { p.Unjudged = disruption.Known("claims") })},
+	"Budget":      {reason.NoScaleDownPodBudget, pods(func(p *disruption.Pod) { p.Budgets = disruption.Known([]string{"a/b"}) })},
 	"TwoBudgets": {reason.NoScaleDownPodBudget, func(v *disruption.View) {
-		v.Pods, v.Budgets = []disruption.Pod{{Budgets: []string{"a/b", "a/c"}}}, map[string]int{"a/b": 1, "a/c": 1}
+		pods(func(p *disruption.Pod) { p.Budgets = disruption.Known([]string{"a/b", "a/c"}) })(v)
+		v.Budgets = map[string]int{"a/b": 1, "a/c": 1}
 	}},
-	"MinSize":               {reason.NoScaleDownMinSize, func(v *disruption.View) { v.Group.Spec.MinNodes = 1 }},
-	"NoPlace":               {reason.NoScaleDownPodNoPlace, func(v *disruption.View) { v.NoPlace = func() string { return "no place" } }},
-	"NobodyLookedForAPlace": {reason.NoScaleDownPodNoPlace, func(v *disruption.View) { v.NoPlace = nil }},
-	"UnneededFor":           {reason.NoScaleDownUnneededFor, func(v *disruption.View) { v.UnneededSince = noon.Add(-9 * time.Minute) }},
-	"StepLimit":             {reason.NoScaleDownStepLimit, func(v *disruption.View) { v.Leaving = 5 }},
+	"MinSize":     {reason.NoScaleDownMinSize, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 })},
+	"NoPlace":     {reason.NoScaleDownPodNoPlace, func(v *disruption.View) { v.NoPlace = disruption.Known(func() string { return "no place" }) }},
+	"UnneededFor": {reason.NoScaleDownUnneededFor, func(v *disruption.View) { v.UnneededSince = disruption.Known(noon.Add(-9 * time.Minute)) }},
+	"StepLimit":   {reason.NoScaleDownStepLimit, func(v *disruption.View) { v.Leaving = disruption.Known(5) }},
 	"Together": {reason.NoRepairFailingTogether, func(v *disruption.View) {
-		v.Together = func() (string, time.Time) { return "many fail", time.Time{} }
+		v.Together = disruption.Known(func() (string, time.Time) { return "many fail", time.Time{} })
 	}},
-	"NobodyLookedForTheOthers": {reason.NoRepairFailingTogether, func(v *disruption.View) { v.Together = nil }},
-	"Busy":                     {reason.NoRepairOneAtATime, func(v *disruption.View) { v.Busy = "another one" }},
-	"Occupied":                 {reason.HoldOccupied, pods(disruption.Pod{Name: "pod a/b"})},
+	"Busy":     {reason.NoRepairOneAtATime, func(v *disruption.View) { v.Busy = disruption.Known("another one") }},
+	"Occupied": {reason.HoldOccupied, pods(func(p *disruption.Pod) { p.Name = "pod a/b" })},
 }
 
-func pods(p disruption.Pod) func(*disruption.View) {
-	return func(v *disruption.View) { v.Pods = []disruption.Pod{p} }
+// movable is a pod that nothing keeps.
+var movable = disruption.Pod{Name: "pod a/b", Protection: disruption.Known[reason.Code](""), Unjudged: disruption.Known(""), Budgets: disruption.Known[[]string](nil)}
+
+// late is a retirement that has waited for a replacement for as long as the launch of that may take.
+func late(v *disruption.View) {
+	v.Machine.Spec.Retirement = &v1beta1.Retirement{Kind: replace, DecisionID: "d"}
+	v.Machine.Status.ReplacementWait = &v1beta1.ReplacementWait{DecisionID: "d", Since: metav1.NewTime(noon.Add(-15 * time.Minute))}
+	v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", LaunchDeadline: 15 * time.Minute, DueAt: noon}})
+}
+
+func pods(change func(*disruption.Pod)) func(*disruption.View) {
+	return func(v *disruption.View) {
+		pod := movable
+		change(&pod)
+		v.Pods = disruption.Known([]disruption.Pod{pod})
+	}
+}
+
+func protectedPod(by disruption.Fact[reason.Code]) func(*disruption.View) {
+	return pods(func(p *disruption.Pod) { p.Protection = by })
+}
+
+func group(change func(*v1beta1.NodeGroup)) func(*disruption.View) {
+	return func(v *disruption.View) {
+		g := &v1beta1.NodeGroup{}
+		change(g)
+		v.Group = disruption.Known(g)
+	}
+}
+
+// node changes the Node of a view that is allowed for a kind other than a repair.
+func node(change func(*disruption.Node)) func(*disruption.View) {
+	return func(v *disruption.View) {
+		n := nodeOf(v.Kind)
+		change(n)
+		v.Node = disruption.Known(n)
+	}
+}
+
+func nodeOf(kind v1beta1.RetirementKind) *disruption.Node {
+	return &disruption.Node{
+		Name: "n1", IsReady: disruption.Known(kind != repair && kind != launchFailed), IsBecoming: disruption.Known(false), Protection: disruption.Known[reason.Code](""),
+	}
+}
+
+func wasReady(v *disruption.View, ago time.Duration) {
+	v.Machine.Status.ReadyAt = new(metav1.NewTime(noon.Add(-ago)))
+}
+
+func drainFailed(v *disruption.View) {
+	v.Machine.Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-4 * time.Minute)))
 }
 
 // TestGuards holds which guard objects to which kind, and where. What is not listed is allowed.
@@ -124,7 +183,6 @@ func TestGuards(t *testing.T) {
 	type where = map[v1beta1.RetirementKind]disruption.Point
 	const decide, act, del = disruption.Decide, disruption.Act, disruption.Delete
 	everywhere := where{scaleDown: act, replace: act, repair: decide | act, launchFailed: decide | act, orphan: act, manual: act}
-	planned := where{scaleDown: decide | act, replace: decide | act, repair: decide | act}
 	gone := where{scaleDown: decide | act, replace: decide | act, repair: act}
 	protected := where{scaleDown: decide | act, replace: decide | act, repair: decide | act, orphan: act}
 	sacred := where{scaleDown: decide | act, replace: decide | act, repair: act, orphan: act}
@@ -135,16 +193,16 @@ func TestGuards(t *testing.T) {
 		"Paused": everywhere, "Closed": {scaleDown: decide, replace: decide, repair: decide}, "GroupGone": gone, "GroupGoing": gone,
 		"ModeUnknown": {scaleDown: decide | act, replace: decide | act, repair: decide | act, launchFailed: decide},
 		"Mode":        {scaleDown: decide | act, replace: decide | act, repair: decide | act, launchFailed: decide},
-		"Recommend":   {scaleDown: act, replace: act, repair: act}, "Disabled": planned, "Protected": protected, "ControlPlane": protected,
+		"Recommend":   {scaleDown: act, replace: act, repair: act}, "Disabled": {scaleDown: decide | act, repair: decide | act}, "Protected": protected, "ControlPlane": protected,
 		"BeingReplaced": only(scaleDown, decide), "WasReplaced": only(scaleDown, decide), "ReplacesOneThatLeaves": replaced, "ReplacesOneThatWillLeave": replaced,
-		"NoReplacement": only(replace, act), "ReplacementFailed": only(replace, act), "ReplacementIsAhead": only(replace, act), "OneOfTwoIsAhead": only(replace, act),
+		"NoReplacement": only(replace, act), "ReplacementFailed": only(replace, act), "ReplacementIsAhead": only(replace, act), "ReplacementIsLate": only(replace, act), "OneOfTwoIsAhead": only(replace, act),
 		"NodeNotReady": {scaleDown: decide, replace: decide | act}, "NoNode": {scaleDown: decide, replace: decide | act}, "NodeReady": {repair: act, launchFailed: act},
 		"Utilized": only(scaleDown, decide|act), "Awaited": only(scaleDown, decide), "Becoming": {scaleDown: decide, replace: decide},
 		"DrainFailed": {scaleDown: decide, replace: decide, repair: decide}, "UnreadyFor": only(repair, decide),
 		"Sacred": sacred, "Sealed": sacred, "Bare": moved, "Local": moved, "System": moved, "Unjudged": moved,
 		"Budget": {scaleDown: decide, replace: decide}, "TwoBudgets": {scaleDown: decide, replace: decide}, "MinSize": {scaleDown: decide | act, replace: act},
-		"NoPlace": only(scaleDown, decide), "NobodyLookedForAPlace": only(scaleDown, decide), "UnneededFor": only(scaleDown, decide), "StepLimit": only(scaleDown, decide),
-		"Together": {repair: decide | act, launchFailed: decide}, "NobodyLookedForTheOthers": {repair: decide | act, launchFailed: decide},
+		"NoPlace": only(scaleDown, decide), "UnneededFor": only(scaleDown, decide), "StepLimit": only(scaleDown, decide),
+		"Together": {repair: decide | act, launchFailed: decide},
 		"Busy":     {repair: decide, launchFailed: decide},
 		"Occupied": {scaleDown: del, replace: del, repair: del, launchFailed: del, orphan: del, manual: del},
 	}
@@ -161,6 +219,38 @@ func TestGuards(t *testing.T) {
 				// A machine that is broken has no Ready Node whatever else is so, and one whose pods are protected is occupied.
 				if forbidden := want[kind]&at != 0; forbidden != (got.Code == o.code) {
 					t.Errorf("%s: %s at %d is refused with %+v, want it forbidden: %v", name, kind, at, got, forbidden)
+				}
+			}
+		}
+	}
+}
+
+// TestRefusalsCarryParameters holds that what each guard says makes a complete record.
+func TestRefusalsCarryParameters(t *testing.T) {
+	for name, o := range objections {
+		for _, kind := range disruption.Kinds {
+			for _, at := range []disruption.Point{disruption.Decide, disruption.Act, disruption.Delete} {
+				v := allowed(kind)
+				o.change(v)
+				refusal := disruption.First(at, v)
+				if refusal.Code == "" {
+					continue
+				}
+				e, _ := reason.Lookup(refusal.Code)
+				of := reason.NoScaleDown
+				if !slices.Contains(e.Kinds, of) {
+					of = reason.Hold
+				}
+				r := &busv1.DecisionRecord{
+					Kind: facts.DecisionKind(of), Reason: string(refusal.Code), Message: refusal.Message, NodeGroup: "ns/g", Subject: &busv1.Subject{Kind: "Node"},
+					Parameters: maps.Clone(refusal.Parameters),
+				}
+				if of == reason.NoScaleDown {
+					r.Parameters = reason.Values{reason.ParamNode: "node"}
+					maps.Copy(r.Parameters, refusal.Parameters)
+				}
+				if err := facts.Check(r); err != nil {
+					t.Errorf("%s: %s at %d is refused with %s and the record is not complete: %v", name, kind, at, refusal.Code, err)
 				}
 			}
 		}
@@ -207,7 +297,7 @@ func TestEnds(t *testing.T) {
 		}
 	}
 	v := allowed(repair)
-	v.DrainFailed = noon.Add(-4 * time.Minute)
+	drainFailed(v)
 	if got := disruption.First(disruption.Decide, v); !got.Until.Equal(noon.Add(16 * time.Minute)) {
 		t.Errorf("a repair is tried again at %s, want it after unreadyFor", got.Until)
 	}
@@ -216,16 +306,19 @@ func TestEnds(t *testing.T) {
 func TestWhatEnds(t *testing.T) {
 	for name, change := range map[string]func(*disruption.View){
 		"ReplacementWasReadyLongAgo": func(v *disruption.View) {
-			v.Replacements = []disruption.Replacement{{Name: "r", IsReady: true, ReadyAt: noon.Add(-disruption.ReplacementKept)}}
+			v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", IsReady: true, ReadyAt: noon.Add(-disruption.ReplacementKept)}})
 		},
-		"ReplacementFailed": func(v *disruption.View) { v.Replacements = []disruption.Replacement{{Name: "r", HasFailed: true}} },
+		"ReplacementFailed": func(v *disruption.View) {
+			v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", HasFailed: true}})
+		},
 		"ReplacedStays": func(v *disruption.View) {
-			v.Machine.Status.ReadyAt, v.Replaced = new(metav1.NewTime(noon.Add(-disruption.ReplacementKept))), []disruption.Replaced{{Name: "old"}}
+			wasReady(v, disruption.ReplacementKept)
+			v.Replaced = disruption.Known([]disruption.Replaced{{Name: "old", Stays: true}})
 		},
 		"EvictionsBegan": func(v *disruption.View) {
-			v.Pods, v.Utilization, v.IsEvicting = []disruption.Pod{{Name: "a"}}, 90, true
+			v.Pods, v.Utilization, v.IsEvicting = disruption.Known([]disruption.Pod{movable}), disruption.Known[int64](90), true
 		},
-		"EmptyNode": func(v *disruption.View) { v.Utilization = 90 },
+		"EmptyNode": func(v *disruption.View) { v.Utilization = disruption.Known[int64](90) },
 	} {
 		v := allowed(scaleDown)
 		change(v)
@@ -235,14 +328,107 @@ func TestWhatEnds(t *testing.T) {
 	}
 }
 
+// TestReplacementThatMayStillCome holds that the wait for a replacement goes on for as long as that may come, and for as long after it was
+// first waited for.
+func TestReplacementThatMayStillCome(t *testing.T) {
+	for name, change := range map[string]func(*disruption.View){
+		"IsNotDue": func(v *disruption.View) {
+			v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r", LaunchDeadline: 15 * time.Minute, DueAt: noon.Add(time.Second)}})
+		},
+		"IsIllSinceAMomentAgo": func(v *disruption.View) {
+			v.Machine.Status.ReplacementWait.Since = metav1.NewTime(noon.Add(-14 * time.Minute))
+		},
+		"IsWaitedForByAnother":  func(v *disruption.View) { v.Machine.Status.ReplacementWait.DecisionID = "an earlier one" },
+		"IsWaitedForSinceToday": func(v *disruption.View) { v.Machine.Status.ReplacementWait = nil },
+	} {
+		v := allowed(replace)
+		late(v)
+		change(v)
+		if got := disruption.First(disruption.Act, v); got.Code != reason.HoldReplacement || !got.Waits {
+			t.Errorf("%s: %+v, want it to wait", name, got)
+		}
+	}
+}
+
 // TestMachineThatVPSieDoesNotKnow holds that what is left of it goes without a group, and with scale-down switched off.
 func TestMachineThatVPSieDoesNotKnow(t *testing.T) {
 	for name, group := range map[string]*v1beta1.NodeGroup{"NoGroup": nil, "Disabled": {Spec: v1beta1.NodeGroupSpec{ScaleDown: v1beta1.ScaleDownPolicy{Enabled: new(false)}}}} {
 		for _, missing := range []bool{false, true} {
 			v := allowed(repair)
-			v.Group, v.IsMissing = group, missing
+			v.Group, v.IsMissing = disruption.Known(group), missing
 			if got := disruption.First(disruption.Act, v); (got.Message == "") != missing {
 				t.Errorf("%s, missing %v: %+v", name, missing, got)
+			}
+		}
+	}
+}
+
+// TestWhatIsUnknownIsRefused asks each guard alone about a view of which nothing is known, and then about views that lack one fact.
+func TestWhatIsUnknownIsRefused(t *testing.T) {
+	all := disruption.Guards
+	defer func() { disruption.Guards = all }()
+	for _, g := range all {
+		disruption.Guards = []disruption.Guard{g}
+		for kind, points := range g.Holds {
+			if got := disruption.First(points, &disruption.View{Kind: kind}); got.Code != reason.NoScaleDownUnchecked || got.Message == "" || got.Waits != g.Waits {
+				t.Errorf("%s for %s knows nothing and says %+v", g.Codes[0], kind, got)
+			}
+		}
+	}
+	disruption.Guards = all
+	facts := map[string]bool{}
+	for _, kind := range disruption.Kinds {
+		for _, at := range []disruption.Point{disruption.Decide, disruption.Act, disruption.Delete} {
+			for name, v := range lacking(kind) {
+				if got := disruption.First(at, v); got.Code == reason.NoScaleDownUnchecked {
+					facts[name] = true
+				} else if got.Message != "" {
+					t.Errorf("%s at %d is refused without %s: %+v, want no guard to need it or to say so", kind, at, name, got)
+				}
+			}
+		}
+	}
+	for name := range lacking(scaleDown) {
+		if !facts[name] {
+			t.Errorf("no guard needs %s", name)
+		}
+	}
+}
+
+// lacking returns views that are allowed for a kind but for one unknown fact, by its name.
+func lacking(kind v1beta1.RetirementKind) map[string]*disruption.View {
+	out := map[string]*disruption.View{}
+	view := reflect.TypeFor[disruption.View]()
+	for i := range view.NumField() {
+		if field := view.Field(i); strings.HasPrefix(field.Type.Name(), "Fact[") {
+			v := allowed(kind)
+			reflect.ValueOf(v).Elem().Field(i).SetZero()
+			out[field.Name] = v
+		}
+	}
+	for name, change := range map[string]func(*disruption.View){
+		"Node.IsReady":    node(func(n *disruption.Node) { n.IsReady = disruption.Fact[bool]{} }),
+		"Node.IsBecoming": node(func(n *disruption.Node) { n.IsBecoming = disruption.Fact[bool]{} }),
+		"Node.Protection": node(func(n *disruption.Node) { n.Protection = disruption.Fact[reason.Code]{} }),
+	} {
+		out[name] = allowed(kind)
+		change(out[name])
+	}
+	return out
+}
+
+// TestPodsOfWhichTooLittleIsKnown holds the same for what is known of a pod.
+func TestPodsOfWhichTooLittleIsKnown(t *testing.T) {
+	for name, change := range map[string]func(*disruption.Pod){
+		"Protection": func(p *disruption.Pod) { p.Protection = disruption.Fact[reason.Code]{} },
+		"Unjudged":   func(p *disruption.Pod) { p.Unjudged = disruption.Fact[string]{} },
+		"Budgets":    func(p *disruption.Pod) { p.Budgets = disruption.Fact[[]string]{} },
+	} {
+		for _, kind := range []v1beta1.RetirementKind{scaleDown, replace} {
+			v := allowed(kind)
+			pods(change)(v)
+			if got := disruption.First(disruption.Decide, v); got.Code != reason.NoScaleDownUnchecked {
+				t.Errorf("%s with a pod of unknown %s: %+v", kind, name, got)
 			}
 		}
 	}
@@ -251,7 +437,8 @@ func TestMachineThatVPSieDoesNotKnow(t *testing.T) {
 func TestUnknownKindIsRefused(t *testing.T) {
 	for _, at := range []disruption.Point{disruption.Decide, disruption.Act} {
 		v := allowed(replace)
-		v.Kind, v.NoPlace, v.Together = "Whim", nil, nil
+		v.Kind, v.NoPlace = "Whim", disruption.Known(func() string { return "no place" })
+		v.Together = disruption.Known(func() (string, time.Time) { return "many fail", time.Time{} })
 		if got := disruption.First(at, v); got.Message == "" {
 			t.Errorf("a kind that nobody knows is allowed at %d", at)
 		}

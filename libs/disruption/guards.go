@@ -51,7 +51,7 @@ var Guards = []Guard{
 		Why: "the NodeGroup's mode is Recommend: retirements are recorded but not made",
 	},
 	{
-		Codes: codes(reason.NoScaleDownDisabled), Holds: holds{scaleDown: Decide | Act, replace: Decide | Act, repair: Decide | Act}, check: disabled,
+		Codes: codes(reason.NoScaleDownDisabled), Holds: holds{scaleDown: Decide | Act, repair: Decide | Act}, check: disabled,
 		Why: "scale-down is switched off for the NodeGroup (scaleDown.enabled)",
 	},
 	{
@@ -77,6 +77,10 @@ var Guards = []Guard{
 	{
 		Codes: codes(reason.NoRepairNodeReady), Holds: holds{repair: Act, launchFailed: Act}, check: nodeReady,
 		Why: "the Node is Ready again",
+	},
+	{
+		Codes: codes(reason.NoReplaceLate), Holds: holds{replace: Act}, check: replacementLate,
+		Why: "the machine's replacement was not Ready by its launch deadline, or for as long after it had been",
 	},
 	{
 		Codes: codes(reason.HoldReplacement), Holds: holds{replace: Act}, Waits: true, check: replacementNotReady,

@@ -5,73 +5,75 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 )
 
 // View is what the guards judge: a machine, its Node and what is known around it. Who decides fills what the guards for its kinds ask
-// for at Decide, who acts what they ask for at Act and Delete.
+// for at Decide, who acts what they ask for at Act and Delete; what is left out is refused.
+//
+// A few fields are no facts, since their zero value forbids most.
 type View struct {
-	Kind v1beta1.RetirementKind
-	Now  time.Time
-	// Paused says who stopped everything and why, empty while nobody did.
-	Paused string
-	// Closed is why nothing is bought or removed for the group, whatever it allows: its settings contradict each other, or VPSie cannot
-	// be asked.
-	Closed Refusal
-	// Group is the machine's NodeGroup, nil when it is gone.
-	Group   *v1beta1.NodeGroup
+	Kind    v1beta1.RetirementKind
+	Now     time.Time
 	Machine *v1beta1.VPSieNode
+
+	// Paused is the refusal of a pause that is on, the zero Refusal where none is.
+	Paused Fact[Refusal]
+	// Closed is why nothing is launched or removed for the group, whatever it allows: its settings contradict each other, or VPSie cannot
+	// be asked.
+	Closed Fact[Refusal]
+	// Group is the machine's NodeGroup, nil when it is gone.
+	Group Fact[*v1beta1.NodeGroup]
 	// IsMissing says that VPSie itself says that the machine does not exist.
 	IsMissing bool
 	// Node is nil when there is none.
-	Node *Node
+	Node Fact[*Node]
 	// Pods are those that would have to move and were not told to end.
-	Pods []Pod
+	Pods Fact[[]Pod]
 	// IsEvicting says that pods were told to end already.
 	IsEvicting bool
 	// Utilization is what the pods request of the Node, in percent.
-	Utilization int64
-	// Budgets are the disruptions that each PodDisruptionBudget allows, by namespace/name.
+	Utilization Fact[int64]
+	// Budgets are the disruptions that each PodDisruptionBudget allows, by namespace/name; one that is not named allows none.
 	Budgets map[string]int
 	// IsAwaited says that pods wait which the Node will take.
-	IsAwaited bool
-	// Staying counts the group's other machines that work and that nobody asked to leave, Leaving those that are asked to.
-	Staying, Leaving int
+	IsAwaited Fact[bool]
+	// Staying counts the group's other machines whose Nodes are Ready and that nobody asked to leave, as many as minNodes needs at least;
+	// Leaving counts those that are asked to.
+	Staying, Leaving Fact[int]
 	// Replacements are the machines that replace this one, Replaced those that this one replaces, as far as their objects exist.
-	Replacements []Replacement
-	Replaced     []Replaced
+	Replacements Fact[[]Replacement]
+	Replaced     Fact[[]Replaced]
 	// UnneededSince and UnreadySince are since when the machine could go, and since when it does not work.
-	UnneededSince, UnreadySince time.Time
-	// DrainFailed is when the last drain was given up, and DrainFailure why; zero where none was.
-	DrainFailed  time.Time
-	DrainFailure string
+	UnneededSince, UnreadySince Fact[time.Time]
 	// NoPlace says why pods of the Node find no place on others, empty when all do. It is asked late, since it is costly.
-	NoPlace func() string
+	NoPlace Fact[func() string]
 	// Together says why no machine is replaced while many fail, and when that may end; empty when one may be. It is asked last.
-	Together func() (why string, until time.Time)
+	Together Fact[func() (why string, until time.Time)]
 	// Busy says which other machine of the group is being replaced, empty when none is.
-	Busy string
+	Busy Fact[string]
 }
 
 // Node is the Node of a machine.
 type Node struct {
 	Name    string
-	IsReady bool
+	IsReady Fact[bool]
 	// IsBecoming says that it still gets what nodes of its kind have: a device, a label, or an agent that takes its taint off.
-	IsBecoming bool
+	IsBecoming Fact[bool]
 	// Protection forbids to drain it, empty where nothing does.
-	Protection reason.Code
+	Protection Fact[reason.Code]
 }
 
 // Pod is a pod that would have to move, or several of one shape.
 type Pod struct {
-	// Name is for people.
-	Name string
+	// Name is for people, Reference namespace/name for programs; that of several pods of one shape is empty.
+	Name, Reference string
 	// Protection forbids to move it, empty where nothing does.
-	Protection reason.Code
+	Protection Fact[reason.Code]
 	// Unjudged says why nobody knows where it could go, empty where that is known.
-	Unjudged string
+	Unjudged Fact[string]
 	// Budgets are the PodDisruptionBudgets that cover it, as namespace/name.
-	Budgets []string
+	Budgets Fact[[]string]
 }
 
 // Replacement is a machine that takes the place of another.
@@ -81,16 +83,29 @@ type Replacement struct {
 	IsReady, HasFailed bool
 	// ReadyAt is when its Node was first Ready, zero where it was not yet.
 	ReadyAt time.Time
+	// DueAt is by when its Node must be Ready, and LaunchDeadline how long that may take.
+	DueAt          time.Time
+	LaunchDeadline time.Duration
 }
 
 // Replaced is a machine whose place another takes.
 type Replaced struct {
 	Name string
-	// IsLeaving says that it was asked to go.
-	IsLeaving bool
+	// Stays says that nobody asked it to go.
+	Stays bool
 }
 
-// Replaces reports whether one machine was bought in the place of another.
+// ReplacementOf is a machine that takes the place of another, which isReady if its Node takes pods and hasFailed if it never will or does not
+// stay.
+func ReplacementOf(m *v1beta1.VPSieNode, isReady, hasFailed bool) Replacement {
+	r := Replacement{Name: m.Name, IsReady: isReady, HasFailed: hasFailed, DueAt: outage.JoinDeadline(m), LaunchDeadline: m.Spec.LaunchDeadline.Duration}
+	if at := m.Status.ReadyAt; at != nil {
+		r.ReadyAt = at.Time
+	}
+	return r
+}
+
+// Replaces reports whether one machine was launched in the place of another.
 func Replaces(replacement, replaced *v1beta1.VPSieNode) bool {
 	if replacement.Namespace != replaced.Namespace || replacement.Name == replaced.Name {
 		return false

@@ -18,6 +18,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 )
 
@@ -40,7 +41,7 @@ func PhaseChanged(n *v1beta1.VPSieNode, c v1beta1.PhaseChange) Fact {
 	return Fact{Topic: bus.TopicPhase, Namespace: n.Namespace, NodeGroup: n.Spec.NodeGroup, ID: c.ID, Traceparent: c.Traceparent, Message: &busv1.NodePhaseChanged{
 		Namespace: n.Namespace, VpsieNode: n.Name, NodeGroup: n.Spec.NodeGroup, From: string(c.From), To: string(c.To),
 		Identifier: c.Identifier, NodeName: c.NodeName, Message: c.Message, Time: timestamppb.New(c.Time.Time),
-		MonthlyPriceMicros: priceOf(n), DecisionId: n.Spec.DecisionID, Offering: n.Spec.Offering,
+		MonthlyPriceMicros: priceOf(n), DecisionId: c.DecisionID, Offering: n.Spec.Offering,
 	}}
 }
 
@@ -56,8 +57,8 @@ const attachedBytesMax = 128 << 10
 // Attach has an object carry a fact until it is published: whoever writes the object writes both or neither. A fact that is too large is carried
 // in a shorter form, and the oldest go where all are too large, because a record must not forbid the act.
 func Attach(o metav1.Object, f Fact) error {
-	text, err := storable(f)
-	if err != nil {
+	text, err := Text(f)
+	if err != nil || sabotage.RecordWithAct() {
 		return err
 	}
 	annotations := maps.Clone(o.GetAnnotations())
@@ -84,7 +85,7 @@ func Attached(o metav1.Object) []Fact {
 		if !strings.HasPrefix(key, v1beta1.AnnotationRecordPrefix) {
 			continue
 		}
-		if f, err := decode(text); err == nil {
+		if f, err := Parse(text); err == nil {
 			attached = append(attached, f)
 		}
 	}
@@ -111,7 +112,8 @@ func encode(f Fact) (string, error) {
 	return string(text), err
 }
 
-func decode(text string) (Fact, error) {
+// Parse reads a fact at rest.
+func Parse(text string) (Fact, error) {
 	var s stored
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return Fact{}, fmt.Errorf("decode fact: %w", err)

@@ -79,8 +79,8 @@ func shortened(v protoreflect.Value) protoreflect.Value {
 	return v
 }
 
-// storable is the fullest form of a fact that Kubernetes holds, as text.
-func storable(f Fact) (string, error) {
+// Text is the fullest form of a fact that Kubernetes holds, as Parse reads it; an error for one that is held in none.
+func Text(f Fact) (string, error) {
 	if problems := validation.IsConfigMapKey(f.ID); len(problems) > 0 {
 		return "", fmt.Errorf("%w: id %q: %s", errUnstorable, f.ID, strings.Join(problems, "; "))
 	}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
 // kinds are the names of decisions.
@@ -31,8 +33,8 @@ func DecisionKind(kind reason.Kind) busv1.DecisionKind {
 	return busv1.DecisionKind_DECISION_KIND_UNSPECIFIED
 }
 
-// Check says what a decision record lacks: a code that the registry has for its kind, a parameter of its kind, a message. Tests hold
-// every record to it.
+// Check says what a decision record lacks: a code that the registry has for its kind, a message, the group that it is about; and which parameters
+// of its kind, subject and code are missing, unknown or not written as their type asks for. Tests hold every record to it.
 func Check(r *busv1.DecisionRecord) error {
 	kind := KindOf(r)
 	var problems []error
@@ -42,11 +44,39 @@ func Check(r *busv1.DecisionRecord) error {
 	if r.GetMessage() == "" {
 		problems = append(problems, errors.New("the message is empty"))
 	}
-	recommended := strings.HasSuffix(r.GetReason(), ".recommend") // has the parameters of the act
-	for _, name := range reason.Parameters[kind] {
-		if _, has := r.GetParameters()[name]; !has && !recommended {
-			problems = append(problems, fmt.Errorf("parameter %s is missing", name))
-		}
+	problems = append(problems, checkParameters(reason.ParametersOf(kind, r.GetSubject().GetKind(), reason.Code(r.GetReason())), r.GetParameters())...)
+	if r.GetNodeGroup() == "" && isOfGroup(r) {
+		problems = append(problems, errors.New("the group is missing"))
 	}
 	return errors.Join(problems...)
+}
+
+// isOfGroup reports whether a decision is about a group. A refusal of pods is where groups were weighed, and a hold of the whole cluster is not.
+func isOfGroup(r *busv1.DecisionRecord) bool {
+	switch r.GetSubject().GetKind() {
+	case "Cluster":
+		return KindOf(r) != reason.Hold
+	case "Pods":
+		return KindOf(r) != reason.NoScaleUp || len(r.GetCandidates()) > 0
+	}
+	return true
+}
+
+// Concerns reports whether a record has a code, in the form of conditions, about a group: it names the group, or weighed it and rejected it
+// with the code. Tests compare conditions of NodeGroups with records so.
+func Concerns(r *busv1.DecisionRecord, group, condition string) bool {
+	if reason.Code(r.GetReason()).Condition() == condition && r.GetNodeGroup() == group {
+		return true
+	}
+	return slices.ContainsFunc(r.GetCandidates(), func(c *busv1.Candidate) bool {
+		return c.GetName() == group && reason.Code(c.GetRejection()).Condition() == condition
+	})
+}
+
+// IsRecorded reports whether a condition of a NodeGroup shows a refusal or hold that must be on record. Conditions Ready and NodesHealthy show
+// states, at once, of which no decision may follow; so does a catalogue that is unknown for a moment.
+func IsRecorded(c metav1.Condition) bool {
+	e, known := reason.Find(c.Reason)
+	return known && e.Code != reason.NoScaleUpCatalogueUnknown && c.Status != metav1.ConditionTrue &&
+		c.Type != v1beta1.ConditionReady && c.Type != v1beta1.ConditionNodesHealthy
 }

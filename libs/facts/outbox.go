@@ -112,7 +112,7 @@ func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
 		if o.Publish(ctx, f) == nil {
 			continue
 		}
-		text, err := storable(f)
+		text, err := Text(f)
 		if err != nil {
 			o.drop(ctx, f.ID, err)
 			continue
@@ -196,7 +196,7 @@ func (o *Outbox) drainShard(ctx context.Context, key client.ObjectKey) error {
 		var settled []string
 		var failed error
 		for _, id := range batch {
-			f, err := decode(texts[id])
+			f, err := Parse(texts[id])
 			if err != nil {
 				o.drop(ctx, id, err)
 			} else if failed = o.ask(ctx, f); failed != nil {

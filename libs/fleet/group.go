@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 )
 
-// Group is a NodeGroup and what can be bought for it.
+// Group is a NodeGroup and what can be launched for it.
 type Group struct {
 	*v1beta1.NodeGroup
 	Catalogue Catalogue
@@ -17,7 +20,10 @@ type Group struct {
 // Key is namespace/name.
 func (g *Group) Key() string { return g.Namespace + "/" + g.Name }
 
-// PriceOf is what a machine costs a month: what it cost when it was bought, else what its size costs now; false where neither
+// Policy is what the group asks for, with its defaults.
+func (g *Group) Policy() nodegroup.Policy { return nodegroup.PolicyOf(g.NodeGroup) }
+
+// PriceOf is what a machine costs a month: what it cost when it was launched, else what its size costs now; false where neither
 // is known.
 func (g *Group) PriceOf(m *v1beta1.VPSieNode) (money.Micros, bool) {
 	if price, known := money.Parse(m.Status.MonthlyPrice); known {
@@ -49,9 +55,9 @@ func selects(s *v1beta1.OfferingSelector, o *Offering) bool {
 	if s == nil {
 		return true
 	}
-	return (s.MinCPU == nil || o.MilliCPU >= s.MinCPU.MilliValue()) &&
-		(s.MaxCPU == nil || o.MilliCPU <= s.MaxCPU.MilliValue()) &&
-		(s.MinMemory == nil || o.MemoryBytes >= s.MinMemory.Value()) &&
-		(s.MaxMemory == nil || o.MemoryBytes <= s.MaxMemory.Value()) &&
-		(s.MaxMonthlyPrice == nil || o.MonthlyPrice <= money.FromQuantity(s.MaxMonthlyPrice))
+	return (s.MinCPU == nil || o.MilliCPU >= count(s.MinCPU, resource.Milli)) &&
+		(s.MaxCPU == nil || o.MilliCPU <= count(s.MaxCPU, resource.Milli)) &&
+		(s.MinMemory == nil || o.MemoryBytes >= count(s.MinMemory, 0)) &&
+		(s.MaxMemory == nil || o.MemoryBytes <= count(s.MaxMemory, 0)) &&
+		(s.MaxMonthlyPrice == nil || int64(o.MonthlyPrice) <= count(s.MaxMonthlyPrice, resource.Micro))
 }

@@ -1,72 +1,46 @@
 package fleet
 
 import (
+	"math"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 )
 
-// Amounts are what machines have together, and what they cost a month.
-type Amounts struct {
-	MilliCPU, MemoryBytes int64
-	MonthlyPrice          money.Micros
-}
-
-// Add returns both together.
-func (a Amounts) Add(b Amounts) Amounts {
-	return Amounts{a.MilliCPU + b.MilliCPU, a.MemoryBytes + b.MemoryBytes, a.MonthlyPrice + b.MonthlyPrice}
-}
-
-// Ceilings bound the amounts of a group; nil bounds nothing.
-type Ceilings struct {
-	MilliCPU, MemoryBytes *int64
-	MonthlyPrice          *money.Micros
-}
-
-// CeilingsOf are those of a NodeGroup's limits.
-func CeilingsOf(l v1beta1.GroupLimits) Ceilings {
-	var c Ceilings
+// LimitOf is what a NodeGroup's limits allow all its machines to have and cost together, nothing where one is negative. It does not bound how
+// many these are.
+func LimitOf(l v1beta1.GroupLimits) bounds.Limit {
+	limit := bounds.Unlimited
 	if l.CPU != nil {
-		c.MilliCPU = new(l.CPU.MilliValue())
+		limit.MilliCPU = max(count(l.CPU, resource.Milli), 0)
 	}
 	if l.Memory != nil {
-		c.MemoryBytes = new(l.Memory.Value())
+		limit.MemoryBytes = max(count(l.Memory, 0), 0)
 	}
 	if l.MonthlyCost != nil {
-		c.MonthlyPrice = new(money.FromQuantity(l.MonthlyCost))
+		limit.MonthlyPrice = money.Micros(max(count(l.MonthlyCost, resource.Micro), 0))
 	}
-	return c
+	return limit
 }
 
-// Any reports whether anything is bounded.
-func (c Ceilings) Any() bool {
-	return c.MilliCPU != nil || c.MemoryBytes != nil || c.MonthlyPrice != nil
-}
-
-// Allow reports whether a group may have such amounts.
-func (c Ceilings) Allow(a Amounts) bool {
-	return (c.MilliCPU == nil || a.MilliCPU <= *c.MilliCPU) && (c.MemoryBytes == nil || a.MemoryBytes <= *c.MemoryBytes) &&
-		(c.MonthlyPrice == nil || a.MonthlyPrice <= *c.MonthlyPrice)
-}
-
-// Left is what the ceilings leave over beside what is used, nothing where that is more than they allow; what is not bounded stays nil.
-func (c Ceilings) Left(used Amounts) Ceilings {
-	return Ceilings{left(c.MilliCPU, used.MilliCPU), left(c.MemoryBytes, used.MemoryBytes), left(c.MonthlyPrice, used.MonthlyPrice)}
-}
-
-func left[T int64 | money.Micros](ceiling *T, used T) *T {
-	if ceiling == nil {
-		return nil
+// count is a quantity in a unit, rounded up. One that is too large to count is the largest number: resource.Quantity itself makes zero of it.
+func count(q *resource.Quantity, unit resource.Scale) int64 {
+	if q.Cmp(*resource.NewScaledQuantity(math.MaxInt64, unit)) > 0 {
+		return math.MaxInt64
 	}
-	return new(max(*ceiling-used, 0))
+	return q.ScaledValue(unit)
 }
 
-// Usage is what a group's machines have and cost, those on their way and those that leave included; false when the size of one of
+// Usage is what a group's machines have and cost, those on their way and those that leave included (see Occupies); false when the size of one of
 // them is not known, so that what limits leave over is not either.
-func (s *Snapshot) Usage(g *Group) (Amounts, bool) {
-	var used Amounts
+func (s *Snapshot) Usage(g *Group) (bounds.Amounts, bool) {
+	var used bounds.Amounts
 	known := true
 	for _, m := range s.Machines {
-		if GroupOf(m) != g.Key() || HasFailed(m) {
+		if GroupOf(m) != g.Key() || !Occupies(m) {
 			continue
 		}
 		o := g.Catalogue.Find(m.Spec.Offering)
@@ -75,7 +49,7 @@ func (s *Snapshot) Usage(g *Group) (Amounts, bool) {
 			continue
 		}
 		price, _ := g.PriceOf(m) // known where the size is
-		used = used.Add(Amounts{o.MilliCPU, o.MemoryBytes, price})
+		used = used.Add(bounds.Amounts{Nodes: 1, MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, MonthlyPrice: price})
 	}
 	return used, known
 }

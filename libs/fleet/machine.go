@@ -1,6 +1,9 @@
 package fleet
 
 import (
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
@@ -31,4 +34,37 @@ func IsLeaving(m *v1beta1.VPSieNode) bool { return IsRetired(m) || m.Status.Drai
 // HasFailed reports whether no machine came of a VPSieNode, so that it is no capacity and costs nothing.
 func HasFailed(m *v1beta1.VPSieNode) bool {
 	return m.Status.Phase == v1beta1.PhaseFailed && m.Status.Identifier == ""
+}
+
+// AbsenceSightings is how many looks in a row must not find a machine before it counts as gone.
+const AbsenceSightings = 2
+
+// IsAbsent reports whether it is confirmed that a machine that was to be deleted is gone. Its object stays for a moment longer.
+func IsAbsent(m *v1beta1.VPSieNode) bool {
+	return m.Status.Identifier != "" && m.Status.DeleteRequestedAt != nil && m.Status.AbsentSightings >= AbsenceSightings
+}
+
+// Occupies reports whether a VPSieNode takes a place under maxNodes and uses the group's limits: a machine exists, or may come to
+// exist, because of it.
+func Occupies(m *v1beta1.VPSieNode) bool { return !HasFailed(m) && !IsAbsent(m) }
+
+// DescribePlannedPods is the value of the annotation that says for which pods a machine is launched.
+func DescribePlannedPods(pods map[string]int) string {
+	var parts []string
+	for _, id := range slices.Sorted(maps.Keys(pods)) {
+		parts = append(parts, id+"="+strconv.Itoa(pods[id]))
+	}
+	return strings.Join(parts, ",")
+}
+
+// PlannedPods reads what DescribePlannedPods wrote; what cannot be read is left out.
+func PlannedPods(m *v1beta1.VPSieNode) map[string]int {
+	pods := map[string]int{}
+	for part := range strings.SplitSeq(m.Annotations[v1beta1.AnnotationPlannedPods], ",") {
+		id, text, _ := strings.Cut(part, "=")
+		if count, err := strconv.Atoi(text); err == nil && count > 0 {
+			pods[id] = count
+		}
+	}
+	return pods
 }

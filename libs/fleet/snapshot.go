@@ -1,4 +1,4 @@
-// Package fleet is what deciders see alike: the cluster as the feed shows it, the NodeGroups with what can be bought for them, and
+// Package fleet is what deciders see alike: the cluster as the feed shows it, the NodeGroups with what can be launched for them, and
 // their machines.
 package fleet
 
@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
@@ -28,12 +29,14 @@ type Snapshot struct {
 	Budgets map[string]int
 	// Namespaces are the labels of each namespace.
 	Namespaces map[string]map[string]string
-	// Groups are the NodeGroups with what can be bought for each.
+	// Groups are the NodeGroups with what can be launched for each.
 	Groups []Group
 	// Machines are the VPSieNodes, those included that were made a moment ago.
 	Machines []*v1beta1.VPSieNode
 	// Paused says who stopped everything and why, empty while nobody did.
 	Paused string
+	// PausedUntil is when that ends by itself, zero where it does not.
+	PausedUntil time.Time
 }
 
 // SortedGroups returns the groups in the order of their names.
@@ -68,7 +71,7 @@ func (s *Snapshot) DaemonItems() []*scheduling.Item {
 
 // Counts are the machines of a group.
 type Counts struct {
-	// Machines exist or may come to exist, those that leave included.
+	// Machines occupy a place in the group, those that leave included; see Occupies.
 	Machines, Launching, Leaving, Ready int
 	// Cost is the price of the machines that VPSie has, Unpriced counts those without a known price.
 	Cost     money.Micros
@@ -82,7 +85,7 @@ func (c Counts) Staying() int { return c.Machines - c.Leaving }
 func (s *Snapshot) Count(g *Group) Counts {
 	var c Counts
 	for _, m := range s.Machines {
-		if GroupOf(m) != g.Key() || HasFailed(m) || sabotage.InFlightCounting() && m.Status.Phase != v1beta1.PhaseReady && !IsLeaving(m) {
+		if GroupOf(m) != g.Key() || !Occupies(m) || sabotage.InFlightCounting() && m.Status.Phase != v1beta1.PhaseReady && !IsLeaving(m) {
 			continue
 		}
 		c.Machines++

@@ -57,11 +57,3 @@ func Parse(dollars string) (Micros, bool) {
 	}
 	return Micros(q.ScaledValue(resource.Micro)), true
 }
-
-// FromQuantity reads an amount of dollars, rounding down to thousandths.
-func FromQuantity(q *resource.Quantity) Micros {
-	if q == nil {
-		return 0
-	}
-	return Micros(q.MilliValue()) * 1000
-}

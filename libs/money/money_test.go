@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/api/resource"
-
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 )
 
@@ -71,14 +69,5 @@ func TestWhatIsNoAmountIsNotZero(t *testing.T) {
 		if got, ok := money.Parse(text); ok {
 			t.Errorf("%q is %s", text, got)
 		}
-	}
-}
-
-func TestNoQuantityIsNothing(t *testing.T) {
-	if got := money.FromQuantity(nil); got != 0 {
-		t.Errorf("nil = %d", got)
-	}
-	if got := money.FromQuantity(new(resource.MustParse("29.2"))); got != 29_200_000 {
-		t.Errorf("29.2 = %d", got)
 	}
 }

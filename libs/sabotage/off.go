@@ -7,7 +7,7 @@ package sabotage
 // OwnershipProof reports whether machines are claimed and deleted without proof that they are ours.
 func OwnershipProof() bool { return false }
 
-// ListBeforeRetry reports whether an unclear purchase is repeated without looking for its machine.
+// ListBeforeRetry reports whether an unclear launch request is repeated without looking for its machine.
 func ListBeforeRetry() bool { return false }
 
 // FreshReadAfterTaint reports whether a drain trusts what was read before the taint.
@@ -22,5 +22,8 @@ func CorrelatedFailureBreaker() bool { return false }
 // NominationCondition reports whether pods are nominated whatever became of them since the plan was made.
 func NominationCondition() bool { return false }
 
-// ReplacementFirst is never so in this build.
+// ReplacementFirst reports whether a machine is drained before the one that takes its place is Ready.
 func ReplacementFirst() bool { return false }
+
+// RecordWithAct reports whether what is decided is put on record after it was done, instead of with it.
+func RecordWithAct() bool { return false }

@@ -18,6 +18,7 @@ const (
 	CheckCorrelatedFailureBreaker Check = "CorrelatedFailureBreaker"
 	CheckNominationCondition      Check = "NominationCondition"
 	CheckReplacementFirst         Check = "ReplacementFirst"
+	CheckRecordWithAct            Check = "RecordWithAct"
 )
 
 // removed is the check that is taken out, empty when all are in.
@@ -34,7 +35,7 @@ func is(check Check) bool {
 // OwnershipProof reports whether machines are claimed and deleted without proof that they are ours.
 func OwnershipProof() bool { return is(CheckOwnershipProof) }
 
-// ListBeforeRetry reports whether an unclear purchase is repeated without looking for its machine.
+// ListBeforeRetry reports whether an unclear launch request is repeated without looking for its machine.
 func ListBeforeRetry() bool { return is(CheckListBeforeRetry) }
 
 // FreshReadAfterTaint reports whether a drain trusts what was read before the taint.
@@ -51,3 +52,6 @@ func NominationCondition() bool { return is(CheckNominationCondition) }
 
 // ReplacementFirst reports whether a machine is drained before the one that takes its place is Ready.
 func ReplacementFirst() bool { return is(CheckReplacementFirst) }
+
+// RecordWithAct reports whether what is decided is put on record after it was done, instead of with it.
+func RecordWithAct() bool { return is(CheckRecordWithAct) }

@@ -6,7 +6,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 )
 
-// Node is a node as a simulation starts from it: a real one, one that is being launched, or one to buy.
+// Node is a node as a simulation starts from it: a real one, one that is being launched, or one that may be launched.
 type Node struct {
 	Name          string
 	Labels        map[string]string
@@ -22,7 +22,7 @@ type Node struct {
 	Pods map[ShapeID]int
 	// Protection forbids to drain the node, empty where nothing does.
 	Protection reason.Code
-	// Planned are waiting pods for which the node was bought, by Item.Placement: they get its room first.
+	// Planned are waiting pods for which the node was launched, by Item.Placement: they get its room first.
 	Planned map[string]int
 	// Reserved is held back for pods that are not there yet, such as those of DaemonSets.
 	Reserved Resources

@@ -20,7 +20,7 @@
 // node that is not there yet. The rooms beside this package know each other in one direction:
 //
 //   - cover solves the covering problem, and knows numbers only;
-//   - packing plans what to buy, with the rules of this package and the solutions of cover;
+//   - packing plans what to launch, with the rules of this package and the solutions of cover;
 //   - evacuation finds out which nodes can go, with the rules of this package.
 //
 // The observer needs the model alone, and links no other room.

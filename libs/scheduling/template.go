@@ -33,7 +33,7 @@ const (
 	valueLinux, valueAMD64 = "linux", "amd64"
 )
 
-// Offering is a size that can be bought.
+// Offering is a size that can be launched.
 type Offering struct {
 	ID           int64
 	Name         string
@@ -107,7 +107,7 @@ const (
 	vpsieAttachmentMax = 7
 )
 
-// NewNode is the node that buying the offering for the group would bring: as nodes of the size turned out, as far as some were
+// NewNode is the node that launching the offering for the group would bring: as nodes of the size turned out, as far as some were
 // seen, and as the group's template declares. The room that the pods of the DaemonSets which run on it will take, and that of
 // static pods, is held back.
 func NewNode(name string, group *v1beta1.NodeGroup, offering *Offering, daemons []*Item) *Node {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,9 @@ type lease struct {
 	*resourcelock.LeaseLock
 	// holder is who held the Lease when it was read last.
 	holder string
+	// renewed is when the last write began by which this process holds the Lease, by its own clock: others wait for the Lease's duration
+	// from when they saw that write. It may be read from anywhere.
+	renewed atomic.Pointer[time.Time]
 }
 
 // newLease returns the Lease of a service; the calls of its client end before the leadership does.
@@ -54,5 +58,19 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	if record.HolderIdentity == "" && l.holder != l.Identity() {
 		return fmt.Errorf("release Lease %s: it is held by %q, not by this process", l.Describe(), l.holder)
 	}
-	return l.LeaseLock.Update(ctx, record)
+	return l.noting(record, func() error { return l.LeaseLock.Update(ctx, record) })
+}
+
+// Create writes a Lease that does not exist.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.noting(record, func() error { return l.LeaseLock.Create(ctx, record) })
+}
+
+func (l *lease) noting(record resourcelock.LeaderElectionRecord, write func() error) error {
+	began := time.Now()
+	err := write()
+	if err == nil && record.HolderIdentity == l.Identity() {
+		l.renewed.Store(&began)
+	}
+	return err
 }

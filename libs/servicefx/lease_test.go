@@ -2,8 +2,10 @@ package servicefx
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -93,5 +95,49 @@ func TestLeaseIsGivenUpByItsHolder(t *testing.T) {
 	lead(t, client, func() {})
 	if got := holderOf(t, client); got != "" {
 		t.Errorf("the Lease is held by %q after its holder ended, want nobody", got)
+	}
+}
+
+// TestLeadership asks a leader until when it leads, before and after another replica takes the Lease or somebody removes it.
+func TestLeadership(t *testing.T) {
+	leases := coordinationv1.SchemeGroupVersion.WithResource("leases")
+	for name, tc := range map[string]struct {
+		change func(t *testing.T, client *fake.Clientset)
+		leads  bool
+	}{
+		"Leads": {func(*testing.T, *fake.Clientset) {}, true},
+		"IsDeposed": {func(t *testing.T, client *fake.Clientset) {
+			successor := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "l"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: new("b")}}
+			if err := client.Tracker().Update(leases, successor, "default"); err != nil {
+				t.Error(err)
+			}
+		}, false},
+		"HasRunOut": {func(*testing.T, *fake.Clientset) { time.Sleep(8 * time.Second) }, false},
+		"LeaseIsGone": {func(t *testing.T, client *fake.Clientset) {
+			if err := client.Tracker().Delete(leases, "default", "l"); err != nil {
+				t.Error(err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset()
+				l := leaseOf(client, "a")
+				leadership := &Leadership{lock: l, duration: 10 * time.Second}
+				if _, err := leadership.Until(t.Context()); !errors.Is(err, ErrNotLeader) {
+					t.Errorf("error %v before the election", err)
+				}
+				began := time.Now()
+				if err := l.Create(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: "a"}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Second)
+				tc.change(t, client)
+				until, err := leadership.Until(t.Context())
+				if leads := err == nil; leads != tc.leads || leads && !until.Equal(began.Add(10*time.Second)) {
+					t.Errorf("leads until %s, error %v; want that it leads: %v, ten seconds from %s", until, err, tc.leads, began)
+				}
+			})
+		})
 	}
 }

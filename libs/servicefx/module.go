@@ -107,10 +107,10 @@ type managerParams struct {
 	Log     *slog.Logger
 }
 
-func newManager(p managerParams) (manager.Manager, error) {
+func newManager(p managerParams) (manager.Manager, *Leadership, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var cacheOptions cache.Options
 	if p.Cache != nil {
@@ -122,7 +122,7 @@ func newManager(p managerParams) (manager.Manager, error) {
 	name := "vpsie-" + string(p.Name)
 	lock, err := newLease(config, p.Config.Namespace, name, renewDeadline)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options := manager.Options{
 		Scheme:                 scheme,
@@ -145,10 +145,10 @@ func newManager(p managerParams) (manager.Manager, error) {
 	}
 	mgr, err := manager.New(config, options)
 	if err != nil {
-		return nil, fmt.Errorf("make manager: %w", err)
+		return nil, nil, fmt.Errorf("make manager: %w", err)
 	}
 	lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(lock.Identity()) //nolint:staticcheck // what the lock asks for
-	return mgr, nil
+	return mgr, &Leadership{lock: lock, duration: p.Config.LeaseDuration}, nil
 }
 
 func addOps(m manager.Manager, o *Ops) error { return m.Add(o) }

@@ -1,4 +1,4 @@
-// Package planner decides which machines to buy and which to retire.
+// Package planner decides which machines to launch and which to retire.
 package planner
 
 import (
@@ -69,6 +69,7 @@ var Module = fx.Module("planner",
 		func(q *facts.Queue) app.Records { return q },
 		func() prometheus.Registerer { return metrics.Registry },
 		newBrake,
+		func(l *servicefx.Leadership) app.Leadership { return l },
 		newChanges,
 		app.NewMetrics,
 		newNominator,

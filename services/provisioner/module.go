@@ -69,11 +69,11 @@ var Module = fx.Module("provisioner",
 		fx.Annotate(vpsie.NewClient, fx.As(new(app.Cloud)), fx.As(new(app.HealthSource))),
 		newOutbox,
 		func(o *facts.Outbox) app.Facts { return o },
+		facts.NewDecisions,
 		app.NewTeller,
 		newBrake,
 		func(c servicefx.Config) app.Namespace { return app.Namespace(c.Namespace) },
 		app.NewOrphans,
-		app.NewHolds,
 		app.NewCatalogue,
 		app.NewClusters,
 		app.NewNodes,
@@ -82,8 +82,8 @@ var Module = fx.Module("provisioner",
 	fx.Invoke(start, subscribe),
 )
 
-func newStore(c client.Client, live client.Reader, f app.Facts, clk clock.WithTicker) *app.Store {
-	return &app.Store{Client: c, Live: live, Facts: f, Clock: clk}
+func newStore(c client.Client, live client.Reader, f app.Facts, decisions *facts.Decisions, clk clock.WithTicker) *app.Store {
+	return &app.Store{Client: c, Live: live, Facts: f, Decisions: decisions, Clock: clk}
 }
 
 // recordsConfigMap names the ConfigMaps that hold the facts about machines that are gone which the bus did not take yet.

@@ -20,7 +20,7 @@ const (
 	failing = 2500 * time.Millisecond
 	// strikeMax is how long a failure waits at most for a call that it can strike.
 	strikeMax = 15 * time.Second
-	// listLag is how old listings are while they lag, less than the provisioner settles an unclear purchase for.
+	// listLag is how old listings are while they lag, less than the provisioner settles an unclear launch request for.
 	listLag = 5 * time.Second
 	// breath is how long VPSie works between two failures at most.
 	breath = time.Second
@@ -28,10 +28,10 @@ const (
 	launchDeadline = 10 * time.Second
 )
 
-// Endpoints that buy and delete.
+// Endpoints that launch and delete machines.
 const (
-	buys    = "k8s.addSlave*"
-	deletes = "k8s.deleteSlave"
+	launches = "k8s.addSlave*"
+	deletes  = "k8s.deleteSlave"
 )
 
 // TestVPSieFails lets VPSie fail in every way that it has, in an order that dice choose, while machines are lost
@@ -55,7 +55,7 @@ func (s *storm) vpsieFailures() []trouble {
 		s.fault("proxy's page", vpsiesim.Fault{Kind: vpsiesim.FaultHTML502}),
 		s.fault("too many requests", vpsiesim.Fault{Kind: vpsiesim.FaultStatus429, RetryAfterSeconds: 2}),
 		s.fault("timeout after success", vpsiesim.Fault{Kind: vpsiesim.FaultTimeout, Process: true, HoldSeconds: 1, Probability: 0.5}),
-		s.fault("lost replies to purchases", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Endpoint: buys}),
+		s.fault("lost replies to launch requests", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Endpoint: launches}),
 		s.fault("lost replies to deletions", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Endpoint: deletes}),
 		s.fault("200 with an error", vpsiesim.Fault{Kind: vpsiesim.FaultError200, Message: "Internal Server Error", Probability: 0.5}),
 		s.fault("malformed bodies", vpsiesim.Fault{Kind: vpsiesim.FaultMalformed, Probability: 0.5}),
@@ -158,13 +158,13 @@ func TestMachinesThatNeverJoinAreReplaced(t *testing.T) {
 	t.Cleanup(func() { s.relaunch(planner) })
 	s.Switch(map[string]any{"nodeRegisters": false})
 	s.Scale(work, 1)
-	s.Eventually("a machine is bought that never joins", func(context.Context) (bool, string) {
-		return len(s.Bought()) > 0, "none is"
+	s.Eventually("a machine is launched that never joins", func(context.Context) (bool, string) {
+		return len(s.Launched()) > 0, "none is"
 	})
 	if err := s.Sim.SetSwitches(t.Context(), map[string]any{"nodeRegisters": true}); err != nil {
 		t.Fatal(err)
 	}
-	dead := s.Bought()[0]
+	dead := s.Launched()[0]
 	s.settles(1)
 	truth, _ := s.Truth().Find(dead.Identifier)
 	if truth.HowDeleted != vpsiesim.DeletedByIdentifier || truth.GoneAt.IsZero() {

@@ -22,27 +22,27 @@ const (
 	brakeTime = 5 * time.Second
 	// standstill is how long nothing must happen then.
 	standstill = 4 * time.Second
-	// sluggish makes VPSie take so long for each call that a purchase or a removal lasts longer than the brake takes.
+	// sluggish makes VPSie take so long for each call that a launch or a removal lasts longer than the brake takes.
 	sluggish = 1500 * time.Millisecond
 )
 
-// TestBrakeWorksAlone pulls the brake in the middle of a purchase, and then of a removal, with the planner and NATS dead:
-// no further machine is asked for or deleted until it is let go.
+// TestBrakeWorksAlone pulls the brake in the middle of a launch, and then of a removal, with the planner and NATS dead:
+// no further machine is requested or deleted until it is released.
 func TestBrakeWorksAlone(t *testing.T) {
 	const pods = 6
 	s := brew(t)
 	s.slowDown(sluggish)
-	before := s.calls(buys)
+	before := s.calls(launches)
 	s.Scale(work, pods)
-	s.Eventually("all machines are intended and VPSie was asked for the first", func(ctx context.Context) (bool, string) {
+	s.Eventually("all machines are intended and the first is requested from VPSie", func(ctx context.Context) (bool, string) {
 		nodes, err := s.VPSieNodes(ctx)
 		if err != nil {
 			return false, err.Error()
 		}
-		bought := len(s.Bought())
-		return bought > 0 && len(nodes) == pods, fmt.Sprintf("%d are intended and %d asked for", len(nodes), bought)
+		launched := len(s.Launched())
+		return launched > 0 && len(nodes) == pods, fmt.Sprintf("%d are intended and %d requested", len(nodes), launched)
 	})
-	s.pullsBrake(buys, before+pods)
+	s.pullsBrake(launches, before+pods)
 	s.settles(pods)
 
 	s.slowDown(sluggish)
@@ -67,7 +67,7 @@ func TestBrakeWorksAlone(t *testing.T) {
 }
 
 // pullsBrake stops everything with the planner and NATS dead, looks whether an endpoint is called all the same, of
-// which all calls would be made soon without the brake, and lets go again.
+// which all calls would be made soon without the brake, and releases it.
 func (s *storm) pullsBrake(endpoint string, all int) {
 	s.t.Helper()
 	s.Kill(stack.Planner)
@@ -77,7 +77,7 @@ func (s *storm) pullsBrake(endpoint string, all int) {
 		Data:       map[string]string{brake.KeyReason: "chaos"},
 	}
 	s.Create(pause)
-	s.t.Cleanup(func() { s.letGo(context.Background(), pause) })
+	s.t.Cleanup(func() { s.release(context.Background(), pause) })
 	s.say("the brake is pulled after %d calls of %s", s.calls(endpoint), endpoint)
 	lapse(s.t.Context(), brakeTime)
 	stopped := s.calls(endpoint)
@@ -88,8 +88,8 @@ func (s *storm) pullsBrake(endpoint string, all int) {
 	if now := s.calls(endpoint); now != stopped {
 		s.t.Errorf("%d calls of %s were made later than %s after the brake was pulled", now-stopped, endpoint, brakeTime)
 	}
-	s.say("the brake is let go after %d calls of %s", stopped, endpoint)
-	s.letGo(s.t.Context(), pause)
+	s.say("the brake is released after %d calls of %s", stopped, endpoint)
+	s.release(s.t.Context(), pause)
 	s.slowDown(0)
 	if err := s.NATS.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
@@ -105,8 +105,8 @@ func (s *storm) slowDown(latency time.Duration) {
 	}
 }
 
-// letGo removes the brake, which may be gone already.
-func (s *storm) letGo(ctx context.Context, pause *corev1.ConfigMap) {
+// release removes the brake, which may be gone already.
+func (s *storm) release(ctx context.Context, pause *corev1.ConfigMap) {
 	s.t.Helper()
 	if err := client.IgnoreNotFound(s.Client.Delete(ctx, pause)); err != nil {
 		s.t.Error(err)

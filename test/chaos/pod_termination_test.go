@@ -21,7 +21,7 @@ const (
 	deadMax = 2 * time.Second
 	// calmMax is how long a process is left alone at most.
 	calmMax = 3 * time.Second
-	// halfDone is how much slower VPSie is made where a purchase must be found half done.
+	// halfDone is how much slower VPSie is made where a launch must be found half done.
 	halfDone = 300 * time.Millisecond
 )
 
@@ -97,7 +97,7 @@ func (s *storm) natsFrozen() trouble {
 	}
 }
 
-// TestFrozenLeadersAreReplaced freezes the leader of every service in the middle of a purchase: the standbys go on,
+// TestFrozenLeadersAreReplaced freezes the leader of every service in the middle of a launch: the standbys go on,
 // and what the old leaders do when they thaw harms nothing.
 func TestFrozenLeadersAreReplaced(t *testing.T) {
 	s := brew(t)
@@ -117,14 +117,14 @@ func TestFrozenLeadersAreReplaced(t *testing.T) {
 	}
 	s.Switch(map[string]any{"latency": halfDone.String()})
 	s.Scale(work, pods)
-	s.Eventually("VPSie was asked for a machine", func(context.Context) (bool, string) {
-		n := len(s.Bought())
-		return n > 0, fmt.Sprintf("it was asked for %d", n)
+	s.Eventually("a machine is requested from VPSie", func(context.Context) (bool, string) {
+		n := len(s.Launched())
+		return n > 0, fmt.Sprintf("%d are requested", n)
 	})
 	frozen := shuffled(s.dice, s.services()...)
 	for _, service := range frozen {
 		service.Freeze()
-		s.say("%s is frozen after %d machines were asked for", service.Name, len(s.Bought()))
+		s.say("%s is frozen after %d machines were requested", service.Name, len(s.Launched()))
 	}
 	for _, name := range stack.Services() {
 		s.say("%s is elected", s.awaitHolder(name, leaders[name]))

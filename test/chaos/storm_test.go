@@ -25,11 +25,11 @@ const (
 	// group and work are the NodeGroup and the deployment of every test; each pod needs a machine of its own.
 	group = "general"
 	work  = "web"
-	// machinesMax leaves room for machines that are bought beside the six that are needed at most.
+	// machinesMax leaves room for machines that are launched beside the six that are needed at most.
 	machinesMax = 12
 	// unneededFor is how long a machine must be unneeded before it goes.
 	unneededFor = 3 * time.Second
-	// large is m-4vcpu-16gb, what is bought while the Medium size cannot be.
+	// large is m-4vcpu-16gb, what is launched while the Medium size cannot be.
 	large int64 = 32
 )
 

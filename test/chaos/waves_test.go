@@ -20,7 +20,7 @@ import (
 
 const (
 	// settlePatience is how long everything may take to come to rest after the storm. A node whose drain was
-	// given up is left alone for five minutes.
+	// aborted is left alone for five minutes.
 	settlePatience = 8 * time.Minute
 	// tide is how long a wave waits for its machines before the next one comes all the same.
 	tide = 8 * time.Second
@@ -75,7 +75,7 @@ func (s *storm) wave(pods int, enough <-chan struct{}) {
 	s.say("%d pods are wanted", pods)
 }
 
-// cordoned reports whether pods keep away from the machines that are to go. A drain that finds new pods is given up,
+// cordoned reports whether pods keep away from the machines that are to go. A drain that finds new pods is aborted,
 // and then the product leaves the machine alone for longer than these tests want to wait.
 func (s *storm) cordoned(ctx context.Context) (bool, string) {
 	machines, err := s.VPSieNodes(ctx)
@@ -176,7 +176,7 @@ func (s *storm) untidy(ctx context.Context, want int) error {
 // unpaid says whether another number of machines is paid for.
 func (s *storm) unpaid(want int) error {
 	alive := 0
-	for _, m := range s.Bought() {
+	for _, m := range s.Launched() {
 		if m.GoneAt.IsZero() {
 			alive++
 		}

@@ -26,8 +26,11 @@ func (w *watcher) groupReady() (bool, string) {
 	return w.readyWhy == "", w.readyWhy
 }
 
-func (w *watcher) everWaited(n int) func() (bool, string) {
-	return w.counted(n, "pods", func() int { return len(w.waited) })
+// podsWait does not ask that all of them do: where pods are made slowly the last ones find nodes that were launched for the first.
+func (w *watcher) podsWait() (bool, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.firstWait.IsZero(), "none waits"
 }
 
 func (w *watcher) decidedUp() (bool, string) {
@@ -36,7 +39,7 @@ func (w *watcher) decidedUp() (bool, string) {
 	return w.scaledUp, "no decision record for a scale-up is on the bus"
 }
 
-func (w *watcher) bought(n int) func() (bool, string) {
+func (w *watcher) launched(n int) func() (bool, string) {
 	return w.counted(n, "machines", func() int {
 		listed := 0
 		for _, m := range w.machines {
@@ -118,7 +121,7 @@ func (w *watcher) waits(t vpsiesim.Truth) (p50, longest time.Duration, err error
 		}
 	}
 	if len(all) == 0 || w.firstWait.IsZero() {
-		return 0, 0, errors.New("no pod waited, or no machine was bought")
+		return 0, 0, errors.New("no pod waited, or no machine was launched")
 	}
 	slices.Sort(all)
 	return all[(len(all)-1)/2], all[len(all)-1], nil

@@ -79,7 +79,7 @@ Everything stays up until Ctrl-C. In another terminal:
   export KUBECONFIG=%[1]s
   alias kubectl=%[2]s
   kubectl get ng,vn,nodes -A
-  kubectl -n %[3]s scale deployment/%[4]s --replicas=40    # pods wait, machines are bought
+  kubectl -n %[3]s scale deployment/%[4]s --replicas=40    # pods wait, machines are launched
   kubectl -n %[3]s get events --watch
   kubectl -n %[3]s describe ng/%[5]s
 

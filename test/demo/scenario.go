@@ -24,7 +24,7 @@ const (
 	pods       = 100
 	// needed is how many machines a hundred pods of that size need.
 	needed = 10
-	// allowed is more, so that buying too many would show.
+	// allowed is more, so that launching too many would show.
 	allowed = 12
 )
 
@@ -70,9 +70,9 @@ func grow(ctx context.Context, w *watcher, s *stack.Stack) error {
 	}
 	w.story.line("workload", "deployment %s/%s asks for %d pods", namespace, deployment, pods)
 	for _, next := range []step{
-		{"every pod was seen waiting", stack.Observer, w.everWaited(pods)},
+		{"pods wait", stack.Observer, w.podsWait},
 		{"the planner decides to launch", stack.Planner, w.decidedUp},
-		{"VPSie sold the machines", stack.Provisioner, w.bought(needed)},
+		{"VPSie created the machines", stack.Provisioner, w.launched(needed)},
 		{"the nodes are Ready", stack.Provisioner, w.ready(needed)},
 		{"all pods run", stack.Planner, w.running(pods)},
 	} {
@@ -124,7 +124,7 @@ func summarise(ctx context.Context, w *watcher, s *stack.Stack, out io.Writer) e
 	mem := w.residentMB()
 	fmt.Fprintf(out, `
 pods served: %d
-machines bought: %d
+machines launched: %d
 machines deleted: %d
 pending to VPSie request: p50 %d ms, max %d ms
 resident memory: observer %d MB, planner %d MB, provisioner %d MB
@@ -132,7 +132,7 @@ cost: %s
 leaks: %d
 doubles: %d
 wrong deletions: %d
-`, w.served(), truth.Counts.Bought, truth.Counts.Deleted, p50.Milliseconds(), longest.Milliseconds(),
+`, w.served(), truth.Counts.Launched, truth.Counts.Deleted, p50.Milliseconds(), longest.Milliseconds(),
 		mem[stack.Observer], mem[stack.Planner], mem[stack.Provisioner], dollars(truth.Money.CostTotal),
 		len(verdict.Leaks), len(verdict.Doubles), len(verdict.WrongDeletions))
 	var problems []error
@@ -141,8 +141,8 @@ wrong deletions: %d
 			problems = append(problems, errors.New(finding))
 		}
 	}
-	if truth.Counts.Bought != needed {
-		problems = append(problems, fmt.Errorf("%d machines were bought where %d were needed", truth.Counts.Bought, needed))
+	if truth.Counts.Launched != needed {
+		problems = append(problems, fmt.Errorf("%d machines were launched where %d were needed", truth.Counts.Launched, needed))
 	}
 	if w.served() != pods {
 		problems = append(problems, fmt.Errorf("%d of %d pods ran", w.served(), pods))

@@ -36,7 +36,6 @@ type watcher struct {
 	readyWhy  string // of the NodeGroup's Ready condition, empty while it is True
 	waiting   map[string]bool
 	run       map[string]bool
-	waited    map[string]bool // pods that ever waited
 	ran       map[string]bool // pods that ever ran
 	firstWait time.Time
 	told      string // what was last told of the pods
@@ -54,7 +53,7 @@ type watcher struct {
 func newWatcher(st *story, s *stack.Stack) *watcher {
 	return &watcher{
 		story: st, stack: s, readyWhy: "it has no status yet", told: "0 wait, 0 run",
-		waiting: map[string]bool{}, run: map[string]bool{}, waited: map[string]bool{}, ran: map[string]bool{},
+		waiting: map[string]bool{}, run: map[string]bool{}, ran: map[string]bool{},
 		nodes: map[string]bool{}, readied: map[string]bool{}, phases: map[string]v1beta1.Phase{}, emptied: map[string]bool{},
 		machines: map[string]vpsiesim.Machine{}, memory: map[string]int64{},
 	}
@@ -133,7 +132,7 @@ func (w *watcher) seePod(pod *corev1.Pod, gone bool) {
 			w.firstWait = time.Now()
 			w.story.line("pods", "the first one waits: %s", schedulerSays(pod))
 		}
-		w.waiting[pod.Name], w.waited[pod.Name] = true, true
+		w.waiting[pod.Name] = true
 	}
 	w.tellPods(false)
 }

@@ -37,7 +37,7 @@ func TestPodsMakeNodesAppearAndDisappear(t *testing.T) {
 	group.Spec.Template.Annotations = map[string]string{"example.com/team": "story"}
 	s.Create(group)
 	s.AwaitRunning("web", pods)
-	s.WantBought(needed)
+	s.WantLaunched(needed)
 
 	machines := s.MustVPSieNodes()
 	if len(machines) != needed {
@@ -71,11 +71,11 @@ func TestPodsMakeNodesAppearAndDisappear(t *testing.T) {
 		n := len(s.Decisions(busv1.DecisionKind_DECISION_KIND_SCALE_DOWN))
 		return n == needed, fmt.Sprintf("%d are", n)
 	})
-	bought := s.Bought()
-	if len(bought) != needed {
-		t.Errorf("%d machines were bought in the end, want %d", len(bought), needed)
+	launched := s.Launched()
+	if len(launched) != needed {
+		t.Errorf("%d machines were launched in the end, want %d", len(launched), needed)
 	}
-	for _, m := range bought {
+	for _, m := range launched {
 		if m.GoneAt.IsZero() || m.HowDeleted != vpsiesim.DeletedByIdentifier || m.PodsAtDeletion != 0 {
 			t.Errorf("machine %s: state %s, deleted by %q with %d pods on it", m.Hostname, m.State, m.HowDeleted, m.PodsAtDeletion)
 		}

@@ -25,7 +25,7 @@ import (
 // machine stays with its pod until the budget gives way.
 func TestBudgetBindsDrain(t *testing.T) {
 	s := stacktest.New(t)
-	strangers := seedStrangers(t, s)
+	foreign := seedForeign(t, s)
 	budget := &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: policyv1.PodDisruptionBudgetSpec{
@@ -36,7 +36,7 @@ func TestBudgetBindsDrain(t *testing.T) {
 	s.Create(budget, workload.NodeGroup(s.Namespace, "general", 4), workload.Deployment(s.Namespace, "web", 2, workload.OnePerNode))
 	s.AwaitRunning("web", 2)
 	s.AwaitVPSieNodes(2, v1beta1.PhaseReady)
-	s.WantBought(2)
+	s.WantLaunched(2)
 
 	retired := s.MustVPSieNodes()[0]
 	if err := s.Client.Delete(t.Context(), &retired); err != nil {
@@ -60,7 +60,7 @@ func TestBudgetBindsDrain(t *testing.T) {
 		t.Errorf("Node %s is not cordoned by us: %v", node.Name, node.Annotations)
 	}
 	s.AwaitRunning("web", 2)
-	for _, m := range s.Bought() {
+	for _, m := range s.Launched() {
 		if !m.DeleteRequestedAt.IsZero() {
 			t.Errorf("machine %s was deleted against the budget", m.Hostname)
 		}
@@ -75,19 +75,19 @@ func TestBudgetBindsDrain(t *testing.T) {
 	})
 	s.AwaitRunning("web", 2)
 	// The evicted pod had no other place.
-	s.WantBought(3)
-	strangersUntouched(t, s, strangers)
+	s.WantLaunched(3)
+	foreignUntouched(t, s, foreign)
 }
 
-// seedStrangers puts machines into the cluster that nobody of ours has bought.
-func seedStrangers(t *testing.T, s *stacktest.Scenario) []vpsiesim.Machine {
+// seedForeign puts foreign machines into the cluster.
+func seedForeign(t *testing.T, s *stacktest.Scenario) []vpsiesim.Machine {
 	t.Helper()
-	strangers, err := s.Sim.SeedMachines(t.Context(), vpsiesim.SeedRequest{SizeID: int(workload.Medium), Count: 2})
+	foreign, err := s.Sim.SeedMachines(t.Context(), vpsiesim.SeedRequest{SizeID: int(workload.Medium), Count: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, m := range strangers {
+		for _, m := range foreign {
 			if err := s.Sim.VanishMachine(context.Background(), m.Identifier); err != nil {
 				t.Error(err)
 			}
@@ -97,7 +97,7 @@ func seedStrangers(t *testing.T, s *stacktest.Scenario) []vpsiesim.Machine {
 			}
 		}
 	})
-	for _, m := range strangers {
+	for _, m := range foreign {
 		s.Eventually("the foreign machine "+m.Hostname+" is Ready", func(ctx context.Context) (bool, string) {
 			node := &corev1.Node{}
 			if err := s.Client.Get(ctx, client.ObjectKey{Name: m.NodeName()}, node); err != nil {
@@ -106,15 +106,15 @@ func seedStrangers(t *testing.T, s *stacktest.Scenario) []vpsiesim.Machine {
 			return workload.IsReady(node), "it is not"
 		})
 	}
-	return strangers
+	return foreign
 }
 
-// strangersUntouched checks that nothing was done to foreign machines and their Nodes, which are empty
-// all the time and of the size that our NodeGroup buys.
-func strangersUntouched(t *testing.T, s *stacktest.Scenario, strangers []vpsiesim.Machine) {
+// foreignUntouched checks that nothing was done to foreign machines and their Nodes, which are empty
+// all the time and of the size that our NodeGroup launches.
+func foreignUntouched(t *testing.T, s *stacktest.Scenario, foreign []vpsiesim.Machine) {
 	t.Helper()
 	truth := s.Truth()
-	for _, before := range strangers {
+	for _, before := range foreign {
 		m, _ := truth.Find(before.Identifier)
 		if !m.Alive() || !m.DeleteRequestedAt.IsZero() {
 			t.Errorf("foreign machine %s is %s", m.Hostname, m.State)

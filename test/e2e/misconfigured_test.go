@@ -22,7 +22,7 @@ import (
 )
 
 // TestMistakesAreExplained checks that a mistake shows on the NodeGroup and on the pods that wait for
-// it, with what is wrong, why, what happens next and what to do, and that nothing is bought.
+// it, with what is wrong, why, what happens next and what to do, and that nothing is launched.
 func TestMistakesAreExplained(t *testing.T) {
 	const nowhere = "00000000-44dd-11f0-8f00-0242ac110005"
 	tests := map[string]struct {
@@ -73,7 +73,7 @@ func TestMistakesAreExplained(t *testing.T) {
 			tc.group(group)
 			s.Create(group, workload.Deployment(s.Namespace, "web", 1, tc.requests))
 			explained(t, s, tc.condition, tc.code, tc.says)
-			s.WantBought(0)
+			s.WantLaunched(0)
 		})
 	}
 }
@@ -122,12 +122,12 @@ func TestWrongTokenIsExplainedAndMended(t *testing.T) {
 	says := []string{"VPSie refuses the credentials", "no machine can be launched or terminated", "tried again", "put a valid token"}
 	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpUnauthorized, says)
 	s.AwaitCondition("general", v1beta1.ConditionAPIHealthy, metav1.ConditionFalse)
-	s.WantBought(0)
+	s.WantLaunched(0)
 
 	restore()
 	s.AwaitCondition("general", v1beta1.ConditionReady, metav1.ConditionTrue)
 	s.AwaitRunning("web", 1)
-	s.WantBought(1)
+	s.WantLaunched(1)
 }
 
 // TestMinimumAboveMaximum is refused at the door, and explained where the door is missing.
@@ -158,7 +158,7 @@ func TestMinimumAboveMaximum(t *testing.T) {
 	})
 	s.Create(workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
 	explained(t, s, v1beta1.ConditionReady, reason.NoScaleUpGroupInvalid, append(says, "minNodes (5) is above maxNodes (3)", "until this is corrected"))
-	s.WantBought(0)
+	s.WantLaunched(0)
 }
 
 // withoutValidation takes the rules of NodeGroups away for the rest of the test, as an API server does

@@ -44,7 +44,7 @@ func TestPodsAreBoundWhereTheyAreNominated(t *testing.T) {
 		}
 		return len(bound) == pods, fmt.Sprintf("%d of %d are", len(bound), pods)
 	})
-	s.WantBought(needed)
+	s.WantLaunched(needed)
 	followed := 0
 	for _, pod := range bound {
 		if node, was := nominated[pod.Name]; was && node == pod.Spec.NodeName {

@@ -47,7 +47,7 @@ func TestOutageIsSatOut(t *testing.T) {
 			s.AwaitRunning("web", 2)
 			s.AwaitCondition("general", v1beta1.ConditionAPIHealthy, metav1.ConditionTrue)
 			awaitMetric(s, stack.Provisioner, "vpsie_api_breaker_open 0")
-			s.WantBought(2)
+			s.WantLaunched(2)
 		})
 	}
 }
@@ -63,13 +63,13 @@ func awaitMetric(s *stacktest.Scenario, service, line string) {
 	})
 }
 
-// TestLostAnswersBuyNothingTwice lets VPSie sell machines without saying so.
-func TestLostAnswersBuyNothingTwice(t *testing.T) {
+// TestLostAnswersLaunchNothingTwice lets VPSie sell machines without saying so.
+func TestLostAnswersLaunchNothingTwice(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 6))
 	s.AwaitCondition("general", v1beta1.ConditionReady, metav1.ConditionTrue)
 	s.Break(vpsiesim.Fault{Endpoint: "k8s.addSlaveToGroup", Kind: vpsiesim.FaultLostReply, EveryNth: 2, Count: 2})
 	s.Create(workload.Deployment(s.Namespace, "web", 4, workload.OnePerNode))
 	s.AwaitRunning("web", 4)
-	s.WantBought(4)
+	s.WantLaunched(4)
 }

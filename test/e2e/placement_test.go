@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/stack/stacktest"
@@ -51,18 +52,22 @@ func volumeIn(namespace, zone string) (*corev1.PersistentVolume, *corev1.Persist
 	return pv, pvc
 }
 
-// TestPlacementRulesDecideWhatIsBought has workloads whose pods would all fit on one machine, were it not for
-// their rules: exactly as many machines are bought as the rules ask for, and kube-scheduler agrees.
-func TestPlacementRulesDecideWhatIsBought(t *testing.T) {
+// TestPlacementRulesDecideWhatIsLaunched has workloads whose pods would all fit on one machine, were it not for
+// their rules: exactly as many machines are launched as the rules ask for, and kube-scheduler agrees.
+func TestPlacementRulesDecideWhatIsLaunched(t *testing.T) {
 	const needed = 3
 	s := stacktest.New(t)
 	host := corev1.LabelHostname
-	// The volumes come first: a pod whose claim is not there yet is refused for that, and Kubernetes merges what is
+	// The volumes come first: a pod whose claim is not bound yet is refused for that, and Kubernetes merges what is
 	// said of its volume later with that.
 	for _, zone := range []string{vpsiesim.DefaultDatacenter, "elsewhere"} {
 		pv, pvc := volumeIn(s.Namespace, zone)
 		s.Create(pv, pvc)
 		t.Cleanup(func() { _ = s.Client.Delete(context.Background(), pv) }) // the test's own context has ended by then
+		s.Eventually("the claim is bound", func(ctx context.Context) (bool, string) {
+			err := s.Client.Get(ctx, client.ObjectKeyFromObject(pvc), pvc)
+			return err == nil && pvc.Status.Phase == corev1.ClaimBound, fmt.Sprintf("it is %s, error %v", pvc.Status.Phase, err)
+		})
 	}
 	s.Create(
 		ruled(s.Namespace, "apart", needed, func(spec *corev1.PodSpec, own *metav1.LabelSelector) {
@@ -91,14 +96,14 @@ func TestPlacementRulesDecideWhatIsBought(t *testing.T) {
 	}
 	s.AwaitEvent("Pod", "", "NotTriggerScaleUp", "a volume of the pod cannot be used", "nothing is launched")
 	s.AwaitVPSieNodes(needed, v1beta1.PhaseReady)
-	s.WantBought(needed)
+	s.WantLaunched(needed)
 }
 
 func useClaim(spec *corev1.PodSpec, claim string) {
 	spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}}}
 }
 
-// TestMoneyIsALimit lets a group buy two of the four machines that its pods need.
+// TestMoneyIsALimit lets a group launch two of the four machines that its pods need.
 func TestMoneyIsALimit(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.Deployment(s.Namespace, "web", 4, workload.OnePerNode))
@@ -118,5 +123,5 @@ func TestMoneyIsALimit(t *testing.T) {
 	})
 	s.AwaitEvent("Pod", "", "NotTriggerScaleUp", "limits", "monthlyCost 120", "raise spec.limits")
 	s.AwaitVPSieNodes(2, v1beta1.PhaseReady)
-	s.WantBought(2)
+	s.WantLaunched(2)
 }

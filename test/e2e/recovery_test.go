@@ -22,7 +22,7 @@ import (
 const grown = 8
 
 // begin lets eight machines be needed of a VPSie that takes its time, so that whoever disturbs the
-// purchase finds it half done.
+// launch finds it half done.
 func begin(t *testing.T) *stacktest.Scenario {
 	t.Helper()
 	s := stacktest.New(t)
@@ -33,14 +33,14 @@ func begin(t *testing.T) *stacktest.Scenario {
 	return s
 }
 
-// halfway waits until some of the machines were asked for, and reports how many.
+// halfway waits until some of the machines were requested, and reports how many.
 func halfway(t *testing.T, s *stacktest.Scenario) {
 	t.Helper()
-	s.Eventually("VPSie was asked for a machine", func(context.Context) (bool, string) {
-		n := len(s.Bought())
-		return n > 0, fmt.Sprintf("it was asked for %d", n)
+	s.Eventually("a machine is requested from VPSie", func(context.Context) (bool, string) {
+		n := len(s.Launched())
+		return n > 0, fmt.Sprintf("%d are requested", n)
 	})
-	t.Logf("%d machines were asked for when it happened", len(s.Bought()))
+	t.Logf("%d machines were requested when it happened", len(s.Launched()))
 }
 
 // TestKilledServiceResumes kills each service in the middle of a scale-up and starts it again.
@@ -52,7 +52,7 @@ func TestKilledServiceResumes(t *testing.T) {
 			s.Kill(name)
 			s.Restart(name)
 			s.AwaitRunning("web", grown)
-			s.WantBought(grown)
+			s.WantLaunched(grown)
 			s.AwaitVPSieNodes(grown, v1beta1.PhaseReady)
 		})
 	}
@@ -69,7 +69,7 @@ func TestEveryServiceKilledAtOnce(t *testing.T) {
 		s.Restart(name)
 	}
 	s.AwaitRunning("web", grown)
-	s.WantBought(grown)
+	s.WantLaunched(grown)
 }
 
 // TestBusLosesEverything stops NATS in the middle of a scale-up and starts it again with an empty store.
@@ -79,7 +79,7 @@ func TestBusLosesEverything(t *testing.T) {
 	s.StopNATS()
 	s.StartNATSEmpty()
 	s.AwaitRunning("web", grown)
-	s.WantBought(grown)
+	s.WantLaunched(grown)
 }
 
 // TestBusIsAwayWhenPodsArrive lets the work come while there is no NATS at all.
@@ -92,7 +92,7 @@ func TestBusIsAwayWhenPodsArrive(t *testing.T) {
 	s.AwaitWaiting("web", 2)
 	s.StartNATSEmpty()
 	s.AwaitRunning("web", 2)
-	s.WantBought(2)
+	s.WantLaunched(2)
 }
 
 // TestMachineGoesWhileBusIsAway has a machine go while there is no NATS: what became of it waits in Kubernetes, and is published once NATS

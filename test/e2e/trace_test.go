@@ -16,7 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
 
-// TestOneTraceFromPodToNode receives what the services export and follows one purchase through it:
+// TestOneTraceFromPodToNode receives what the services export and follows one launch through it:
 // from the Ready Node and from the call to VPSie up to the pods that waited.
 func TestOneTraceFromPodToNode(t *testing.T) {
 	s := stacktest.New(t)
@@ -25,7 +25,7 @@ func TestOneTraceFromPodToNode(t *testing.T) {
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
 	node := s.Namespace + "/" + s.MustVPSieNodes()[0].Name
 
-	// The paths of every purchase up to its cause: from the launch, and from the message that wakes the provisioner for it.
+	// The paths of every launch up to its cause: from its own span, and from the message that wakes the provisioner for it.
 	type step struct{ name, service string }
 	cause := []step{{"decide scale up", stack.Planner}, {"pods pending", stack.Observer}}
 	path := append([]step{{"launch machine", stack.Provisioner}}, cause...)
@@ -45,7 +45,7 @@ func TestOneTraceFromPodToNode(t *testing.T) {
 		}
 		return ""
 	}
-	s.Eventually("the trace of the purchase is complete", func(context.Context) (bool, string) {
+	s.Eventually("the trace of the launch is complete", func(context.Context) (bool, string) {
 		ready := traces.find(func(sp span) bool { return sp.name == "node ready" && sp.attributes["vpsie.node"] == node })
 		if len(ready) != 1 {
 			return false, fmt.Sprintf("there are %d spans \"node ready\" of %s", len(ready), node)

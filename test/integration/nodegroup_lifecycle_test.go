@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -138,7 +140,7 @@ func TestStatusFollowsTheGroup(t *testing.T) {
 	})
 	s.AwaitCondition("general", v1beta1.ConditionCapacityAvailable, metav1.ConditionTrue)
 	s.AwaitCondition("general", v1beta1.ConditionScalingActive, metav1.ConditionFalse)
-	s.WantBought(3)
+	s.WantLaunched(3)
 }
 
 func awaitStatus(s *stacktest.Scenario, what string, is func(v1beta1.NodeGroupStatus) bool) {
@@ -151,7 +153,7 @@ func awaitStatus(s *stacktest.Scenario, what string, is func(v1beta1.NodeGroupSt
 	})
 }
 
-// TestModes holds purchases back by mode, and lets them go.
+// TestModes holds launches back by mode, and permits them again.
 func TestModes(t *testing.T) {
 	for mode, code := range map[v1beta1.Mode]reason.Code{
 		v1beta1.ModePaused:    reason.NoScaleUpGroupPaused,
@@ -164,10 +166,10 @@ func TestModes(t *testing.T) {
 			s.Create(group, workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
 			s.AwaitDecision(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, string(code))
 			s.AwaitEvent("Pod", "", "NotTriggerScaleUp", "spec.mode to Enforce")
-			s.WantBought(0)
+			s.WantLaunched(0)
 			s.Patch(group, `{"spec":{"mode":"Enforce"}}`)
 			s.AwaitRunning("web", 1)
-			s.WantBought(1)
+			s.WantLaunched(1)
 		})
 	}
 }
@@ -187,7 +189,7 @@ func TestDeletedNodeGroupKeepsItsMachines(t *testing.T) {
 	for _, n := range s.MustVPSieNodes() {
 		awaitKept(s, n.Status.NodeName, reason.NoScaleDownGroupGone)
 	}
-	for _, m := range s.Bought() {
+	for _, m := range s.Launched() {
 		if !m.DeleteRequestedAt.IsZero() {
 			t.Errorf("machine %s was deleted with its NodeGroup", m.Hostname)
 		}
@@ -209,16 +211,16 @@ func awaitKept(s *stacktest.Scenario, node string, code reason.Code) {
 	})
 }
 
-// TestPurchaseIsARecord refuses to change what a VPSieNode says was bought.
-func TestPurchaseIsARecord(t *testing.T) {
+// TestLaunchIsARecord refuses to change what a VPSieNode says was launched.
+func TestLaunchIsARecord(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 1), workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
 	n := s.MustVPSieNodes()[0]
-	n.Spec.Offering = workload.Small
-	err := s.Client.Update(t.Context(), &n)
+	// A patch without a resource version: the status changes meanwhile, and a conflict would say nothing.
+	err := s.Client.Patch(t.Context(), &n, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"offering":%d}}`, workload.Small)))
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "only retirement may change") {
-		t.Errorf("update: error %v, want that it is refused", err)
+		t.Errorf("patch: error %v, want that it is refused", err)
 	}
 	s.AwaitRunning("web", 1)
 }

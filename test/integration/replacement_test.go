@@ -19,7 +19,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
 
-// TestBusyNodeIsReplaced buys a machine in the place of a busy one, and asks for that one to go before its replacement is Ready.
+// TestBusyNodeIsReplaced launches a machine in the place of a busy one, and asks for that one to go before its replacement is Ready.
 func TestBusyNodeIsReplaced(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 2), workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
@@ -53,5 +53,5 @@ func TestBusyNodeIsReplaced(t *testing.T) {
 	})
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
 	s.AwaitRunning("web", 1)
-	s.WantBought(2)
+	s.WantLaunched(2)
 }

@@ -15,36 +15,36 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/workload"
 )
 
-// purchase begins to buy six machines of a VPSie that takes its time and waits until it is under way.
-func purchase(t *testing.T, s *stacktest.Scenario) {
+// launch begins the launch of six machines by a VPSie that takes its time and waits until it is under way.
+func launch(t *testing.T, s *stacktest.Scenario) {
 	t.Helper()
 	s.Create(workload.NodeGroup(s.Namespace, "general", 8))
 	s.AwaitCondition("general", v1beta1.ConditionReady, metav1.ConditionTrue)
 	s.Switch(map[string]any{"latency": "300ms"})
 	s.Create(workload.Deployment(s.Namespace, "web", 6, workload.OnePerNode))
-	s.Eventually("VPSie was asked for a machine", func(context.Context) (bool, string) {
-		n := len(s.Bought())
-		return n > 0, fmt.Sprintf("it was asked for %d", n)
+	s.Eventually("a machine is requested from VPSie", func(context.Context) (bool, string) {
+		n := len(s.Launched())
+		return n > 0, fmt.Sprintf("%d are requested", n)
 	})
 }
 
-// TestStopIsGraceful asks each service to end in the middle of a purchase.
+// TestStopIsGraceful asks each service to end in the middle of a launch.
 func TestStopIsGraceful(t *testing.T) {
 	for _, name := range stack.Services() {
 		t.Run(name, func(t *testing.T) {
 			s := stacktest.New(t)
-			purchase(t, s)
+			launch(t, s)
 			if err := s.Service(name).Stop(); err != nil {
 				t.Error(err)
 			}
 			s.Restart(name)
 			s.AwaitRunning("web", 6)
-			s.WantBought(6)
+			s.WantLaunched(6)
 		})
 	}
 }
 
-// TestStandbyTakesOver kills the elected replica of each service in the middle of a purchase: the
+// TestStandbyTakesOver kills the elected replica of each service in the middle of a launch: the
 // other one, which was only watching until then, goes on.
 func TestStandbyTakesOver(t *testing.T) {
 	for _, name := range stack.Services() {
@@ -64,7 +64,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				before = holder(t, s, name)
 				return before != "", "the Lease is free"
 			})
-			purchase(t, s)
+			launch(t, s)
 			if now := holder(t, s, name); now != before {
 				t.Fatalf("the Lease went from %s to %s while its holder lived", before, now)
 			}
@@ -74,7 +74,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				return now != before && now != "", "the Lease is held by " + now
 			})
 			s.AwaitRunning("web", 6)
-			s.WantBought(6)
+			s.WantLaunched(6)
 			s.Restart(name)
 		})
 	}

@@ -24,37 +24,37 @@ import (
 )
 
 // TestPressureThatGrows lets pods arrive while machines for earlier ones are on their way: what is
-// being launched counts, so nothing is bought twice.
+// being launched counts, so nothing is launched twice.
 func TestPressureThatGrows(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 10), workload.Deployment(s.Namespace, "web", 2, workload.OnePerNode))
 	for _, pods := range []int{4, 6} {
-		s.Eventually("machines were asked for", func(context.Context) (bool, string) {
-			n := len(s.Bought())
+		s.Eventually("machines were requested", func(context.Context) (bool, string) {
+			n := len(s.Launched())
 			return n >= pods-2, fmt.Sprintf("%d were", n)
 		})
 		s.Scale("web", pods)
 	}
 	s.AwaitRunning("web", 6)
-	s.WantBought(6)
+	s.WantLaunched(6)
 }
 
-// TestSmallPodsFillNodesOnTheirWay lets pods arrive that fit on what was bought for others.
+// TestSmallPodsFillNodesOnTheirWay lets pods arrive that fit on what was launched for others.
 func TestSmallPodsFillNodesOnTheirWay(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 5), workload.Deployment(s.Namespace, "large", 2, workload.OnePerNode))
-	s.Eventually("two machines were asked for", func(context.Context) (bool, string) {
-		n := len(s.Bought())
+	s.Eventually("two machines were requested", func(context.Context) (bool, string) {
+		n := len(s.Launched())
 		return n == 2, fmt.Sprintf("%d were", n)
 	})
 	// Beside a large pod there is room for three or four of these.
 	s.Create(workload.Deployment(s.Namespace, "small", 4, workload.TenPerNode))
 	s.AwaitRunning("large", 2)
 	s.AwaitRunning("small", 4)
-	s.WantBought(2)
+	s.WantLaunched(2)
 }
 
-// TestMinimumIsKept buys what no pod needs, and lets it go when it is not wanted any more.
+// TestMinimumIsKept launches what no pod needs, and retires it when it is not wanted any more.
 func TestMinimumIsKept(t *testing.T) {
 	s := stacktest.New(t)
 	group := workload.NodeGroup(s.Namespace, "general", 4)
@@ -71,7 +71,7 @@ func TestMinimumIsKept(t *testing.T) {
 	s.AwaitVPSieNodes(3, v1beta1.PhaseReady)
 	s.Patch(group, `{"spec":{"minNodes":1}}`)
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
-	s.WantBought(3)
+	s.WantLaunched(3)
 }
 
 // TestMaximumHolds lets more pods wait than the group may have nodes for.
@@ -95,7 +95,7 @@ func TestMaximumHolds(t *testing.T) {
 		}
 		return running == 2 && waiting == 3, fmt.Sprintf("%d have a node and %d wait", running, waiting)
 	})
-	s.WantBought(2)
+	s.WantLaunched(2)
 	wantExplained(t, s)
 }
 
@@ -131,7 +131,7 @@ func TestStepsAreBounded(t *testing.T) {
 	s.AwaitWaiting("web", 5)
 	s.Create(group)
 	s.AwaitRunning("web", 5)
-	s.WantBought(5)
+	s.WantLaunched(5)
 	steps := map[string]int{}
 	for _, n := range s.MustVPSieNodes() {
 		steps[n.Spec.DecisionID]++
@@ -184,7 +184,7 @@ func TestUnderusedNodeIsRetired(t *testing.T) {
 	s := spread(t)
 	s.AwaitVPSieNodes(1, v1beta1.PhaseReady)
 	s.AwaitRunning("web", 4)
-	s.WantBought(2)
+	s.WantLaunched(2)
 	if n := len(s.Decisions(busv1.DecisionKind_DECISION_KIND_SCALE_DOWN)); n != 1 {
 		t.Errorf("%d retirements were decided, want 1", n)
 	}
@@ -218,7 +218,7 @@ func TestBudgetKeepsUnderusedNodes(t *testing.T) {
 	s.AwaitRunning("web", 4)
 }
 
-// TestWithdrawnDrainReopensTheNode takes a retirement back while a budget blocks the drain.
+// TestWithdrawnDrainReopensTheNode withdraws a retirement while a budget blocks the drain.
 func TestWithdrawnDrainReopensTheNode(t *testing.T) {
 	s := stacktest.New(t)
 	s.Create(workload.NodeGroup(s.Namespace, "general", 2), workload.Deployment(s.Namespace, "web", 1, workload.OnePerNode))
@@ -245,5 +245,5 @@ func TestWithdrawnDrainReopensTheNode(t *testing.T) {
 		return !node.Spec.Unschedulable && len(node.Spec.Taints) == 0, fmt.Sprintf("%+v", node.Spec)
 	})
 	s.AwaitRunning("web", 1)
-	s.WantBought(1)
+	s.WantLaunched(1)
 }

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// readyTimeout bounds the time until purchases are possible, boundTimeout until every pod is bound.
+	// readyTimeout bounds the time until launches are possible, boundTimeout until every pod is bound.
 	readyTimeout = time.Minute
 	boundTimeout = 10 * time.Minute
 	poll         = 200 * time.Millisecond
-	// calmFor is how long nothing may be bought before what is paid counts as final.
+	// calmFor is how long nothing may be launched before what is paid counts as final.
 	calmFor = 5 * time.Second
 )
 
@@ -35,16 +35,16 @@ func bind(ctx context.Context, c Case, client kubernetes.Interface, alive func()
 	return row, last, nil
 }
 
-// await looks at what is paid until nothing was bought for a while; look returns how many machines were.
+// await looks at what is paid until nothing was launched for a while; look returns how many machines were.
 func await(ctx context.Context, row *Row, look func(*Row) (int, error)) error {
-	bought, since := -1, time.Now()
-	return until(ctx, boundTimeout, "nothing is bought any more", func() (bool, error) {
+	launched, since := -1, time.Now()
+	return until(ctx, boundTimeout, "nothing is launched any more", func() (bool, error) {
 		now, err := look(row)
 		if err != nil {
 			return false, err
 		}
-		if now != bought {
-			bought, since = now, time.Now()
+		if now != launched {
+			launched, since = now, time.Now()
 		}
 		return time.Since(since) > calmFor, nil
 	})

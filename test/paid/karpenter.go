@@ -35,7 +35,7 @@ type Karpenter struct {
 // catalogue's.
 const karpenterMiB = 10
 
-// pool lets Karpenter buy every type as it pleases. A Node takes three seconds, as a machine of the simulated cloud does. Nodes are not
+// pool lets Karpenter launch every type as it pleases. A Node takes three seconds, as a machine of the simulated cloud does. Nodes are not
 // disrupted: consolidation evicts pods, and nobody makes these again.
 const pool = `apiVersion: karpenter.kwok.sh/v1alpha1
 kind: KWOKNodeClass

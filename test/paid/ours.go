@@ -74,7 +74,7 @@ func ours(ctx context.Context, c Case, s *stack.Stack) (Row, error) {
 			return 0, err
 		}
 		weCost(row, truth)
-		return truth.Counts.Bought, nil
+		return truth.Counts.Launched, nil
 	}); err != nil {
 		return Row{}, err
 	}
@@ -99,7 +99,7 @@ func weCost(row *Row, truth vpsiesim.Truth) {
 	}
 }
 
-// decisions counts the plans that bought, and those of them that were made after the last pod was there.
+// decisions counts the plans that launched, and those of them that were made after the last pod was there.
 func decisions(records []*busv1.DecisionRecord, last time.Time) (all, late int) {
 	seen := map[uint64]bool{}
 	for _, r := range records {

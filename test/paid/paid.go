@@ -27,7 +27,7 @@ type Row struct {
 	// PaidHour is the price of all machines in the end, in dollars an hour.
 	PaidHour float64
 	Machines int
-	// Decisions are the plans that bought; Late are those of them made after the last pod was created.
+	// Decisions are the plans that launched; Late are those of them made after the last pod was created.
 	Decisions, Late int
 	// FirstRequest and AllBound count from the creation of the first pod.
 	FirstRequest, AllBound time.Duration
@@ -80,7 +80,7 @@ func (r *Row) Write(w io.Writer, p Plan) error {
 // Legend explains the table.
 const Legend = `
 bound is what any plan costs an hour at least, plan what the engine's plan of the whole costs, paid what all machines cost once every pod is bound
-by kube-scheduler and nothing was bought for five seconds; ratio is paid over bound. plans are the plans that bought, late those made after the
+by kube-scheduler and nothing was launched for five seconds; ratio is paid over bound. plans are the plans that launched, late those made after the
 last pod was created. first is the time from the creation of the first pod to the first request for a machine, bound s to the last pod's binding.
 At Karpenter first is not known, and plans are those that its log tells.
 followed are the pods that were bound where they were nominated, of those that were nominated.

@@ -58,7 +58,7 @@ func writeSeed(file string, types []workload.Type) error {
 	return os.WriteFile(file, body, 0o600)
 }
 
-// groups are one NodeGroup a zone; each may buy every type.
+// groups are one NodeGroup a zone; each may launch every type.
 func groups(types []workload.Type) []*v1beta1.NodeGroup {
 	var offerings []int64
 	for i := range types {

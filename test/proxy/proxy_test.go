@@ -191,7 +191,7 @@ func TestHeldBytesDieWithTheirSender(t *testing.T) {
 	}
 	server := client{conn, t}
 	defer server.Close()
-	c.say("buy a machine")
+	c.say("launch a machine")
 	server.hearsNothing(silence)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

@@ -10,9 +10,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// TestJudgeOfPurchasesThatAreMadeAgain has a machine asked for again after requests of others that got machines, and after
+// TestJudgeOfLaunchRequestsThatAreMadeAgain has a machine requested again after requests of others that got machines, and after
 // one whose machine nobody claims, or none.
-func TestJudgeOfPurchasesThatAreMadeAgain(t *testing.T) {
+func TestJudgeOfLaunchRequestsThatAreMadeAgain(t *testing.T) {
 	tests := map[string]struct {
 		appears  string
 		requests int
@@ -35,19 +35,19 @@ func TestJudgeOfPurchasesThatAreMadeAgain(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				bought := w.cloud.sim.Truth().Machines[len(before.Machines):]
+				launched := w.cloud.sim.Truth().Machines[len(before.Machines):]
 				for i, name := range []string{"n1", "n2", "n3"} {
 					n := newMachine()
 					n.Name = name
 					w.must(w.cluster.server.As("person").Create(n))
-					n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, VPSieGroup: int64(bought[0].GroupID), RequestedAt: at, Outcome: v1beta1.LaunchAccepted}}
+					n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, VPSieGroup: int64(launched[0].GroupID), RequestedAt: at, Outcome: v1beta1.LaunchAccepted}}
 					if name == "n3" {
 						n.Status.Launches[0].Outcome = v1beta1.LaunchNotMade
 						n.Status.Launches = append(n.Status.Launches, v1beta1.LaunchAttempt{
-							Number: 2, VPSieGroup: int64(bought[0].GroupID), RequestedAt: at, Outcome: v1beta1.LaunchRequested,
+							Number: 2, VPSieGroup: int64(launched[0].GroupID), RequestedAt: at, Outcome: v1beta1.LaunchRequested,
 						})
 					} else {
-						n.Status.Identifier = bought[i].Identifier
+						n.Status.Identifier = launched[i].Identifier
 					}
 					w.must(w.cluster.server.As(Provisioner + "-1").UpdateStatus(n))
 				}

@@ -124,6 +124,7 @@ func (b *bucket) Put(ctx context.Context, key string, value []byte) (uint64, err
 	if err := b.world.feedFault(b.owner); err != nil {
 		return 0, err
 	}
+	b.world.judge.onPending(key, value)
 	return b.Bucket.Put(ctx, key, value)
 }
 

@@ -29,7 +29,7 @@ func TestCeilingsHoldAgainstAnyPlanner(t *testing.T) {
 			p.ownFaults = []fault{{rogue, func(w *world, _ *rand.Rand) func() {
 				all := machines(w)
 				if len(all) == 0 {
-					t.Error("nothing was bought")
+					t.Error("nothing was launched")
 					return func() {}
 				}
 				for i := range intents {
@@ -44,7 +44,7 @@ func TestCeilingsHoldAgainstAnyPlanner(t *testing.T) {
 			r := play(t, p)
 			judged(t, r)
 			// Three machines of the middle size come near each of the limits.
-			if got := endingOf(r); got.bought < 3 || got.lives != got.bought || got.bought >= intents {
+			if got := endingOf(r); got.launched < 3 || got.lives != got.launched || got.launched >= intents {
 				t.Errorf("%+v", got)
 			}
 		})

@@ -34,10 +34,10 @@ type cloudPort struct {
 
 func (c *cloud) transportFor(p *process) http.RoundTripper { return &cloudPort{cloud: c, owner: p} }
 
-// change is a call to VPSie that buys or deletes.
+// change is a call to VPSie that launches or deletes.
 type change struct {
 	by         *process
-	buys       bool
+	launches   bool
 	identifier string // of a machine that is deleted
 	endpoint   string
 }
@@ -100,7 +100,7 @@ func (p *cloudPort) change(r *http.Request, body []byte) (change, bool) {
 	case r.Method == http.MethodGet, strings.HasSuffix(r.URL.Path, "/offers"), strings.HasSuffix(r.URL.Path, "/add/group"):
 		return made, false
 	case r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/add/slave/group/"):
-		made.buys = true
+		made.launches = true
 	case r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/delete/slave"):
 		var named struct{ Identifier string }
 		_ = json.Unmarshal(body, &named) // an unreadable one names no machine

@@ -20,18 +20,18 @@ type crashed struct {
 }
 
 // TestCrashPoints has a service die at each of its calls during the life of one machine, and while one is replaced that runs a pod,
-// before the call takes effect and after: the end is the same as without, with as many machines bought and none left, and all of it
+// before the call takes effect and after: the end is the same as without, with as many machines launched and none left, and all of it
 // on record.
 func TestCrashPoints(t *testing.T) {
 	for name, c := range map[string]crashed{
-		"OneLife":        {oneLife, ending{bought: 1, lives: 1}},
-		"OneReplacement": {oneReplacement, ending{bought: 2, lives: 2, replaced: 1}},
+		"OneLife":        {oneLife, ending{launched: 1, lives: 1}},
+		"OneReplacement": {oneReplacement, ending{launched: 2, lives: 2, replaced: 1}},
 	} {
 		t.Run(name, func(t *testing.T) { crashEverywhere(t, c) })
 	}
 }
 
-// TestCrashPointsWithoutMessages does so while the bus takes none, from before the machine is bought until after it is gone.
+// TestCrashPointsWithoutMessages does so while the bus takes none, from before the machine is launched until after it is gone.
 func TestCrashPointsWithoutMessages(t *testing.T) {
 	const name = "bus-full"
 	crashEverywhere(t, crashed{func(service string, call int, after bool) plan {
@@ -43,7 +43,7 @@ func TestCrashPointsWithoutMessages(t *testing.T) {
 		}}}
 		p.faults = []occurrence{{fault: name, at: time.Second, length: 19 * time.Minute}}
 		return p
-	}, ending{bought: 1, lives: 1}})
+	}, ending{launched: 1, lives: 1}})
 }
 
 func crashEverywhere(t *testing.T, c crashed) {
@@ -75,9 +75,9 @@ func crashEverywhere(t *testing.T, c crashed) {
 	}
 }
 
-type ending struct{ bought, lives, replaced int }
+type ending struct{ launched, lives, replaced int }
 
-func endingOf(r result) ending { return ending{r.Bought, r.Lives, r.Hits["machines-replaced"]} }
+func endingOf(r result) ending { return ending{r.Launched, r.Lives, r.Hits["machines-replaced"]} }
 
 // oneLife is a run in which one pod comes and goes, and a service dies at one of its calls; 0 is none.
 func oneLife(service string, call int, after bool) plan {

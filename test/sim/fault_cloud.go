@@ -33,7 +33,7 @@ func cloudFaults() []fault {
 		spoil("vpsie-timeout", vpsiesim.Fault{Kind: vpsiesim.FaultTimeout, Probability: 0.3}),
 		spoil("vpsie-timeout-after-success", vpsiesim.Fault{Kind: vpsiesim.FaultTimeout, Process: true, Probability: 0.3}),
 		spoil("vpsie-lost-reply", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Probability: 0.3}),
-		spoil("vpsie-lost-purchase", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Path: "/apps/v2/k8s/cluster/**", Method: "POST", Probability: 0.7}),
+		spoil("vpsie-lost-launch", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Path: "/apps/v2/k8s/cluster/**", Method: "POST", Probability: 0.7}),
 		spoil("vpsie-lost-deletion", vpsiesim.Fault{Kind: vpsiesim.FaultLostReply, Method: "DELETE", Probability: 0.7}),
 		spoil("vpsie-error200", vpsiesim.Fault{Kind: vpsiesim.FaultError200, Probability: 0.3}),
 		spoil("vpsie-error200-after-success", vpsiesim.Fault{Kind: vpsiesim.FaultError200, Process: true, Message: "Internal Server Error", Probability: 0.3}),

@@ -10,7 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
 
-// nominationFaults are what happens to nominations of pods: schedulers before 1.34 clear them, preemptions make others, and other
+// nominationFaults are what happens to nominations of pods: kube-scheduler clears them when it finds no place, preemptions make others, and other
 // schedulers do not look at them. Machines that are gone and lost writes are faults of their own.
 func nominationFaults() []fault {
 	return []fault{
@@ -25,10 +25,11 @@ func nominationFaults() []fault {
 			})
 		}},
 		{"preemptions-nominate", func(w *world, dice *rand.Rand) func() {
-			stop := w.repeat(dice, time.Second, 10*time.Second, func() {
+			// Often enough to come between a plan and its writes.
+			stop := w.repeat(dice, 100*time.Millisecond, time.Second, func() {
 				nodes := kubesim.List[corev1.Node](w.cluster.server, "")
 				w.eachWaiting(func(pod *corev1.Pod) {
-					if len(nodes) > 0 && dice.IntN(3) == 0 {
+					if len(nodes) > 0 && dice.IntN(8) == 0 {
 						w.hit("preemptions-nominate")
 						w.nominate(pod, nodes[dice.IntN(len(nodes))].Name)
 					}

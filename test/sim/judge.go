@@ -137,6 +137,7 @@ func (j *judge) onChange(c kubesim.Change) {
 		j.writes = append(j.writes, fmt.Sprintf("%s %s %s %s/%s/%s", time.Now().UTC().Format("15:04:05"), c.Request.Client, c.Request.Verb, c.Request.Resource.Resource, c.Request.Name, c.Request.Subresource))
 		j.writes = j.writes[max(0, len(j.writes)-20):]
 	}
+	j.onShown(c)
 	switch c.Request.Resource.Resource {
 	case "vpsienodes":
 		j.onMachine(c, ours)

@@ -9,11 +9,11 @@ import (
 const (
 	// consistencyWindow is how long listings may lag behind.
 	consistencyWindow = 10 * time.Minute
-	// callSlack is how far the time of a purchase and of its entry in the ledger may be apart.
+	// callSlack is how far the time of a launch request and of its entry in the ledger may be apart.
 	callSlack = 90 * time.Second
 )
 
-// again holds that a purchase which may have taken effect is looked for before it is made again (I5): what
+// again holds that a launch request which may have taken effect is looked for before it is made again (I5): what
 // counts is the cloud's own ledger. Requests of one size are interchangeable, so a second call is wrong when
 // more machines came of the requests of that time than other requests wait for.
 func (j *judge) again(now time.Time) {
@@ -27,7 +27,7 @@ func (j *judge) again(now time.Time) {
 			continue
 		}
 		if came, waiting := j.unclaimed(before, now), j.openBeside(n); came > waiting {
-			j.failLocked("I5", "a machine is asked for again for %s, while %d machines of its size came of requests and %d other requests wait", n.Name, came, waiting)
+			j.failLocked("I5", "a machine is requested again for %s, while %d machines of its size came of requests and %d other requests wait", n.Name, came, waiting)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // holdCeilings holds what the machines of a run's only group may have and cost together (I20), by VPSie's own books. It is asked
-// before each call that buys or deletes, so a machine too many is seen at the next of them.
+// before each call that launches or deletes, so a machine too many is seen at the next of them.
 func (j *judge) holdCeilings() {
 	groups := j.world.plan.groups
 	if len(groups) != 1 || groups[0].Spec.Limits == (v1beta1.GroupLimits{}) {

@@ -10,20 +10,20 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// beforeCloud judges a call that buys or deletes before it takes effect.
+// beforeCloud judges a call that launches or deletes before it takes effect.
 func (j *judge) beforeCloud(c change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now, w := time.Now(), j.world
 	w.log.add("call", c.by.name+" "+c.endpoint+" "+c.identifier)
-	if !c.buys && c.identifier == "" {
+	if !c.launches && c.identifier == "" {
 		j.failLocked("I1", "%s names no machine", c.endpoint)
 	}
 	j.braked(c.endpoint)
 	j.fence(c, now)
 	j.holdCeilings()
-	if c.buys {
-		j.buys(now)
+	if c.launches {
+		j.launches(now)
 		j.again(now)
 	} else {
 		j.deletes(c, now)
@@ -46,19 +46,19 @@ func (j *judge) fence(c change, now time.Time) {
 	}
 }
 
-// buys holds the ceilings of the groups that buy (I4, I20, I28).
-func (j *judge) buys(now time.Time) {
-	count, buying := map[string]int{}, map[string]bool{}
+// launches holds the ceilings of the groups that launch (I4, I20, I28).
+func (j *judge) launches(now time.Time) {
+	count, launching := map[string]int{}, map[string]bool{}
 	for _, n := range machines(j.world) {
 		last := len(n.Status.Launches) - 1
-		buying[groupOf(n)] = buying[groupOf(n)] || last >= 0 && n.Status.Launches[last].Outcome == v1beta1.LaunchRequested
+		launching[groupOf(n)] = launching[groupOf(n)] || last >= 0 && n.Status.Launches[last].Outcome == v1beta1.LaunchRequested
 		if mayBeMachine(n) && !cameLate(n) {
 			count[groupOf(n)]++
 		}
 	}
 	for group, n := range count {
-		// A group may have more than its maximum after that was lowered, but buy nothing then.
-		if limit, known := j.ceilingOf(group, now); known && buying[group] && n > limit {
+		// A group may have more than its maximum after that was lowered, but launch nothing then.
+		if limit, known := j.ceilingOf(group, now); known && launching[group] && n > limit {
 			j.failLocked("I20", "group %s has or may have %d machines, and its maximum is %d", group, n, limit)
 		}
 	}

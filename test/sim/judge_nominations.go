@@ -45,7 +45,7 @@ func (j *judge) noteBinding(pod *corev1.Pod, node string) {
 	}
 }
 
-// nominationsAtEnd holds that nominations of ours are taken back when their machine is gone (I32).
+// nominationsAtEnd holds that nominations of ours are cleared when their machine is gone (I32).
 func (j *judge) nominationsAtEnd() {
 	named := map[string]bool{}
 	for _, n := range machines(j.world) {

@@ -9,7 +9,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
 )
 
-// onIntent holds that machines on their way are counted (I4): no more of them are asked for within the time
+// onIntent holds that machines on their way are counted (I4): no more of them are requested within the time
 // that machines take than pods wait, or waited a moment ago, and the group's minimum asks for.
 func (j *judge) onIntent(n *v1beta1.VPSieNode) {
 	w := j.world
@@ -62,17 +62,17 @@ func (w *world) smallerThanSold() func(*v1beta1.VPSieNode) bool {
 	}
 }
 
-// onItsWayFor is how long a machine that is asked for is held against the pods that wait.
+// onItsWayFor is how long a requested machine is held against the pods that wait.
 const onItsWayFor = 3 * time.Minute
 
-// isOnItsWay reports whether a machine is on its way that was bought for pods: a replacement is for those of another machine, which
+// isOnItsWay reports whether a machine is on its way that was launched for pods: a replacement is for those of another machine, which
 // do not wait.
 func isOnItsWay(n *v1beta1.VPSieNode) bool {
 	return len(n.Spec.Replaces) == 0 && n.Status.ReadyAt == nil && n.DeletionTimestamp == nil && n.Spec.Retirement == nil && n.Status.Phase != v1beta1.PhaseFailed
 }
 
 // waitingLately counts the pods that waited for a place at some time while machines that are on their way were
-// asked for.
+// requested.
 func (c *cluster) waitingLately() int {
 	c.pressureMu.Lock()
 	defer c.pressureMu.Unlock()
@@ -175,7 +175,7 @@ func (j *judge) atEnd() {
 		case m.PodsAtDeletion > 0 && !byPerson(m):
 			j.failLocked("I30", "machine %s was deleted with %d pods on it", m.Hostname, m.PodsAtDeletion)
 		case m.GoneAt.IsZero() && !held[m.Identifier] && !reported[m.Identifier]:
-			j.failLocked("I7", "machine %s (%s, asked for at %s) is paid for, claimed by nobody and reported by nobody", m.Hostname, m.State, m.RequestedAt.Format("15:04:05"))
+			j.failLocked("I7", "machine %s (%s, requested at %s) is paid for, claimed by nobody and reported by nobody", m.Hostname, m.State, m.RequestedAt.Format("15:04:05"))
 		}
 	}
 	for _, node := range kubesim.List[corev1.Node](w.cluster.server, "") {

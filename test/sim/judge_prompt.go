@@ -37,8 +37,8 @@ func (j *judge) onStep(before, after *v1beta1.VPSieNode) {
 	if before == nil && after.Annotations[v1beta1.AnnotationAdopts] == "" {
 		j.intents[launchOf(after)] = time.Now()
 	}
-	if before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil && after.Status.Identifier != "" && !j.waitsForReplacement(after) {
-		j.intents[retirementOf(after)] = time.Now()
+	if before != nil && before.Spec.Retirement == nil && after.Spec.Retirement != nil && after.Status.Identifier != "" {
+		j.intents[retirementOf(after)] = time.Now().Add(j.replacementMayTake(after))
 	}
 	if len(after.Status.Launches) > 0 || after.Status.Phase == v1beta1.PhaseFailed || after.DeletionTimestamp != nil {
 		j.acted(launchOf(after))
@@ -48,11 +48,15 @@ func (j *judge) onStep(before, after *v1beta1.VPSieNode) {
 	}
 }
 
-// waitsForReplacement reports whether a retirement must wait until the machine's replacement is Ready.
-func (j *judge) waitsForReplacement(n *v1beta1.VPSieNode) bool {
-	return n.Spec.Retirement.Kind == v1beta1.RetireReplace && slices.ContainsFunc(machines(j.world), func(r *v1beta1.VPSieNode) bool {
-		return slices.Contains(r.Spec.Replaces, n.Name) && r.Status.ReadyAt == nil
-	})
+// replacementMayTake is for how long a retirement may wait until the machine's replacement is Ready: until that must have
+// joined, which is up to two launch deadlines, one of them until it is requested.
+func (j *judge) replacementMayTake(n *v1beta1.VPSieNode) (longest time.Duration) {
+	for _, r := range machines(j.world) {
+		if n.Spec.Retirement.Kind == v1beta1.RetireReplace && slices.Contains(r.Spec.Replaces, n.Name) && r.Status.ReadyAt == nil {
+			longest = max(longest, 2*r.Spec.LaunchDeadline.Duration)
+		}
+	}
+	return longest
 }
 
 // acted holds that what is written in Kubernetes is acted on without a message (I16), and whatever else fails beside it (I22).
@@ -62,7 +66,7 @@ func (j *judge) acted(intents ...string) {
 		at, waited := j.intents[what]
 		delete(j.intents, what)
 		if waited && invariant != "" && time.Since(at) > promptWithin {
-			j.failLocked(invariant, "%s waited for the provisioner for %s", what, time.Since(at))
+			j.failLocked(invariant, "%s waited for the provisioner for %s after it could have been acted on", what, time.Since(at))
 		}
 	}
 }

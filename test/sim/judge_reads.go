@@ -141,7 +141,7 @@ func (j *judge) onFeed(record []byte) {
 	j.fedAt = time.Now()
 }
 
-// decidedKnowing holds that nothing is bought or taken away on a cluster that nobody watches (I3): that no pods are known of is not
+// decidedKnowing holds that nothing is launched or taken away on a cluster that nobody watches (I3): that no pods are known of is not
 // that there are none.
 func (j *judge) decidedKnowing(n *v1beta1.VPSieNode, by string) {
 	if !strings.HasPrefix(by, Planner+"-") || j.justThawed(by) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,13 +10,17 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	feedv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/feed/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/test/kubesim"
+	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
 // TestJudge has the judge see what a product without a check would do, and what one with it does.
@@ -130,6 +135,43 @@ func TestJudgeOfPromptness(t *testing.T) {
 	}
 }
 
+// TestJudgeOfPromptReplacements leaves a retirement to the provisioner that must wait for a replacement which is not Ready.
+func TestJudgeOfPromptReplacements(t *testing.T) {
+	for name, c := range map[string]struct {
+		waits time.Duration
+		ready bool
+		want  string
+	}{
+		"MayStillCome":  {waits: 20 * time.Minute},
+		"NeverGivenUp":  {waits: 22 * time.Minute, want: "I16"},
+		"IsReady":       {waits: 30 * time.Second, ready: true},
+		"NeverBegunFor": {waits: 2 * time.Minute, ready: true, want: "I16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			judging(t, func(w *world) {
+				old, next := newMachine(), newMachine()
+				truth := w.cloud.sim.Truth()
+				if _, err := w.cloud.sim.Model().AddNode(truth.Clusters[0].Identifier, vpsiesim.RoleSlave, 0, "us"); err != nil {
+					t.Fatal(err)
+				}
+				old.Status.Identifier = w.cloud.sim.Truth().Machines[len(truth.Machines)].Identifier
+				w.putMachine(old, "host")
+				next.Name, next.Spec.Replaces = "next", []string{old.Name}
+				if c.ready {
+					works(next)
+				}
+				w.putMachine(next, "next")
+				launched(w, old)
+				launched(w, next)
+				old.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace, DecisionID: "d", Reason: "r"}
+				w.must(w.cluster.server.As("person").Update(old))
+				time.Sleep(c.waits)
+				w.judge.lookAtIntents()
+			}, c.want)
+		})
+	}
+}
+
 func launched(w *world, n *v1beta1.VPSieNode) {
 	n.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, VPSieGroup: 1, RequestedAt: metav1.Now(), Outcome: v1beta1.LaunchRequested}}
 	w.must(w.cluster.server.As(Provisioner + "-1").UpdateStatus(n))
@@ -160,25 +202,51 @@ func judging(t *testing.T, play func(w *world), want string) {
 	})
 }
 
-// TestJudgeOfRecords has services act, and put on record what they did, or not.
+// TestJudgeOfRecords has services act, and put on record what they did, something else, or nothing.
 func TestJudgeOfRecords(t *testing.T) {
+	type published struct {
+		launch, retire, hold, paused, refusal, full *busv1.DecisionRecord
+		ready, gone                                 *busv1.NodePhaseChanged
+	}
 	for name, c := range map[string]struct {
-		launch, retire, ready, gone bool
-		want                        string
+		change func(p *published)
+		want   string
 	}{
-		"OnRecord":          {launch: true, retire: true, ready: true, gone: true},
-		"LaunchNotOnRecord": {retire: true, ready: true, gone: true, want: "I33"},
-		"RetireNotOnRecord": {launch: true, ready: true, gone: true, want: "I33"},
-		"PhaseNotOnRecord":  {launch: true, retire: true, gone: true, want: "I33"},
-		"EndNotOnRecord":    {launch: true, retire: true, ready: true, want: "I33"},
+		"OnRecord":             {change: func(*published) {}},
+		"LaunchNotOnRecord":    {func(p *published) { p.launch = nil }, "I33"},
+		"RetireNotOnRecord":    {func(p *published) { p.retire = nil }, "I33"},
+		"HoldNotOnRecord":      {func(p *published) { p.hold = nil }, "I33"},
+		"ShownNotOnRecord":     {func(p *published) { p.paused = nil }, "I33"},
+		"ShownOfAnother":       {func(p *published) { p.paused.VpsieNodes = []string{"another"} }, "I33"},
+		"EventNotOnRecord":     {func(p *published) { p.refusal = nil }, "I33"},
+		"EventOfAnotherShape":  {func(p *published) { p.refusal.Parameters[reason.ParamShape] = "another" }, "I33"},
+		"EventOfAnotherCode":   {func(p *published) { p.refusal.Reason = string(reason.NoScaleUpTaint) }, "I33"},
+		"ConditionNotOnRecord": {func(p *published) { p.full = nil }, "I33"},
+		"ConditionOfAnother":   {func(p *published) { p.full.NodeGroup = "default/group-1" }, "I33"},
+		"ConditionOfNearest": {change: func(p *published) {
+			p.full.NodeGroup, p.full.Reason = "default/group-1", string(reason.NoScaleUpFailingTogether)
+			delete(p.full.Parameters, reason.ParamMaxNodes)
+			p.full.Candidates = []*busv1.Candidate{{Name: "default/group-0", Rejection: string(reason.NoScaleUpGroupMaxSize)}}
+		}},
+		"PhaseNotOnRecord":    {func(p *published) { p.ready = nil }, "I33"},
+		"EndNotOnRecord":      {func(p *published) { p.gone = nil }, "I33"},
+		"LaunchOfAnother":     {func(p *published) { p.launch.VpsieNodes = []string{"another"} }, "I33"},
+		"LaunchOfAnotherKind": {func(p *published) { p.launch.Kind, p.launch.Reason = p.retire.Kind, p.retire.Reason }, "I33"},
+		"NoGroup":             {func(p *published) { p.retire.NodeGroup = "" }, "I33"},
+		"NoParameters":        {func(p *published) { p.retire.Parameters = nil }, "I33"},
+		"NotCarriedOut": {func(p *published) {
+			p.hold.Kind, p.hold.Reason, p.hold.Parameters = p.retire.Kind, p.retire.Reason, p.retire.Parameters
+		}, "I33"},
+		"AnotherMachine": {func(p *published) { p.ready.Identifier = "m2" }, "I33"},
+		"AnotherPhase":   {func(p *published) { p.ready.To = "Failed" }, "I33"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			judging(t, func(w *world) {
-				record, err := proto.Marshal(&feedv1.Meta{Healthy: true})
+				meta, err := proto.Marshal(&feedv1.Meta{Healthy: true})
 				w.must(err)
-				w.judge.onFeed(record)
-				publish := func(done bool, topic bus.Topic, id string, m proto.Message) {
-					if !done {
+				w.judge.onFeed(meta)
+				publish := func(topic bus.Topic, id string, m proto.Message) {
+					if reflect.ValueOf(m).IsNil() {
 						return
 					}
 					body, err := proto.Marshal(m)
@@ -187,19 +255,67 @@ func TestJudgeOfRecords(t *testing.T) {
 					msg.Metadata["ce-id"] = id
 					w.judge.onPublished(bus.Subject(topic, "default", "group-0"), msg)
 				}
+				record := func(id string, kind busv1.DecisionKind, code reason.Code, parameters ...string) *busv1.DecisionRecord {
+					r := &busv1.DecisionRecord{
+						Id: id, Kind: kind, Reason: string(code), Message: "why", NodeGroup: "default/group-0", VpsieNodes: []string{"machine"}, Parameters: map[string]string{},
+						Subject: &busv1.Subject{},
+					}
+					for _, name := range parameters {
+						r.Parameters[name] = "1"
+					}
+					return r
+				}
+				ofPods := func(r *busv1.DecisionRecord) *busv1.DecisionRecord {
+					r.Subject.Kind = "Pods"
+					return r
+				}
+				p := &published{
+					launch:  record("launch", busv1.DecisionKind_DECISION_KIND_SCALE_UP, reason.ScaleUpPendingPods, reason.ParamNodes, reason.ParamOfferings),
+					retire:  record("retire", busv1.DecisionKind_DECISION_KIND_REPAIR, reason.RepairNodeNotReady, reason.ParamNode),
+					hold:    record("hold", busv1.DecisionKind_DECISION_KIND_HOLD, reason.HoldPaused),
+					paused:  record("paused", busv1.DecisionKind_DECISION_KIND_HOLD, reason.NoScaleUpGroupPaused),
+					refusal: ofPods(record("refusal", busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, reason.NoScaleUpResources, reason.ParamShape)),
+					full:    ofPods(record("full", busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, reason.NoScaleUpGroupMaxSize, reason.ParamShape, reason.ParamMaxNodes)),
+				}
 				planner, provisioner := w.cluster.server.As(Planner+"-1"), w.cluster.server.As(Provisioner+"-1")
+				pending, err := proto.Marshal(&feedv1.Pending{Sample: []*feedv1.PodReference{{Uid: "pod-1"}}})
+				w.must(err)
+				w.judge.onPending("pending.1", pending)
+				told := &eventsv1.Event{Reason: "NotTriggerScaleUp", Action: reason.NoScaleUpResources.Condition(), Regarding: corev1.ObjectReference{UID: "pod-1"}}
+				told.Namespace, told.Name = "default", "told"
+				w.must(planner.Create(told))
+				group := &v1beta1.NodeGroup{}
+				group.Namespace, group.Name = "default", "group-0"
+				group.Spec.Cluster = v1beta1.ClusterReference{Identifier: "cluster", Datacenter: "dc"}
+				w.must(planner.Create(group))
+				group.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionCapacityAvailable, Status: metav1.ConditionFalse, Reason: reason.NoScaleUpGroupMaxSize.Condition()}}
+				w.must(planner.UpdateStatus(group))
 				n := newMachine()
 				n.Spec.DecisionID = "launch"
 				w.must(planner.Create(n))
-				publish(c.launch, bus.TopicDecision, "launch", &busv1.DecisionRecord{Id: "launch"})
-				n.Status.Phase = v1beta1.PhaseReady
+				readyID := string(n.UID) + "." + n.ResourceVersion
+				n.Status.Phase, n.Status.NodeName = v1beta1.PhaseReady, "node-1"
+				held, err := facts.Text(facts.Decision(t.Context(), "default", "group-0", p.hold))
+				w.must(err)
+				n.Status.UntoldDecisions = []string{held}
+				n.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason.NoScaleUpGroupPaused.Condition()}}
 				w.must(provisioner.UpdateStatus(n))
-				publish(c.ready, bus.TopicPhase, "1", &busv1.NodePhaseChanged{VpsieNode: n.Name, To: "Ready"})
+				p.ready = &busv1.NodePhaseChanged{Namespace: "default", VpsieNode: n.Name, NodeGroup: "group-0", To: "Ready", NodeName: "node-1", DecisionId: "launch", Offering: 22}
 				n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireRepair, DecisionID: "retire", Reason: "repair.not_ready"}
 				w.must(planner.Update(n))
-				publish(c.retire, bus.TopicDecision, "retire", &busv1.DecisionRecord{Id: "retire"})
+				goneID := string(n.UID) + "." + n.ResourceVersion + ".Gone"
 				w.must(provisioner.Delete(n, deleteNow))
-				publish(c.gone, bus.TopicPhase, "2", &busv1.NodePhaseChanged{VpsieNode: n.Name, To: "Gone"})
+				p.gone = proto.Clone(p.ready).(*busv1.NodePhaseChanged)
+				p.gone.To, p.gone.DecisionId = "Gone", "retire"
+				c.change(p)
+				publish(bus.TopicDecision, "launch", p.launch)
+				publish(bus.TopicDecision, "retire", p.retire)
+				publish(bus.TopicDecision, "hold", p.hold)
+				publish(bus.TopicDecision, "paused", p.paused)
+				publish(bus.TopicDecision, "refusal", p.refusal)
+				publish(bus.TopicDecision, "full", p.full)
+				publish(bus.TopicPhase, readyID, p.ready)
+				publish(bus.TopicPhase, goneID, p.gone)
 				w.judge.atEnd()
 			}, c.want)
 		})

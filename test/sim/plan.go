@@ -21,7 +21,7 @@ const (
 	// fullLength is how long workloads and faults come and go in a seed.
 	fullLength = 50 * time.Minute
 	workerCap  = 200
-	// foreignSize is a size that no group buys: while a machine is asked for, another of its size that a person adds cannot be told from it.
+	// foreignSize is a size that no group launches: while a machine is requested, another of its size that a person adds cannot be told from it.
 	foreignSize = 31
 )
 
@@ -69,8 +69,8 @@ type wave struct {
 	replicas int
 }
 
-// bought are the sizes that the groups buy.
-var bought = []int64{21, 22, 23, 41}
+// groupSizes are the sizes that the groups launch.
+var groupSizes = []int64{21, 22, 23, 41}
 
 // makePlan draws a run from a seed.
 func makePlan(seed uint64, length time.Duration) plan {
@@ -88,7 +88,7 @@ func makePlan(seed uint64, length time.Duration) plan {
 	s.DeleteDelay, s.Latency, s.LatencyJitter = vpsiesim.Duration(between(dice, 0, 30*time.Second)), vpsiesim.Duration(50*time.Millisecond), vpsiesim.Duration(100*time.Millisecond)
 	s.NodeFields = []string{"union", "split"}[dice.IntN(2)]
 	for range dice.IntN(3) {
-		sizes := append(slices.Clone(bought), foreignSize)
+		sizes := append(slices.Clone(groupSizes), foreignSize)
 		p.catalogue.Clusters[0].Workers = append(p.catalogue.Clusters[0].Workers, vpsiesim.SeedWorkers{SizeID: int(sizes[dice.IntN(len(sizes))]), Count: 1})
 	}
 	p.drawGroups(dice)
@@ -106,7 +106,7 @@ func (p *plan) drawGroups(dice *rand.Rand) {
 			g.Spec.MinNodes = int32(1 + dice.IntN(2))
 		}
 		g.Spec.Cluster = v1beta1.ClusterReference{Identifier: vpsiesim.DefaultCluster, Datacenter: vpsiesim.DefaultDatacenter}
-		g.Spec.Offerings = bought[:2+dice.IntN(len(bought)-1)]
+		g.Spec.Offerings = groupSizes[:2+dice.IntN(len(groupSizes)-1)]
 		g.Spec.ScaleDown.UnneededFor = &metav1.Duration{Duration: between(dice, time.Minute, 4*time.Minute).Round(time.Second)}
 		g.Spec.ScaleDown.UnreadyFor = &metav1.Duration{Duration: between(dice, 3*time.Minute, 10*time.Minute).Round(time.Second)}
 		g.Spec.ScaleDown.DrainTimeout = &metav1.Duration{Duration: between(dice, 2*time.Minute, 6*time.Minute).Round(time.Second)}
@@ -171,7 +171,7 @@ func (p *plan) maximum(group string) int32 {
 
 func (p *plan) someOfferIDs(dice *rand.Rand) []int {
 	var some []int
-	for _, id := range bought {
+	for _, id := range groupSizes {
 		if dice.IntN(2) == 0 {
 			some = append(some, int(id))
 		}

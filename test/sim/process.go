@@ -39,7 +39,7 @@ const (
 	stopTimeout      = time.Minute
 	// cachesFillIn is how long informers may take to read once more.
 	cachesFillIn = 90 * time.Second
-	// repliesIn is how long what a dead process has asked for may take to have its effect.
+	// repliesIn is how long what a dead process has requested may take to have its effect.
 	repliesIn = 90 * time.Second
 	// requestsPerSecond switches the client's own limits off, which are not what is simulated.
 	requestsPerSecond = -1

@@ -21,7 +21,7 @@ func TestBusIsAHint(t *testing.T) {
 	whole := play(t, smallLife())
 	judged(t, whole)
 	want := endingOf(whole)
-	if want.bought < 4 {
+	if want.launched < 4 {
 		t.Fatalf("without a fault: %+v", want)
 	}
 	for _, name := range []string{"bus-loss", "bus-duplicate", "bus-reorder"} {
@@ -43,13 +43,13 @@ func TestPoisonGroupStarvesNobody(t *testing.T) {
 	p := smallLife()
 	p.promptInvariant, p.length = "I22", 12*time.Minute
 	p.waves = []wave{{3 * time.Minute, 0, 3}, {7 * time.Minute, 0, 0}}
-	p.groups[0].Spec.Offerings = bought[1:2]
+	p.groups[0].Spec.Offerings = groupSizes[1:2]
 	for i := range poisoned {
 		g := *p.groups[0].DeepCopy()
-		g.Name, g.Spec.MinNodes, g.Spec.Offerings = fmt.Sprintf("poison-%d", i), 1, bought[:1]
+		g.Name, g.Spec.MinNodes, g.Spec.Offerings = fmt.Sprintf("poison-%d", i), 1, groupSizes[:1]
 		p.groups = append(p.groups, g)
 	}
-	p.switches.SoldOut = []string{fmt.Sprint(bought[0])}
+	p.switches.SoldOut = []string{fmt.Sprint(groupSizes[0])}
 	tried := 0
 	p.afterFaults = func(w *world) {
 		for _, n := range machines(w) {
@@ -63,7 +63,7 @@ func TestPoisonGroupStarvesNobody(t *testing.T) {
 	}
 	r := play(t, p)
 	judged(t, r)
-	if got := endingOf(r); got.bought < 1 || got.lives != got.bought || tried < poisoned {
+	if got := endingOf(r); got.launched < 1 || got.lives != got.launched || tried < poisoned {
 		t.Errorf("%+v, and %d machines of the poisoned groups were tried", got, tried)
 	}
 }

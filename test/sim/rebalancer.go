@@ -54,7 +54,7 @@ func (w *world) rebalance(done <-chan struct{}) {
 	}
 }
 
-// replace buys a machine in the place of a busy one, and retires that one once the new one is Ready. It reports false when done was
+// replace launches a machine in the place of a busy one, and retires that one once the new one is Ready. It reports false when done was
 // closed.
 func (w *world) replace(done <-chan struct{}, number int, r replacement) bool {
 	var old *v1beta1.VPSieNode
@@ -71,8 +71,8 @@ func (w *world) replace(done <-chan struct{}, number int, r replacement) bool {
 	if err := rebalancer.Create(next); err != nil {
 		return true
 	}
-	w.note(rebalancerName, "%s is bought in the place of %s", next.Name, old.Name)
-	w.hit("replacements-bought")
+	w.note(rebalancerName, "%s is launched in the place of %s", next.Name, old.Name)
+	w.hit("replacements-launched")
 	for began := time.Now(); !r.eager && !w.isUsable(next); {
 		if !sleep(done, rebalancerPoll) {
 			return false
@@ -162,6 +162,6 @@ func (w *world) retireReplaced(old *v1beta1.VPSieNode) bool {
 		return false
 	}
 	changed := now.DeepCopy()
-	changed.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace, DecisionID: "replacement", Reason: "replace.test", Message: "replaced by a machine that is bought for that"}
+	changed.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace, DecisionID: "replacement", Reason: "replace.test", Message: "replaced by a machine that is launched for that"}
 	return w.cluster.server.As(rebalancerName).Update(changed) == nil
 }

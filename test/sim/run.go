@@ -17,9 +17,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
 )
 
-// How long what faults left behind may take to be mended. A purchase whose answer was lost is looked for
+// How long what faults left behind may take to be mended. A launch request whose answer was lost is looked for
 // during the settle time, and one that was late may come an hour late; a listing that lacks several machines at once is doubted for
-// an hour, in which nothing is bought, and of machines that vanished together one is tried every quarter of an hour then.
+// an hour, in which nothing is launched, and of machines that vanished together one is tried every quarter of an hour then.
 const (
 	servedWithin  = 180 * time.Minute
 	clearedWithin = 180 * time.Minute
@@ -45,11 +45,11 @@ type result struct {
 	Steps      []string       `json:"steps,omitempty"`
 	Faults     []string       `json:"faults,omitempty"`
 	Hits       map[string]int `json:"hits,omitempty"`
-	// Lives are machines that were bought and went again, Bought all that were bought.
+	// Lives are machines that were launched and went again, Launched all that were launched.
 	Lives int `json:"lives"`
 	// Followed are the pods that were bound where the planner had nominated them.
 	Followed int `json:"followed"`
-	Bought   int `json:"bought"`
+	Launched int `json:"launched"`
 	// CallsOf counts what the last process of each service asked of anybody until the last machine was gone.
 	CallsOf map[string]int `json:"-"`
 	// Calls were made to VPSie, in so many simulated seconds.
@@ -112,7 +112,7 @@ func (w *world) callsOf() map[string]int {
 
 func (w *world) result(simulated time.Duration) result {
 	truth := w.cloud.sim.Truth()
-	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, Followed: int(w.judge.followed.Load()), CallsOf: w.callsOfLife, Bought: truth.Counts.Bought, Calls: truth.Calls.Total, Seconds: simulated.Seconds(), Trace: w.log.trace()}
+	r := result{Seed: w.plan.seed, Hits: w.hits, Lives: truth.Counts.Deleted, Followed: int(w.judge.followed.Load()), CallsOf: w.callsOfLife, Launched: truth.Counts.Launched, Calls: truth.Calls.Total, Seconds: simulated.Seconds(), Trace: w.log.trace()}
 	for name, n := range w.cloud.spoiled {
 		r.Hits[name] += n
 	}
@@ -206,11 +206,11 @@ func (w *world) recover() {
 	w.judge.atEnd()
 }
 
-// liveOn has more machines come and go until enough were bought. It reports false when something is broken.
+// liveOn has more machines come and go until enough were launched. It reports false when something is broken.
 func (w *world) liveOn() bool {
 	load := &workload{name: "more", milliCPU: 1400, memoryMi: 200, keep: -1}
 	// Two fit most machines, and every group has room for ten that do not share one.
-	pods, bought := min(10, 2*(w.plan.livesMin-w.cloud.sim.Truth().Counts.Deleted)), 0
+	pods, launched := min(10, 2*(w.plan.livesMin-w.cloud.sim.Truth().Counts.Deleted)), 0
 	for round := 0; w.cloud.sim.Truth().Counts.Deleted < w.plan.livesMin; round++ {
 		if round > w.plan.livesMin {
 			w.fail("harness", "after %d rounds no more than %d machines came and went", round, w.cloud.sim.Truth().Counts.Deleted)
@@ -220,10 +220,10 @@ func (w *world) liveOn() bool {
 		if round == 0 {
 			w.cluster.add(load)
 		}
-		if now := w.cloud.sim.Truth().Counts.Bought; now == bought {
+		if now := w.cloud.sim.Truth().Counts.Launched; now == launched {
 			pods += 2 // they fit what is kept since the last round
 		} else {
-			bought = now
+			launched = now
 		}
 		w.cluster.scale(load, pods)
 		if !w.await("L1", servedWithin, w.waitingPods) {

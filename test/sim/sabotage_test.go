@@ -32,8 +32,9 @@ func TestSabotage(t *testing.T) {
 		{sabotage.CheckListBeforeRetry, []string{"I5"}, 41},
 		{sabotage.CheckFreshReadAfterTaint, []string{"I26", "I30"}, 412},
 		{sabotage.CheckCorrelatedFailureBreaker, []string{"I9"}, 323},
-		{sabotage.CheckNominationCondition, []string{"I31"}, 56},
+		{sabotage.CheckNominationCondition, []string{"I31"}, 401},
 		{sabotage.CheckReplacementFirst, []string{"D14"}, 7},
+		{sabotage.CheckRecordWithAct, []string{"I33"}, 1},
 	} {
 		if *sabotageOnly != "" {
 			if *sabotageOnly != string(s.check) {

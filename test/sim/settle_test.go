@@ -8,7 +8,7 @@ import (
 )
 
 // TestStandingLoadSettles holds that the same pods do not make machines come and go again and again (I12): some time after
-// they came, nothing is bought or taken away any more.
+// they came, nothing is launched or taken away any more.
 func TestStandingLoadSettles(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -21,12 +21,12 @@ func TestStandingLoadSettles(t *testing.T) {
 			var settled ending
 			now := func(w *world) ending {
 				counts := w.cloud.sim.Truth().Counts
-				return ending{bought: counts.Bought, lives: counts.Deleted}
+				return ending{launched: counts.Launched, lives: counts.Deleted}
 			}
 			p.ownFaults = []fault{{"nothing", func(w *world, _ *rand.Rand) func() { settled = now(w); return func() {} }}}
 			p.faults = []occurrence{{fault: "nothing", at: 25 * time.Minute}}
 			p.afterFaults = func(w *world) {
-				if end := now(w); end != settled || end.bought == 0 {
+				if end := now(w); end != settled || end.launched == 0 {
 					t.Errorf("%+v after twenty-five minutes, %+v after an hour", settled, end)
 				}
 			}

@@ -22,9 +22,9 @@ const (
 )
 
 // TestSweptObjectsKeepMachines takes the namespace, and the definition, of VPSieNodes away while pods run on their
-// machines, and brings them back: no machine goes with its object, and none is bought twice.
+// machines, and brings them back: no machine goes with its object, and none is launched twice.
 func TestSweptObjectsKeepMachines(t *testing.T) {
-	want := ending{bought: 2, lives: 2}
+	want := ending{launched: 2, lives: 2}
 	for name, take := range map[string]func(w *world) (bringBack func()){
 		"namespace":  takeNamespace,
 		"definition": takeDefinition,
@@ -36,7 +36,7 @@ func TestSweptObjectsKeepMachines(t *testing.T) {
 			p.ownFaults = []fault{{name, func(w *world, _ *rand.Rand) func() {
 				objects := len(machines(w))
 				return w.sweep(take, func() {
-					if left := len(machines(w)); objects < want.bought || left > 0 {
+					if left := len(machines(w)); objects < want.launched || left > 0 {
 						t.Errorf("of %d VPSieNodes %d are left", objects, left)
 					}
 				})

@@ -25,7 +25,7 @@ type workload struct {
 	keep int
 	// dedicated pods run on one group's Nodes only.
 	dedicated bool
-	// impossible pods fit no machine that can be bought.
+	// impossible pods fit no machine that can be launched.
 	impossible bool
 
 	set  *appsv1.ReplicaSet

@@ -26,7 +26,9 @@ type facts struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// streams is how many streams were read: another one each time that NATS comes back empty.
+	streams int
 	records []*busv1.DecisionRecord
 	seen    map[string]bool
 	tell    []func(*busv1.DecisionRecord)
@@ -63,6 +65,9 @@ func (f *facts) run(ctx context.Context) {
 			if err == nil {
 				if consuming, err = consumer.Consume(f.see); err == nil {
 					born = stream.CachedInfo().Created
+					f.mu.Lock()
+					f.streams++
+					f.mu.Unlock()
 				}
 			}
 		}
@@ -100,6 +105,13 @@ func (s *Stack) Decisions() []*busv1.DecisionRecord {
 	s.facts.mu.Lock()
 	defer s.facts.mu.Unlock()
 	return slices.Clone(s.facts.records)
+}
+
+// StreamsSeen is how many streams of facts were read so far: another one each time that NATS came back empty.
+func (s *Stack) StreamsSeen() int {
+	s.facts.mu.Lock()
+	defer s.facts.mu.Unlock()
+	return s.facts.streams
 }
 
 // OnDecision calls tell with every later decision record, one after the other. It must return quickly.

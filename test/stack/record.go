@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -18,21 +20,21 @@ import (
 // absenceSightings is how many looks confirm that a machine is gone.
 const absenceSightings = 2
 
-// claims remembers every purchase that a VPSieNode ever recorded, for the comparison with what was bought. An object
-// whose machine is confirmed to be gone may wait for the late answer to another of its requests: that is another purchase.
+// claims remembers every launch that a VPSieNode ever recorded, for the comparison with what was launched. An object
+// whose machine is confirmed to be gone may wait for the late answer to another of its requests: that is another launch.
 type claims struct {
 	mu     sync.Mutex
-	latest map[types.UID]*purchase
+	latest map[types.UID]*launch
 	all    []*vpsiesim.Claim // in the order of their first sight
 }
 
-type purchase struct {
+type launch struct {
 	claim *vpsiesim.Claim
 	// over says that the machine was confirmed to be gone when the object was last seen.
 	over bool
 }
 
-func newClaims() *claims { return &claims{latest: map[types.UID]*purchase{}} }
+func newClaims() *claims { return &claims{latest: map[types.UID]*launch{}} }
 
 func (c *claims) see(object any, gone bool) {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
@@ -49,7 +51,7 @@ func (c *claims) see(object any, gone bool) {
 		p.claim.Gone, p = true, nil
 	}
 	if p == nil {
-		p = &purchase{claim: &vpsiesim.Claim{Name: vn.Namespace + "/" + vn.Name}}
+		p = &launch{claim: &vpsiesim.Claim{Name: vn.Namespace + "/" + vn.Name}}
 		c.latest[vn.UID] = p
 		c.all = append(c.all, p.claim)
 	}
@@ -70,29 +72,48 @@ func (c *claims) list() []vpsiesim.Claim {
 	return list
 }
 
-// record starts to remember purchases and decisions until background ends.
+// record starts to remember launches and decisions until background ends.
 func (s *Stack) record(ctx, background context.Context) error {
-	s.claims = newClaims()
+	s.claims, s.announced = newClaims(), newAnnounced()
 	informers, err := cache.New(s.RESTConfig(), cache.Options{Scheme: s.Client.Scheme()})
 	if err != nil {
 		return fmt.Errorf("make cache: %w", err)
 	}
-	informer, err := informers.GetInformer(ctx, &v1beta1.VPSieNode{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("watch VPSieNodes: %w", err)
+	var synced []toolscache.InformerSynced
+	watch := func(object client.Object, handler toolscache.ResourceEventHandlerFuncs) error {
+		informer, err := informers.GetInformer(ctx, object, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
+		registration, err := informer.AddEventHandler(handler)
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
+		synced = append(synced, registration.HasSynced)
+		return nil
 	}
-	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { s.claims.see(object, false) },
-		UpdateFunc: func(_, object any) { s.claims.see(object, false) },
-		DeleteFunc: func(object any) { s.claims.see(object, true) },
-	})
+	shown := toolscache.ResourceEventHandlerFuncs{AddFunc: s.announced.see, UpdateFunc: func(_, object any) { s.announced.see(object) }}
+	err = errors.Join(
+		watch(&v1beta1.VPSieNode{}, toolscache.ResourceEventHandlerFuncs{
+			AddFunc: func(object any) {
+				s.claims.see(object, false)
+				s.announced.see(object)
+			},
+			UpdateFunc: func(_, object any) {
+				s.claims.see(object, false)
+				s.announced.see(object)
+			},
+			DeleteFunc: func(object any) { s.claims.see(object, true) },
+		}),
+		watch(&v1beta1.NodeGroup{}, shown), watch(&eventsv1.Event{}, shown),
+	)
 	if err != nil {
-		return fmt.Errorf("watch VPSieNodes: %w", err)
+		return err
 	}
 	// The cache ends when its context does; nothing else can fail later.
 	s.work.Go(func() { _ = informers.Start(background) })
-	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-		return errors.Join(errors.New("watch VPSieNodes: the first listing is not complete"), ctx.Err())
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return errors.Join(errors.New("watch what is shown: the first listing is not complete"), ctx.Err())
 	}
 	if s.facts, err = newFacts(s.NATS.URL); err != nil {
 		return err

@@ -92,9 +92,11 @@ type Stack struct {
 	helpers   []*process.Process
 
 	claims *claims
-	facts  *facts
-	stop   context.CancelFunc
-	work   sync.WaitGroup
+	// announced is what VPSieNodes showed of decisions.
+	announced *announced
+	facts     *facts
+	stop      context.CancelFunc
+	work      sync.WaitGroup
 
 	mu       sync.Mutex
 	services map[string]*Service

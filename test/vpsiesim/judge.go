@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Claim is what the product said about one purchase over its whole life.
+// Claim is what the product said about one launch and its machine over their whole life.
 type Claim struct {
-	// Name is how findings call the purchase.
+	// Name is how findings call the launch.
 	Name string
 	// Identifiers are the machines it ever called its own; one is right.
 	Identifiers []string
-	// Gone means that the product has forgotten the purchase.
+	// Gone means that the product has forgotten the launch.
 	Gone bool
 }
 
@@ -19,7 +19,7 @@ type Claim struct {
 type Verdict struct {
 	// Leaks are machines that are paid for and that nobody claims.
 	Leaks []string `json:"leaks"`
-	// Doubles are machines that were bought beyond one for each purchase.
+	// Doubles are machines that were launched beyond one for each claim.
 	Doubles []string `json:"doubles"`
 	// WrongDeletions are machines that were not ours, still ran pods, or were deleted by another way than by identifier.
 	WrongDeletions []string `json:"wrongDeletions"`
@@ -28,7 +28,7 @@ type Verdict struct {
 // Clean reports whether there is no finding.
 func (v Verdict) Clean() bool { return len(v.Leaks)+len(v.Doubles)+len(v.WrongDeletions) == 0 }
 
-// Judge compares the ledger with every purchase that the product ever recorded. It presumes that
+// Judge compares the ledger with every claim that the product ever made. It presumes that
 // nothing is on its way any more: a machine that nobody has claimed yet counts as leaked.
 func Judge(t Truth, claims []Claim) Verdict {
 	var v Verdict
@@ -50,7 +50,7 @@ func Judge(t Truth, claims []Claim) Verdict {
 		owners := ever[m.Identifier]
 		switch {
 		case len(owners) == 0:
-			v.Doubles = append(v.Doubles, fmt.Sprintf("machine %s (%s) was bought for no purchase", m.Hostname, m.State))
+			v.Doubles = append(v.Doubles, fmt.Sprintf("machine %s (%s) was launched and never claimed", m.Hostname, m.State))
 		case len(owners) > 1:
 			v.Doubles = append(v.Doubles, fmt.Sprintf("machine %s was claimed by %v", m.Hostname, owners))
 		}

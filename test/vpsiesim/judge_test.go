@@ -36,14 +36,14 @@ func TestJudge(t *testing.T) {
 		doubles  int
 		wrong    int
 	}{
-		"OneMachineForEachPurchase": {
+		"OneMachineForEachLaunch": {
 			machines: []vpsiesim.Machine{running("a"), deleted("b", vpsiesim.DeletedByIdentifier, 0)},
 			claims:   []vpsiesim.Claim{held("one", "a"), gone("two", "b"), held("waiting")},
 		},
 		"ForgottenMachineLeaks": {
 			machines: []vpsiesim.Machine{running("a")}, claims: []vpsiesim.Claim{gone("one", "a")}, leaks: 1,
 		},
-		"MachineBoughtTwice": {
+		"MachineLaunchedTwice": {
 			why:      "the second is paid for, and nobody will ever delete it",
 			machines: []vpsiesim.Machine{running("a"), running("b")}, claims: []vpsiesim.Claim{held("one", "a")},
 			leaks: 1, doubles: 1,
@@ -53,7 +53,7 @@ func TestJudge(t *testing.T) {
 			machines: []vpsiesim.Machine{running("a"), deleted("b", vpsiesim.DeletedByIdentifier, 0)},
 			claims:   []vpsiesim.Claim{held("one", "a")}, doubles: 1,
 		},
-		"PurchaseThatChangedItsMachine": {
+		"LaunchThatChangedItsMachine": {
 			machines: []vpsiesim.Machine{running("a"), running("b")}, claims: []vpsiesim.Claim{held("one", "a", "b")}, doubles: 1,
 		},
 		"MachineWithTwoOwners": {

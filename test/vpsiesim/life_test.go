@@ -87,7 +87,7 @@ func TestLifeOfANode(t *testing.T) {
 		if truth.Money.CostTotal.String() != "0.040000" || truth.Money.CostPerHour != 0 {
 			t.Errorf("money %v", truth.Money)
 		}
-		if truth.Counts.Alive != 0 || truth.Counts.Bought != 1 || truth.Counts.Deleted != 1 || truth.Counts.DeletedWithPods != 1 {
+		if truth.Counts.Alive != 0 || truth.Counts.Launched != 1 || truth.Counts.Deleted != 1 || truth.Counts.DeletedWithPods != 1 {
 			t.Errorf("counts %+v", truth.Counts)
 		}
 	})

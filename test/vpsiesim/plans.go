@@ -23,7 +23,7 @@ const (
 	kubeVersion      = "1.37.2"
 )
 
-// Datacenter is a place where machines can be bought.
+// Datacenter is a place where machines can be launched.
 type Datacenter struct {
 	ID         int    `json:"id"`
 	Identifier string `json:"identifier"`

@@ -64,7 +64,7 @@ type Switches struct {
 	ReduceVictim        string `json:"reduceVictim" oneof:"oldest newest random"`
 	DeleteUnknownSlave  string `json:"deleteUnknownSlave" oneof:"404 false"`
 
-	// SoldOut lists sizes nobody can buy now: offer ids or plan identifiers.
+	// SoldOut lists sizes that cannot be launched now: offer ids or plan identifiers.
 	SoldOut            []string `json:"soldOut"`
 	CapacityExhaustion string   `json:"capacityExhaustion" oneof:"refused vanish"`
 
@@ -77,7 +77,7 @@ type Switches struct {
 	BootDelay        Duration `json:"bootDelay"`
 	DeleteDelay      Duration `json:"deleteDelay"`
 	DeleteNodeObject bool     `json:"deleteNodeObject"`
-	// AllocatableShare shrinks what a booted machine reports, in percent of what was bought.
+	// AllocatableShare shrinks what a booted machine reports, in percent of what was launched.
 	AllocatableShare int `json:"allocatableShare" min:"1" max:"100"`
 }
 

@@ -45,7 +45,7 @@ type Machine struct {
 	VCPU    int    `json:"vcpu"`
 	RAMMiB  int    `json:"ramMiB"`
 	DiskGiB int    `json:"diskGiB"`
-	Foreign bool   `json:"foreign"` // seeded, not bought
+	Foreign bool   `json:"foreign"` // seeded, not launched
 
 	RequestedAt       time.Time `json:"requestedAt"`
 	ListedAt          time.Time `json:"listedAt,omitzero"`
@@ -79,7 +79,7 @@ func (m Machine) NodeName() string { return strings.ToLower(m.Hostname) }
 // Counts sums the ledger up; masters are left out.
 type Counts struct {
 	Alive           int `json:"alive"`
-	Bought          int `json:"bought"`
+	Launched        int `json:"launched"`
 	Foreign         int `json:"foreign"`
 	Deleted         int `json:"deleted"`
 	Pending         int `json:"pending"`
@@ -175,7 +175,7 @@ func (c *Counts) count(m Machine) {
 	}
 	add(&c.Alive, m.Alive())
 	add(&c.Foreign, m.Foreign)
-	add(&c.Bought, !m.Foreign && m.State != "requested" && m.State != "lost")
+	add(&c.Launched, !m.Foreign && m.State != "requested" && m.State != "lost")
 	add(&c.Deleted, !m.GoneAt.IsZero() && !m.ListedAt.IsZero())
 	add(&c.Pending, m.State == "requested")
 	add(&c.Lost, m.State == "lost")

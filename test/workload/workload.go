@@ -27,7 +27,7 @@ const MediumName = "g-4vcpu-8gb"
 // LabelPool is the Node label by which the pods of a test keep to the machines of its NodeGroup.
 const LabelPool = "pool"
 
-// NodeGroup returns a group that buys up to maxNodes Medium machines of the simulated cloud's cluster,
+// NodeGroup returns a group that launches up to maxNodes Medium machines of the simulated cloud's cluster,
 // with a policy quick enough to watch.
 func NodeGroup(namespace, name string, maxNodes int32) *v1beta1.NodeGroup {
 	return &v1beta1.NodeGroup{

@@ -18,7 +18,7 @@ const (
 )
 
 // correct serves left by sequential value correction (Mukhacheva and Belov, for cutting stock): machines are
-// bought greedily by what their items are worth, each item's worth is corrected towards what it turned out to
+// chosen greedily by what their items are worth, each item's worth is corrected towards what it turned out to
 // cost, and of all rounds the cheapest counts. Items that few machines take, or that end up alone, become
 // worth more and are served first.
 func (c *search) correct(f *pricer, left []int32) []Pattern {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 )
 
 // takenBits are the members of a band that are told apart where offers of sites are compared: as many as an int has bits for.
@@ -36,11 +38,11 @@ func (a *siteAssignment) price(fit *bandFit, band []*target) {
 
 // priceTier solves a small cover of what waits of a band with the site's options of one weight, adds up what that serves
 // and costs, and returns how many pods are served.
-func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, from int, limits map[string]Limit) int {
+func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, from int, limits map[string]bounds.Limit) int {
 	tier := *a.drafting
 	tier.options, tier.empties, tier.site, tier.targets = nil, nil, nil, nil
 	for i := from; i < a.tierEnd(from); i++ {
-		if a.site[i] == fit.site && limits[a.options[i].Group].Allows(a.options[i]) {
+		if a.site[i] == fit.site && limits[a.options[i].Group].Allows(a.options[i].Amounts()) {
 			tier.options, tier.empties, tier.site = append(tier.options, a.options[i]), append(tier.empties, a.empties[i]), append(tier.site, fit.site)
 		}
 	}
@@ -71,7 +73,7 @@ func (a *siteAssignment) priceTier(fit *bandFit, band []*target, waiting []int, 
 	for _, p := range patterns {
 		o := tier.options[p.Option]
 		fit.price += float64(o.MonthlyPrice)
-		limits[o.Group] = limits[o.Group].Less(o)
+		limits[o.Group] = limits[o.Group].Less(o.Amounts())
 	}
 	return sum
 }
@@ -121,7 +123,7 @@ func (a *siteAssignment) findTwins() {
 	number := map[string]int{}
 	for i, o := range a.options {
 		key := fmt.Sprint(o.Weight, o.MonthlyPrice, a.empties[i].Free())
-		if a.limits[o.Group] != Unlimited && len(sitesOf[o.Group]) < a.sites {
+		if a.limits[o.Group] != bounds.Unlimited && len(sitesOf[o.Group]) < a.sites {
 			key += o.Group
 		}
 		n, known := number[key]

@@ -7,10 +7,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// draft is a plan for purchases that was tried out in the state and taken back.
+// draft is a plan for launches that was tried out in the state and taken back.
 type draft struct {
 	machines   []draftMachine
 	placements []draftPlacement
@@ -69,17 +70,17 @@ type drafting struct {
 	site    []int
 	targets []*target
 	// limits are what the machines of the present pass leave over.
-	limits map[string]Limit
-	old    []int
-	draft  draft
-	bought map[int]int
+	limits   map[string]bounds.Limit
+	old      []int
+	draft    draft
+	launched map[int]int
 	choices
 	// bands are the sets for which a site was chosen.
 	bands []bandChoice
 }
 
 // draft plans what waits on the options, with a set of wishes made into requirements. It returns nil when no option may be
-// bought.
+// launched.
 func (k *packer) draft(options []*Option, set wishSet) *draft {
 	first := k.draftOnce(options, set, choices{})
 	if first == nil || set != 0 {
@@ -114,13 +115,13 @@ func (k *packer) draftOnce(options []*Option, set wishSet, c choices) *draft {
 	return &d.draft
 }
 
-// newDrafting starts on a draft; it returns nil when no option may be bought.
+// newDrafting starts on a draft; it returns nil when no option may be launched.
 func (k *packer) newDrafting(options []*Option, set wishSet, c choices) *drafting {
 	d := &drafting{packer: k, choices: c}
 	d.begin()
 	for _, o := range options {
 		avoided := set.has(wishTaint) && slices.ContainsFunc(o.Empty.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectPreferNoSchedule })
-		if limit, open := d.limits[o.Group]; open && limit.Allows(o) && !avoided {
+		if limit, open := d.limits[o.Group]; open && limit.Allows(o.Amounts()) && !avoided {
 			d.options = append(d.options, o)
 		}
 	}
@@ -160,7 +161,7 @@ const settleMax = 4
 // carryOut tries out machines that were planned for counts of pods, with what each is to get. The rules judge every placement; this
 // is the repair of those that they refuse: such pods go wherever there is room by now, and else on more machines. A machine that
 // had to be added for what was left changes what rules about topology allow, and so does one that is left out since it got no pod:
-// the whole is tried again with those that are bought there from the start.
+// the whole is tried again with those that are launched there from the start.
 func (d *drafting) carryOut(options []*Option, shares []*share) {
 	for pass := range settleMax {
 		d.begin()
@@ -199,7 +200,7 @@ func (d *drafting) divide() bool {
 
 // begin forgets an earlier pass.
 func (d *drafting) begin() {
-	d.draft, d.bought, d.limits = draft{}, map[int]int{}, maps.Clone(d.packer.limits)
+	d.draft, d.launched, d.limits = draft{}, map[int]int{}, maps.Clone(d.packer.limits)
 	for _, t := range d.targets {
 		t.left = t.count
 	}
@@ -234,7 +235,7 @@ func (d *drafting) replay(done *draft) ([]*Option, []*share) {
 		of[t.demand] = shares[i]
 	}
 	for _, p := range done.placements {
-		if machine, bought := number[p.node]; bought {
+		if machine, launched := number[p.node]; launched {
 			of[p.demand].parts = append(of[p.demand].parts, part{machine, p.count})
 		}
 	}
@@ -250,9 +251,9 @@ func (d *drafting) add(o *Option) int {
 		n.Labels[corev1.LabelHostname] = n.Name
 	}
 	index := d.state.AddNode(&n)
-	d.bought[index] = len(d.draft.machines)
+	d.launched[index] = len(d.draft.machines)
 	d.draft.machines = append(d.draft.machines, draftMachine{option: o, node: &n, index: index})
-	d.limits[o.Group] = d.limits[o.Group].Less(o)
+	d.limits[o.Group] = d.limits[o.Group].Less(o.Amounts())
 	return index
 }
 
@@ -269,7 +270,7 @@ func (d *drafting) note(t *target, node, put int) {
 	t.left -= put
 	d.draft.served += put
 	d.draft.placements = append(d.draft.placements, draftPlacement{t.demand, node, put})
-	if i, bought := d.bought[node]; bought {
+	if i, launched := d.launched[node]; launched {
 		d.draft.machines[i].pods += put
 	}
 }

@@ -53,11 +53,11 @@ func mixed(random *rand.Rand) (packing.Problem, string) {
 
 // bind makes a plan's placements, in order, on a state without them; the error names the first that the rules refuse.
 func bind(s *scheduling.State, plan *packing.Plan) error {
-	bought := 0
+	launched := 0
 	for i, placed := range plan.Placements {
-		for ; bought < placed.After; bought++ {
-			n := *plan.Purchases[bought].Option.Empty
-			n.Name, n.Labels = fmt.Sprintf("new-%d", bought), maps.Clone(n.Labels)
+		for ; launched < placed.After; launched++ {
+			n := *plan.Launches[launched].Option.Empty
+			n.Name, n.Labels = fmt.Sprintf("new-%d", launched), maps.Clone(n.Labels)
 			n.Labels[hostKey] = n.Name
 			s.AddNode(&n)
 		}

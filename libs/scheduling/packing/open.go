@@ -7,11 +7,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// open buys machines one at a time for what is left: each time the one whose price is lowest for what it takes. It
-// reports whether it bought any.
+// open launches machines one at a time for what is left: each time the one whose price is lowest for what it takes. It
+// reports whether it launched any.
 func (d *drafting) open() bool {
 	before := len(d.draft.machines)
-	for d.buyAndFill(d.bestValue()) {
+	for d.launchAndFill(d.bestValue()) {
 	}
 	return len(d.draft.machines) > before
 }
@@ -25,8 +25,8 @@ func (d *drafting) holdsAll(o *Option, t *target) bool {
 	return d.empties[i].Room(t.variant) >= t.left
 }
 
-// buyAndFill adds a machine of an option and gives it what is left; it reports false for no option.
-func (d *drafting) buyAndFill(option int) bool {
+// launchAndFill adds a machine of an option and gives it what is left; it reports false for no option.
+func (d *drafting) launchAndFill(option int) bool {
 	if option < 0 {
 		return false
 	}
@@ -88,7 +88,7 @@ func (d *drafting) bestValueAmong(from, to int) int {
 	var candidates []candidate
 	for i, o := range d.options[from:to] {
 		i += from
-		if !d.limits[o.Group].Allows(o) {
+		if !d.limits[o.Group].Allows(o.Amounts()) {
 			continue
 		}
 		if most := d.valueAtBest(i); most > 0 {

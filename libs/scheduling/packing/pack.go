@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
@@ -15,7 +16,7 @@ type Demand struct {
 	Count int
 }
 
-// Option is one kind of machine that may be bought.
+// Option is one kind of machine that may be launched.
 type Option struct {
 	// Group is the NodeGroup in namespace/name form.
 	Group        string
@@ -26,8 +27,13 @@ type Option struct {
 	MonthlyPrice money.Micros
 	// MilliCPU and MemoryBytes are the machine's size, which limits count.
 	MilliCPU, MemoryBytes int64
-	// Empty is the node that buying one would bring; its name is the stem of theirs.
+	// Empty is the node that launching one would bring; its name is the stem of theirs.
 	Empty *scheduling.Node
+}
+
+// Amounts are what one machine adds to its group.
+func (o *Option) Amounts() bounds.Amounts {
+	return bounds.Amounts{Nodes: 1, MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, MonthlyPrice: o.MonthlyPrice}
 }
 
 // Problem is what Pack solves.
@@ -40,8 +46,8 @@ type Problem struct {
 	Launching []*scheduling.Node
 	Demands   []Demand
 	Options   []*Option
-	// Limits are the bounds of each group; a group without an entry buys nothing.
-	Limits map[string]Limit
+	// Limits are the bounds of each group; a group without an entry launches nothing.
+	Limits map[string]bounds.Limit
 	// SoftShare is how much more, in percent, a plan may cost for granting what pods only prefer.
 	SoftShare int
 }
@@ -64,8 +70,8 @@ const (
 // SoftShareDefault is how much more a plan may cost for preferences, in percent.
 const SoftShareDefault = 5
 
-// Purchase is one machine to buy and what it is for.
-type Purchase struct {
+// Launch is one machine to launch and what it is for.
+type Launch struct {
 	Option *Option
 	// Node is the machine's index in the state.
 	Node int
@@ -79,37 +85,37 @@ type Placement struct {
 	Item  *scheduling.Item
 	Node  int
 	Count int
-	// After is how many of the purchases are there when it is made.
+	// After is how many of the launches are there when it is made.
 	After int
 }
 
 // Plan is the answer to a batch of demands.
 type Plan struct {
-	// Purchases are the machines to buy.
-	Purchases  []Purchase
+	// Launches are the machines to launch.
+	Launches   []Launch
 	Placements []Placement
 	// OnExisting and OnLaunching count pods, by shape, that nodes already there or on their way serve.
 	OnExisting, OnLaunching map[scheduling.ShapeID]int
-	// Served counts pods, by shape, that the purchases serve.
+	// Served counts pods, by shape, that the launches serve.
 	Served map[scheduling.ShapeID]int
 	// Left counts pods, by shape, that nothing serves.
 	Left map[scheduling.ShapeID]int
 }
 
-// MonthlyPrice is the price of all purchases together.
+// MonthlyPrice is the price of all launches together.
 func (p *Plan) MonthlyPrice() money.Micros {
 	sum := money.Micros(0)
-	for i := range p.Purchases {
-		sum += p.Purchases[i].Option.MonthlyPrice
+	for i := range p.Launches {
+		sum += p.Launches[i].Option.MonthlyPrice
 	}
 	return sum
 }
 
 // Pack finds room for every demand: on existing nodes first, then on those being launched, then on the
-// cheapest machines to buy within limits. The state is left as it is once all of that has happened.
+// cheapest machines to launch within limits. The state is left as it is once all of that has happened.
 //
-// Groups of a higher weight are bought from first: what a group of a lower weight serves, none of a higher one could in
-// the same plan. Purchases are planned for the whole batch at once: pods
+// Groups of a higher weight launch first: what a group of a lower weight serves, none of a higher one could in
+// the same plan. Launches are planned for the whole batch at once: pods
 // that are alike for machines are packed as counts by column generation (see cover), topology domains being
 // chosen before; every placement is then made by kube-scheduler's rules, and what those refuse is packed
 // machine by machine. The result depends on the arguments alone, not on the order of demands or options.
@@ -122,7 +128,7 @@ func Pack(p Problem) Plan {
 	}
 	k.servePlanned(k.launching, k.result.OnLaunching)
 	k.serve(k.launching, k.result.OnLaunching)
-	if plan := k.buy(byPreference(p.Options)); plan != nil {
+	if plan := k.launch(byPreference(p.Options)); plan != nil {
 		k.commit(plan)
 	}
 	for _, d := range k.demands {
@@ -147,7 +153,7 @@ type packer struct {
 	state     *scheduling.State
 	launching []int
 	demands   []*demand
-	limits    map[string]Limit
+	limits    map[string]bounds.Limit
 	// effort bounds the search for a cheaper plan, and left is what the whole plan may still spend on its search.
 	effort, left int
 	result       Plan
@@ -204,8 +210,8 @@ func (k *packer) hasAffine() bool {
 	return slices.ContainsFunc(k.demands, func(d *demand) bool { return d.count > 0 && len(d.item.AffinityKeys()) > 0 })
 }
 
-// servePlanned places pods on the nodes that were bought for them, in as many passes as their rules ask for.
-// Without it a plan that is carried out would not be found again, and more would be bought.
+// servePlanned places pods on the nodes that were launched for them, in as many passes as their rules ask for.
+// Without it a plan that is carried out would not be found again, and more would be launched.
 func (k *packer) servePlanned(nodes []int, placed map[scheduling.ShapeID]int) {
 	left := map[int]map[string]int{}
 	var planned []int
@@ -279,31 +285,31 @@ func (k *packer) serveOne(d *demand, variant *scheduling.Subject, nodes []int, p
 	}
 }
 
-// commit makes a draft's purchases and placements for good.
+// commit makes a draft's launches and placements for good.
 func (k *packer) commit(d *draft) {
 	first := k.state.Len()
 	for _, m := range d.machines {
 		node := k.state.AddNode(m.node)
-		k.result.Purchases = append(k.result.Purchases, Purchase{Option: m.option, Node: node, Pods: map[scheduling.ShapeID]int{}, Planned: map[string]int{}})
-		k.limits[m.option.Group] = k.limits[m.option.Group].Less(m.option)
+		k.result.Launches = append(k.result.Launches, Launch{Option: m.option, Node: node, Pods: map[scheduling.ShapeID]int{}, Planned: map[string]int{}})
+		k.limits[m.option.Group] = k.limits[m.option.Group].Less(m.option.Amounts())
 	}
 	of := make(map[int]int, len(d.machines))
 	for i, m := range d.machines {
 		of[m.index] = first + i
 	}
-	base := len(k.result.Purchases) - len(d.machines)
+	base := len(k.result.Launches) - len(d.machines)
 	for _, p := range d.placements {
-		node, bought := of[p.node]
-		if !bought {
+		node, launched := of[p.node]
+		if !launched {
 			node = p.node
 		}
 		k.state.Put(p.demand.is, node, int32(p.count))
-		k.result.Placements = append(k.result.Placements, Placement{p.demand.item, node, p.count, len(k.result.Purchases)})
+		k.result.Placements = append(k.result.Placements, Placement{p.demand.item, node, p.count, len(k.result.Launches)})
 		p.demand.count -= p.count
-		if bought {
-			purchase := &k.result.Purchases[base+node-first]
-			purchase.Pods[p.demand.item.ID] += p.count
-			purchase.Planned[p.demand.item.Placement] += p.count
+		if launched {
+			launch := &k.result.Launches[base+node-first]
+			launch.Pods[p.demand.item.ID] += p.count
+			launch.Planned[p.demand.item.Placement] += p.count
 			k.result.Served[p.demand.item.ID] += p.count
 		} else {
 			k.result.OnExisting[p.demand.item.ID] += p.count

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
@@ -34,12 +35,12 @@ func problem(existing []*scheduling.Node, demands []packing.Demand, options ...*
 	for i := range demands {
 		items[i] = demands[i].Item
 	}
-	p := packing.Problem{State: cluster(items, existing...), Demands: demands, Options: options, Limits: map[string]packing.Limit{}, SoftShare: 5}
+	p := packing.Problem{State: cluster(items, existing...), Demands: demands, Options: options, Limits: map[string]bounds.Limit{}, SoftShare: 5}
 	for i := range existing {
 		p.Existing = append(p.Existing, i)
 	}
 	for _, o := range options {
-		p.Limits[o.Group] = packing.Unlimited
+		p.Limits[o.Group] = bounds.Unlimited
 	}
 	return p
 }
@@ -60,7 +61,7 @@ func TestPack(t *testing.T) {
 		existing []*scheduling.Node
 		demands  []packing.Demand
 		options  []*packing.Option
-		limits   map[string]packing.Limit
+		limits   map[string]bounds.Limit
 		nodes    int
 		dollars  int
 		left     int
@@ -72,13 +73,13 @@ func TestPack(t *testing.T) {
 		"WeightBeforePrice": {"", nil, []packing.Demand{{Item: plain, Count: 4}},
 			[]*packing.Option{option("cheap", "z1", 4, 10), option("heavy", "z1", 4, 40, func(o *packing.Option) { o.Weight = 1 })}, nil, 1, 40, 0},
 		"NextGroupAtTheLimit": {"", nil, []packing.Demand{{Item: plain, Count: 8}}, []*packing.Option{option("a", "z1", 4, 40), option("b", "z1", 4, 50)},
-			map[string]packing.Limit{"a": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}, "b": packing.Unlimited}, 2, 90, 0},
+			map[string]bounds.Limit{"a": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}, "b": bounds.Unlimited}, 2, 90, 0},
 		"LargerNodesUnderALimitOfNodes": {"four small ones were cheaper", nil, []packing.Demand{{Item: plain, Count: 16}}, []*packing.Option{option("g", "z1", 4, 40), option("g", "z1", 16, 170)},
-			map[string]packing.Limit{"g": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 170, 0},
+			map[string]bounds.Limit{"g": {Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 170, 0},
 		"MoneyLimit": {"", nil, []packing.Demand{{Item: plain, Count: 8}}, []*packing.Option{option("g", "z1", 4, 40)},
-			map[string]packing.Limit{"g": {Nodes: -1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: 79_999_999}}, 1, 40, 4},
+			map[string]bounds.Limit{"g": {Nodes: -1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: 79_999_999}}, 1, 40, 4},
 		"CPULimit": {"", nil, []packing.Demand{{Item: plain, Count: 8}}, []*packing.Option{option("g", "z1", 4, 40)},
-			map[string]packing.Limit{"g": {Nodes: -1, MilliCPU: 4000, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 40, 4},
+			map[string]bounds.Limit{"g": {Nodes: -1, MilliCPU: 4000, MemoryBytes: -1, MonthlyPrice: -1}}, 1, 40, 4},
 		"SpreadOverZones": {"one node a zone in one plan", nil, []packing.Demand{{Item: item("w", "web", spread(zone, corev1.DoNotSchedule, "web")), Count: 9}},
 			[]*packing.Option{option("g", "z1", 4, 40), option("g", "z2", 4, 40), option("g", "z3", 4, 40)}, nil, 3, 120, 0},
 		"SpreadOverHosts": {"two on two machines and one on a third are even", nil, []packing.Demand{{Item: item("w", "web", spread(host, corev1.DoNotSchedule, "web")), Count: 5}}, []*packing.Option{option("g", "z1", 2, 20), option("g", "z1", 4, 40)}, nil, 3, 60, 0},
@@ -99,8 +100,8 @@ func TestPack(t *testing.T) {
 			[]*packing.Option{option("g", "z1", 2, 20)}, nil, 2, 40, 0},
 		"SoftSpreadWhereItIsFree": {"two nodes are needed anyway", nil, []packing.Demand{{Item: plain, Count: 6}, {Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 2}},
 			[]*packing.Option{option("g", "z1", 4, 40)}, nil, 2, 80, 0},
-		"SoftSpreadIsNotBoughtDearly": {"", nil, []packing.Demand{{Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 8}}, []*packing.Option{option("g", "z1", 2, 20)}, nil, 1, 20, 0},
-		"TooLarge":                    {"", nil, []packing.Demand{{Item: item("p", "p", func(s *scheduling.Shape) { s.Requests = size(5000, 1) }), Count: 2}}, []*packing.Option{option("g", "z1", 4, 40)}, nil, 0, 0, 2},
+		"SoftSpreadIsNotLaunchedDearly": {"", nil, []packing.Demand{{Item: item("w", "web", spread(host, corev1.ScheduleAnyway, "web")), Count: 8}}, []*packing.Option{option("g", "z1", 2, 20)}, nil, 1, 20, 0},
+		"TooLarge":                      {"", nil, []packing.Demand{{Item: item("p", "p", func(s *scheduling.Shape) { s.Requests = size(5000, 1) }), Count: 2}}, []*packing.Option{option("g", "z1", 4, 40)}, nil, 0, 0, 2},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -109,8 +110,8 @@ func TestPack(t *testing.T) {
 				p.Limits = tc.limits
 			}
 			got := packing.Pack(p)
-			if len(got.Purchases) != tc.nodes || got.MonthlyPrice() != money.Micros(tc.dollars)*1_000_000 || sum(got.Left) != tc.left {
-				t.Errorf("%d nodes for %s, %d pods left; want %d for %d dollars, %d left (%s)", len(got.Purchases), got.MonthlyPrice(), sum(got.Left), tc.nodes, tc.dollars, tc.left, tc.why)
+			if len(got.Launches) != tc.nodes || got.MonthlyPrice() != money.Micros(tc.dollars)*1_000_000 || sum(got.Left) != tc.left {
+				t.Errorf("%d nodes for %s, %d pods left; want %d for %d dollars, %d left (%s)", len(got.Launches), got.MonthlyPrice(), sum(got.Left), tc.nodes, tc.dollars, tc.left, tc.why)
 			}
 		})
 	}
@@ -142,7 +143,7 @@ func TestHighPriorityIsServedFirst(t *testing.T) {
 	low := item("low", "low", func(s *scheduling.Shape) { s.Requests = size(2000, 64) })
 	high := item("high", "high", func(s *scheduling.Shape) { s.Requests, s.Priority = size(1000, 64), 100 })
 	p := problem(nil, []packing.Demand{{Item: low, Count: 4}, {Item: high, Count: 4}}, option("g", "z1", 4, 40))
-	p.Limits["g"] = packing.Limit{Nodes: 1, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: -1}
+	p.Limits["g"] = bounds.Unlimited.WithNodes(1)
 	if got := packing.Pack(p); got.Served["high"] != 4 {
 		t.Errorf("%d of 4 pods of high priority are served: %v", got.Served["high"], got.Served)
 	}
@@ -163,12 +164,12 @@ func TestPreferencesThatAreFree(t *testing.T) {
 		options  []*packing.Option
 		want     string // node or option
 	}{
-		"PreferredNode":          {"", []*scheduling.Node{node("a", "z1"), node("b", "z2")}, nil, "b"},
-		"PreferredZoneIsBought":  {"it costs 2 % more, and 5 % may", nil, []*packing.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 102)}, "h-z2-c4"},
-		"NotAtAnyPrice":          {"it costs 10 % more", nil, []*packing.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 110)}, "g-z1-c4"},
-		"AvoidedNodeIsLast":      {"", []*scheduling.Node{node("a", "z2", avoided), node("b", "z2")}, nil, "b"},
-		"AvoidedBeforePurchases": {"", []*scheduling.Node{node("a", "z2", avoided)}, []*packing.Option{option("g", "z2", 4, 1)}, "a"},
-		"AvoidedOptionIsLast":    {"", nil, []*packing.Option{option("g", "z2", 4, 100, func(o *packing.Option) { avoided(o.Empty) }), option("h", "z2", 4, 104)}, "h-z2-c4"},
+		"PreferredNode":           {"", []*scheduling.Node{node("a", "z1"), node("b", "z2")}, nil, "b"},
+		"PreferredZoneIsLaunched": {"it costs 2 % more, and 5 % may", nil, []*packing.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 102)}, "h-z2-c4"},
+		"NotAtAnyPrice":           {"it costs 10 % more", nil, []*packing.Option{option("g", "z1", 4, 100), option("h", "z2", 4, 110)}, "g-z1-c4"},
+		"AvoidedNodeIsLast":       {"", []*scheduling.Node{node("a", "z2", avoided), node("b", "z2")}, nil, "b"},
+		"AvoidedBeforeLaunches":   {"", []*scheduling.Node{node("a", "z2", avoided)}, []*packing.Option{option("g", "z2", 4, 1)}, "a"},
+		"AvoidedOptionIsLast":     {"", nil, []*packing.Option{option("g", "z2", 4, 100, func(o *packing.Option) { avoided(o.Empty) }), option("h", "z2", 4, 104)}, "h-z2-c4"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -178,8 +179,8 @@ func TestPreferencesThatAreFree(t *testing.T) {
 				t.Fatalf("placements %+v, want one", got.Placements)
 			}
 			where := p.State.NodeName(got.Placements[0].Node)
-			if len(got.Purchases) > 0 {
-				where = got.Purchases[0].Option.Empty.Name
+			if len(got.Launches) > 0 {
+				where = got.Launches[0].Option.Empty.Name
 			}
 			if where != tc.want {
 				t.Errorf("pods go to %s, want %s (%s)", where, tc.want, tc.why)
@@ -193,7 +194,7 @@ func TestPlannedPodsGetTheirRoom(t *testing.T) {
 	first := node("a", "z1", func(n *scheduling.Node) { n.Planned = map[string]int{small.Placement: 2} })
 	p := problem([]*scheduling.Node{first}, []packing.Demand{{Item: big, Count: 1}, {Item: small, Count: 2}}, option("g", "z1", 4, 40))
 	if got := packing.Pack(p); got.OnExisting["small"] != 2 {
-		t.Errorf("%d of 2 pods are on the machine that was bought for them", got.OnExisting["small"])
+		t.Errorf("%d of 2 pods are on the machine that was launched for them", got.OnExisting["small"])
 	}
 }
 
@@ -224,9 +225,9 @@ func batch(seed uint64, shuffle bool) ([]*scheduling.Node, packing.Problem) {
 	for i := range random.IntN(6) {
 		options = append(options, option(fmt.Sprintf("g%d", i%2), fmt.Sprintf("z%d", 1+i%3), 1+random.Int64N(16), 1+random.IntN(200), func(o *packing.Option) { o.Weight = int32(i % 2) }))
 	}
-	limits := map[string]packing.Limit{}
+	limits := map[string]bounds.Limit{}
 	for _, g := range []string{"g0", "g1"} {
-		limits[g] = packing.Limit{Nodes: random.IntN(12), MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: money.Micros(random.IntN(2000)) * 1_000_000}
+		limits[g] = bounds.Limit{Nodes: random.Int64N(12), MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: money.Micros(random.IntN(2000)) * 1_000_000}
 	}
 	if shuffle {
 		slices.Reverse(demands)
@@ -255,11 +256,11 @@ func FuzzPack(f *testing.F) {
 			}
 		}
 		limits := maps.Clone(p.Limits)
-		for _, purchase := range got.Purchases {
-			if !limits[purchase.Option.Group].Allows(purchase.Option) {
-				t.Errorf("seed %d: a machine %s goes over the limit of its group", seed, purchase.Option.OfferingName)
+		for _, launch := range got.Launches {
+			if !limits[launch.Option.Group].Allows(launch.Option.Amounts()) {
+				t.Errorf("seed %d: a machine %s goes over the limit of its group", seed, launch.Option.OfferingName)
 			}
-			limits[purchase.Option.Group] = limits[purchase.Option.Group].Less(purchase.Option)
+			limits[launch.Option.Group] = limits[launch.Option.Group].Less(launch.Option.Amounts())
 		}
 		_, shuffled := batch(seed, true)
 		if diff := cmp.Diff(names(got), names(packing.Pack(shuffled))); diff != "" {
@@ -273,32 +274,32 @@ func FuzzPack(f *testing.F) {
 		}
 		carriedOut := problem(nodes, next.Demands, next.Options...)
 		carriedOut.Launching, carriedOut.Limits = machines, limits
-		if again := packing.Pack(carriedOut); len(again.Purchases) > 0 && sum(got.Left) == 0 {
+		if again := packing.Pack(carriedOut); len(again.Launches) > 0 && sum(got.Left) == 0 {
 			t.Errorf("seed %d: once carried out, the plan %v is followed by %v", seed, names(got), names(again))
 		}
 	})
 }
 
-// replay makes the placements one by one on a fresh cluster, and returns the machines bought as nodes that
+// replay makes the placements one by one on a fresh cluster, and returns the machines launched as nodes that
 // remember what they are for.
 func replay(t *testing.T, seed uint64, nodes []*scheduling.Node, p packing.Problem, got packing.Plan) []*scheduling.Node {
 	fresh := problem(nodes, p.Demands, p.Options...).State
 	var machines []*scheduling.Node
-	buy := func(until int) {
+	launch := func(until int) {
 		for i := len(machines); i < until; i++ {
-			n := *got.Purchases[i].Option.Empty
-			n.Name = fmt.Sprintf("bought-%d", i)
+			n := *got.Launches[i].Option.Empty
+			n.Name = fmt.Sprintf("launched-%d", i)
 			n.Labels = maps.Clone(n.Labels)
 			n.Labels[hostKey] = n.Name
-			n.Planned = got.Purchases[i].Planned
+			n.Planned = got.Launches[i].Planned
 			machines = append(machines, &n)
-			if index := fresh.AddNode(&n); index != got.Purchases[i].Node {
-				t.Fatalf("seed %d: machine %d is node %d of the plan and %d of the replay", seed, i, got.Purchases[i].Node, index)
+			if index := fresh.AddNode(&n); index != got.Launches[i].Node {
+				t.Fatalf("seed %d: machine %d is node %d of the plan and %d of the replay", seed, i, got.Launches[i].Node, index)
 			}
 		}
 	}
 	for _, placed := range got.Placements {
-		buy(placed.After)
+		launch(placed.After)
 		for range placed.Count {
 			if v := fresh.Check(placed.Item, placed.Node); !v.OK() {
 				t.Errorf("seed %d: %s does not go on node %s: %s", seed, placed.Item.ID, fresh.NodeName(placed.Node), v.Message)
@@ -306,14 +307,14 @@ func replay(t *testing.T, seed uint64, nodes []*scheduling.Node, p packing.Probl
 			fresh.Place(placed.Item, placed.Node, 1)
 		}
 	}
-	buy(len(got.Purchases))
+	launch(len(got.Launches))
 	return machines
 }
 
 func names(p packing.Plan) []string {
 	var out []string
-	for _, purchase := range p.Purchases {
-		out = append(out, fmt.Sprintf("%s/%d %v", purchase.Option.Group, purchase.Option.Offering, purchase.Pods))
+	for _, launch := range p.Launches {
+		out = append(out, fmt.Sprintf("%s/%d %v", launch.Option.Group, launch.Option.Offering, launch.Pods))
 	}
 	return out
 }

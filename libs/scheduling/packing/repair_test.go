@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/schedulingtest"
 )
@@ -32,12 +33,12 @@ func TestDisplacedPodsFindTheirPlace(t *testing.T) {
 			[]string{"z1", "z2"}, [][]int{{4, 0}}, 2},
 		"PortIsTaken": {"the second demand takes the port of the first", []Demand{{item("a", "a", cores(500), port), 1}, {item("b", "b", cores(500), port), 1}},
 			[]string{"z1", "z1"}, [][]int{{1, 0}, {1, 0}}, 2},
-		"FollowerWithoutItsLeader": {"it goes to the leader's machine, and the one planned for it is not bought",
+		"FollowerWithoutItsLeader": {"it goes to the leader's machine, and the one planned for it is not launched",
 			[]Demand{{item("leader", "leader", cores(500)), 1}, {item("follower", "follower", cores(500), schedulingtest.Affinity(host, "leader")), 2}},
 			[]string{"z1", "z1"}, [][]int{{1, 0}, {0, 2}}, 1},
 		"PlannedTwice":  {"a plan that gives more than there is places what there is", []Demand{{item("a", "a", cores(500)), 3}}, []string{"z1", "z1"}, [][]int{{3, 3}}, 1},
 		"NotPlanned":    {"nothing was planned for it", []Demand{{item("a", "a", cores(500)), 3}}, nil, [][]int{nil}, 1},
-		"PlannedUnused": {"a machine without pods is not bought", []Demand{{item("a", "a", cores(500)), 3}}, []string{"z1", "z2"}, [][]int{{3, 0}}, 1},
+		"PlannedUnused": {"a machine without pods is not launched", []Demand{{item("a", "a", cores(500)), 3}}, []string{"z1", "z2"}, [][]int{{3, 0}}, 1},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestDisplacedPodsFindTheirPlace(t *testing.T) {
 			for _, d := range tc.demands {
 				items = append(items, d.Item)
 			}
-			p := Problem{State: schedulingtest.Cluster(items), Demands: tc.demands, Limits: map[string]Limit{"g": Unlimited}}
+			p := Problem{State: schedulingtest.Cluster(items), Demands: tc.demands, Limits: map[string]bounds.Limit{"g": bounds.Unlimited}}
 			for i, z := range []string{"z1", "z2"} {
 				options[z] = &Option{Group: "g", Offering: int64(i), MonthlyPrice: 40, Empty: schedulingtest.Node("new-"+z, z)}
 				p.Options = append(p.Options, options[z])
@@ -70,12 +71,12 @@ func TestDisplacedPodsFindTheirPlace(t *testing.T) {
 			}
 			d.carryOut(planned, shares)
 			k.commit(&d.draft)
-			if got := len(k.result.Purchases); got != tc.machines {
-				t.Errorf("%d machines are bought, want %d: %s", got, tc.machines, tc.why)
+			if got := len(k.result.Launches); got != tc.machines {
+				t.Errorf("%d machines are launched, want %d: %s", got, tc.machines, tc.why)
 			}
 			fresh, placed := schedulingtest.Cluster(items), map[*scheduling.Item]int{}
-			for i := range k.result.Purchases {
-				fresh.AddNode(k.state.Node(k.result.Purchases[i].Node))
+			for i := range k.result.Launches {
+				fresh.AddNode(k.state.Node(k.result.Launches[i].Node))
 			}
 			for _, at := range k.result.Placements {
 				for range at.Count {

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
@@ -35,14 +36,14 @@ func (tc *setCase) check(t *testing.T) {
 	}
 	p := problem(existing, append(tc.demands, packing.Demand{Item: full}), tc.options...)
 	for group, n := range tc.nodesMax {
-		limit := packing.Unlimited
-		limit.Nodes = n
+		limit := bounds.Unlimited
+		limit.Nodes = int64(n)
 		p.Limits[group] = limit
 	}
 	got := packing.Pack(p)
 	if left := sum(got.Left); left != tc.left || got.MonthlyPrice() != money.Micros(tc.dollars)*1_000_000 {
 		t.Errorf("the plan costs %s and leaves %d (%v), want %d dollars and %d left: %s", got.MonthlyPrice(), left, got.Left, tc.dollars, tc.left, tc.why)
-		for _, b := range got.Purchases {
+		for _, b := range got.Launches {
 			t.Logf("%s %s for %v", b.Option.Group, b.Option.OfferingName, b.Pods)
 		}
 	}

@@ -17,7 +17,7 @@ const absent = -1
 
 // assignSites chooses where pods go whose rules speak of a topology other than the node: a site is a set of
 // options that such rules cannot tell apart, such as those of one zone. It plays through with the state's
-// counters where pods may go, on one boundless node a site. Options before from are not to be bought any more.
+// counters where pods may go, on one boundless node a site. Options before from are not to be launched any more.
 func (d *drafting) assignSites(from int) {
 	keys := d.siteKeys()
 	d.site = make([]int, len(d.options))
@@ -65,7 +65,7 @@ func (d *drafting) siteKeys() []string {
 
 type siteAssignment struct {
 	*drafting
-	// from is the first option that may still be bought.
+	// from is the first option that may still be launched.
 	from  int
 	sites int
 	// load is the size of the pods that each site has been given, and used what they take of each group's limit.

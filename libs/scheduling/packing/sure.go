@@ -13,7 +13,7 @@ import (
 const (
 	// sureShare is the part of a machine's price that the requests on it must be worth for the machine to be sure.
 	sureShare = 0.985
-	// sureSpare is how many times as many machines as a plan buys of a group the group must allow besides, before one that is not
+	// sureSpare is how many times as many machines as a plan launches of a group the group must allow besides, before one that is not
 	// of its largest size is sure: a bound of nodes is kept by larger machines.
 	sureSpare = 3
 	// skewed is by how much, in percent, demands in the proportions of the options differ from these: where all options have the same
@@ -23,30 +23,30 @@ const (
 	unitsPerCapacity = 1_000_000
 )
 
-// Sure says of each purchase whether a plan for more pods of the same kinds would contain such a machine as well: whether it is
+// Sure says of each launch whether a plan for more pods of the same kinds would contain such a machine as well: whether it is
 // full, and of a size that stays right. It is where what its pods request is worth its price at the prices of resources at which no
 // option of its group is a bargain: the duals of the relaxation that covers the requests by whole options (Gilmore and Gomory, 1961),
 // which do not depend on how many pods there are. What follows may ask for resources in other proportions, so the prices for demands in
 // those of the options themselves must be met as well: a machine whose memory is left over is not sure while pods that lack cpu may come.
 func Sure(p Problem, got *Plan) []bool {
 	used := usedBy(got)
-	sure := make([]bool, len(got.Purchases))
+	sure := make([]bool, len(got.Launches))
 	groups := map[string][]int{}
-	for i := range got.Purchases {
-		group := got.Purchases[i].Option.Group
+	for i := range got.Launches {
+		group := got.Launches[i].Option.Group
 		groups[group] = append(groups[group], i)
 	}
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		bought := groups[group]
+		launched := groups[group]
 		options := slices.DeleteFunc(slices.Clone(p.Options), func(o *Option) bool { return o.Group != group })
-		prices := []resourcePrices{pricesOf(options, total(bought, used))}
+		prices := []resourcePrices{pricesOf(options, total(launched, used))}
 		if len(options) > 1 {
 			prices = append(prices, pricesOf(options, capacityOf(options, 100+skewed)), pricesOf(options, capacityOf(options, 100-skewed)))
 		}
-		nodes := p.Limits[group].Nodes
-		spare := nodes < 0 || nodes-len(bought) >= sureSpare*len(bought)
-		for _, i := range bought {
-			o := got.Purchases[i].Option
+		nodes := int(p.Limits[group].Nodes)
+		spare := nodes < 0 || nodes-len(launched) >= sureSpare*len(launched)
+		for _, i := range launched {
+			o := got.Launches[i].Option
 			sure[i] = spare || isLargest(o, options)
 			for _, price := range prices {
 				sure[i] = sure[i] && price.worth(used[i]) >= sureShare*float64(o.MonthlyPrice)
@@ -56,16 +56,16 @@ func Sure(p Problem, got *Plan) []bool {
 	return sure
 }
 
-// usedBy is what the pods on each purchase request.
+// usedBy is what the pods on each launch request.
 func usedBy(got *Plan) []scheduling.Resources {
-	used := make([]scheduling.Resources, len(got.Purchases))
-	of := make(map[int]int, len(got.Purchases))
-	for i := range got.Purchases {
+	used := make([]scheduling.Resources, len(got.Launches))
+	of := make(map[int]int, len(got.Launches))
+	for i := range got.Launches {
 		used[i] = scheduling.Resources{}
-		of[got.Purchases[i].Node] = i
+		of[got.Launches[i].Node] = i
 	}
 	for _, placed := range got.Placements {
-		if i, bought := of[placed.Node]; bought {
+		if i, launched := of[placed.Node]; launched {
 			used[i].Add(placed.Item.Shape.Requests, int64(placed.Count))
 		}
 	}
@@ -81,9 +81,9 @@ func isLargest(o *Option, options []*Option) bool {
 	return !slices.ContainsFunc(options, func(other *Option) bool { return other.MonthlyPrice > o.MonthlyPrice })
 }
 
-func total(bought []int, used []scheduling.Resources) scheduling.Resources {
+func total(launched []int, used []scheduling.Resources) scheduling.Resources {
 	sum := scheduling.Resources{}
-	for _, i := range bought {
+	for _, i := range launched {
 		sum.Add(used[i], 1)
 	}
 	return sum

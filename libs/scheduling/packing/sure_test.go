@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
@@ -45,8 +46,8 @@ func TestSure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := item("web", "web", func(s *scheduling.Shape) { s.Requests = size(tc.cpu, tc.mi) })
 			p := problem(nil, []packing.Demand{{Item: web, Count: tc.pods}}, tc.options...)
-			limit := packing.Unlimited
-			limit.Nodes = tc.nodes
+			limit := bounds.Unlimited
+			limit.Nodes = int64(tc.nodes)
 			p.Limits["g"] = limit
 			got := packing.Pack(p)
 			sure := packing.Sure(p, &got)
@@ -60,7 +61,7 @@ func TestSure(t *testing.T) {
 				return 1
 			})
 			if !slices.Equal(sure, tc.want) {
-				t.Errorf("purchases are sure: %v, want %v; %s", sure, tc.want, tc.why)
+				t.Errorf("launches are sure: %v, want %v; %s", sure, tc.want, tc.why)
 			}
 		})
 	}

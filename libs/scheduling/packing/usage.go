@@ -1,17 +1,17 @@
 package packing
 
-import "github.com/vpsie/vpsie-autoscaler/libs/money"
+import (
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
+	"github.com/vpsie/vpsie-autoscaler/libs/money"
+)
 
-// usage is what pods that were given a site take of their group's limit, in shares of machines.
-type usage struct {
-	nodes, milliCPU, memory, price float64
-}
+// usage is what pods that were given a site take of each part of their group's limit, in shares of machines.
+type usage [4]float64
 
 func (u usage) add(o *Option, machines float64) usage {
-	u.nodes += machines
-	u.milliCPU += machines * float64(o.MilliCPU)
-	u.memory += machines * float64(o.MemoryBytes)
-	u.price += machines * float64(o.MonthlyPrice)
+	for i, amount := range o.Amounts().Parts() {
+		u[i] += machines * float64(amount)
+	}
 	return u
 }
 
@@ -19,26 +19,20 @@ func (u usage) add(o *Option, machines float64) usage {
 const usageSlack = 1e-6
 
 // leaves reports whether a limit has room for a share of a machine besides what is used.
-func (u usage) leaves(l Limit, o *Option, machines float64) bool {
+func (u usage) leaves(l bounds.Limit, o *Option, machines float64) bool {
 	more := u.add(o, machines)
-	within := func(used float64, bound int64) bool {
-		return bound < 0 || used <= float64(bound)+usageSlack*float64(bound)
+	for i, bound := range bounds.Amounts(l).Parts() {
+		if bound >= 0 && more[i] > float64(bound)+usageSlack*float64(bound) {
+			return false
+		}
 	}
-	return within(more.nodes, int64(l.Nodes)) && within(more.milliCPU, l.MilliCPU) && within(more.memory, l.MemoryBytes) &&
-		within(more.price, int64(l.MonthlyPrice))
+	return true
 }
 
 // of is what remains of a limit, machines that have room left counted as free.
-func (u usage) of(l Limit) Limit {
-	less := func(bound int64, used float64) int64 {
-		if bound < 0 {
-			return bound
-		}
-		return max(bound-int64(used+usageSlack), 0)
-	}
-	l.Nodes, l.MilliCPU = int(less(int64(l.Nodes), u.nodes)), less(l.MilliCPU, u.milliCPU)
-	l.MemoryBytes, l.MonthlyPrice = less(l.MemoryBytes, u.memory), money.Micros(less(int64(l.MonthlyPrice), u.price))
-	return l
+func (u usage) of(l bounds.Limit) bounds.Limit {
+	part := func(i int) int64 { return int64(u[i] + usageSlack) }
+	return l.Less(bounds.Amounts{Nodes: part(0), MilliCPU: part(1), MemoryBytes: part(2), MonthlyPrice: money.Micros(part(3))})
 }
 
 // isFull reports whether the limits leave none of a site's options room for a pod of a target.

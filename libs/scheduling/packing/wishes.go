@@ -10,8 +10,8 @@ import (
 // rounding is the share of a cost that adding up may lose.
 const rounding = 1e-9
 
-// buy plans the purchases, without wishes and then with as many as the price of the plan allows; nil where there are none.
-func (k *packer) buy(options []*Option) *draft {
+// launch plans the launches, without wishes and then with as many as the price of the plan allows; nil where there are none.
+func (k *packer) launch(options []*Option) *draft {
 	if k.waiting() == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/cover"
 )
 
@@ -69,7 +70,7 @@ func (d *drafting) withoutTwins(c *cover.Problem) (own *cover.Problem, option []
 		for i := range c.Classes {
 			key = append(key, byte(btoi(c.Classes[i].Fits[o])))
 		}
-		if group := d.options[o].Group; d.limits[group] != Unlimited {
+		if group := d.options[o].Group; d.limits[group] != bounds.Unlimited {
 			key = append(key, group...)
 		}
 		if !known[string(key)] {
@@ -88,7 +89,7 @@ func (d *drafting) withoutTwins(c *cover.Problem) (own *cover.Problem, option []
 }
 
 // cut leaves of each class no more pods than the limits could serve if nothing else was served, so that a search is not
-// spent on what cannot be bought.
+// spent on what cannot be launched.
 func (d *drafting) cut(c *cover.Problem) {
 	for i := range c.Classes {
 		class := &c.Classes[i]
@@ -98,7 +99,7 @@ func (d *drafting) cut(c *cover.Problem) {
 			if !class.Fits[o] {
 				continue
 			}
-			nodes := d.limits[option.Group].machines(option)
+			nodes := d.limits[option.Group].Times(option.Amounts())
 			if nodes < 0 {
 				most = nil
 				break
@@ -131,7 +132,7 @@ func (d *drafting) solveInStages(b *classBook, kept []cover.Pattern) ([]cover.Pa
 		limits := maps.Clone(d.limits)
 		for i := range solution {
 			o := d.options[solution[i].Option]
-			limits[o.Group] = limits[o.Group].Less(o)
+			limits[o.Group] = limits[o.Group].Less(o.Amounts())
 		}
 		c, complete := d.rest(b.cover, solution, limits)
 		if len(c.Classes) == 0 {
@@ -155,7 +156,7 @@ type restCover struct {
 
 // rest is what a solution leaves of a cover, on the options that limits still allow; complete is false when some of
 // it fits none of them.
-func (d *drafting) rest(whole *cover.Problem, solution []cover.Pattern, limits map[string]Limit) (out restCover, complete bool) {
+func (d *drafting) rest(whole *cover.Problem, solution []cover.Pattern, limits map[string]bounds.Limit) (out restCover, complete bool) {
 	served := make([]int32, len(whole.Classes))
 	for i := range solution {
 		for k, class := range solution[i].Classes {
@@ -172,7 +173,7 @@ func (d *drafting) rest(whole *cover.Problem, solution []cover.Pattern, limits m
 		}
 		fits, some := make([]bool, len(c.Fits)), false
 		for o := range fits {
-			fits[o] = c.Fits[o] && limits[d.options[o].Group].Allows(d.options[o])
+			fits[o] = c.Fits[o] && limits[d.options[o].Group].Allows(d.options[o].Amounts())
 			some = some || fits[o]
 		}
 		if c.Fits = fits; !some {
@@ -231,7 +232,7 @@ func (d *drafting) solveWithFewer(b *classBook) ([]cover.Pattern, bool) {
 
 // overNodes are the groups of which patterns use more nodes than their limit.
 func (d *drafting) overNodes(patterns []cover.Pattern) []string {
-	used := map[string]int{}
+	used := map[string]int64{}
 	for _, p := range patterns {
 		used[d.options[p.Option].Group]++
 	}
@@ -246,7 +247,7 @@ func (d *drafting) overNodes(patterns []cover.Pattern) []string {
 
 // keepWithin drops the patterns that limits leave no room for, those of the lowest priority first and of equals
 // those that serve least. It reports whether it kept all.
-func (d *drafting) keepWithin(b *classBook, patterns []cover.Pattern, limits map[string]Limit) ([]cover.Pattern, bool) {
+func (d *drafting) keepWithin(b *classBook, patterns []cover.Pattern, limits map[string]bounds.Limit) ([]cover.Pattern, bool) {
 	limits = maps.Clone(limits)
 	ordered := slices.Clone(patterns)
 	slices.SortStableFunc(ordered, func(x, y cover.Pattern) int {
@@ -257,8 +258,8 @@ func (d *drafting) keepWithin(b *classBook, patterns []cover.Pattern, limits map
 	var kept []cover.Pattern
 	for _, p := range ordered {
 		o := d.options[p.Option]
-		if limits[o.Group].Allows(o) {
-			limits[o.Group] = limits[o.Group].Less(o)
+		if limits[o.Group].Allows(o.Amounts()) {
+			limits[o.Group] = limits[o.Group].Less(o.Amounts())
 			kept = append(kept, p)
 		}
 	}

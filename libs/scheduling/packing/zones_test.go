@@ -53,14 +53,14 @@ func zonal(random *rand.Rand, keep int) packing.Problem {
 	p := problem(there, append(demands, packing.Demand{Item: full}), options...)
 	for g, n := range limits {
 		if l, ok := p.Limits[g]; ok {
-			l.Nodes = n
+			l.Nodes = int64(n)
 			p.Limits[g] = l
 		}
 	}
 	return p
 }
 
-// Who may buy in fewer zones makes no better plan. Sets are given zones one after the other, so a few plans miss the best.
+// Who may launch in fewer zones makes no better plan. Sets are given zones one after the other, so a few plans miss the best.
 func TestFewerZonesMakeNoBetterPlans(t *testing.T) {
 	const seeds, fewerMax, dearerMax = 400, 4, 22
 	fewer, dearer := 0, 0

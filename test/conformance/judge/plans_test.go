@@ -28,10 +28,10 @@ func TestEveryPodOfEveryPlanBinds(t *testing.T) {
 			}
 			p := b.Problem()
 			plan := packing.Pack(p)
-			nodes := make([]*corev1.Node, len(plan.Purchases))
-			for i, purchase := range plan.Purchases {
-				n := *purchase.Option.Empty
-				n.Name, n.Labels = p.State.NodeName(purchase.Node), maps.Clone(n.Labels)
+			nodes := make([]*corev1.Node, len(plan.Launches))
+			for i, launch := range plan.Launches {
+				n := *launch.Option.Empty
+				n.Name, n.Labels = p.State.NodeName(launch.Node), maps.Clone(n.Labels)
 				n.Labels[corev1.LabelHostname] = n.Name
 				nodes[i] = judge.NodeOf(&n)
 			}

@@ -88,8 +88,8 @@ func TestPlannersReadTheSameInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for planner, got := range both(t, c.pods, c.types) {
-				if bought := bought(got, c.anyZone); !maps.Equal(bought, c.want) {
-					t.Errorf("%s plan buys %v, want %v", planner, bought, c.want)
+				if launched := launched(got, c.anyZone); !maps.Equal(launched, c.want) {
+					t.Errorf("%s plan launches %v, want %v", planner, launched, c.want)
 				}
 				if cpu := fmt.Sprintf("%.6g", got.Fill(corev1.ResourceCPU)); got.Left != c.left || got.Cost() != c.cost || cpu != c.cpu {
 					t.Errorf("%s plan leaves %d pods, costs %v and is full to %s %%; want %d, %v and %s", planner, got.Left, got.Cost(), cpu, c.left, c.cost, c.cpu)
@@ -122,7 +122,7 @@ func theirs(t *testing.T, waiting []*corev1.Pod, neutral []workload.Type, prefer
 	return out
 }
 
-func bought(p plan.Plan, anyZone bool) map[string]int {
+func launched(p plan.Plan, anyZone bool) map[string]int {
 	out := map[string]int{}
 	for _, m := range p.Machines {
 		if anyZone {
@@ -142,7 +142,7 @@ func TestKarpenterIgnoresPreferencesWhenTold(t *testing.T) {
 	waiting, types := pods(6, "100m", spread), []workload.Type{machine("one", 1, 1, "z1")}
 	for preferences, want := range map[karpenter.Preferences]int{karpenter.Respected: 6, karpenter.Ignored: 1} {
 		if got := theirs(t, waiting, types, preferences); len(got.Machines) != want {
-			t.Errorf("with preferences %s, %d machines are bought, want %d", preferences, len(got.Machines), want)
+			t.Errorf("with preferences %s, %d machines are launched, want %d", preferences, len(got.Machines), want)
 		}
 	}
 }

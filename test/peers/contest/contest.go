@@ -27,7 +27,7 @@ type Contest struct {
 	Workload workload.Workload
 	// Types are the workload's types as Karpenter takes them.
 	Types []*cloudprovider.InstanceType
-	// Preferences are what Karpenter does with them; the engine buys what a share of the price is enough for.
+	// Preferences are what Karpenter does with them; the engine launches what a share of the price is enough for.
 	Preferences karpenter.Preferences
 	// Runs is how often each planner plans, in turn with the other; 1 at least.
 	Runs int
@@ -39,7 +39,7 @@ type Outcome struct {
 	CostHour    float64
 	Nodes, Left int
 	Took        time.Duration
-	// CPUPercent and MemoryPercent are the shares of what is bought that pods request.
+	// CPUPercent and MemoryPercent are the shares of what is launched that pods request.
 	CPUPercent, MemoryPercent float64
 }
 

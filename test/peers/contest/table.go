@@ -43,7 +43,7 @@ func (o Outcome) String() string {
 // Legend explains the table.
 const Legend = `
 s is the time from pods to plan: ours with telling the pods' shapes and making the state, Karpenter's one Solve without its set-up, as its
-own benchmark takes it. fill is the share of the bought processors/memory that pods request. Ratios are ours over Karpenter's: cost below 1 is
+own benchmark takes it. fill is the share of the launched processors/memory that pods request. Ratios are ours over Karpenter's: cost below 1 is
 cheaper, pods/s above 1 is faster. filters: whether kube-scheduler's own filters agree with each placement of our plan, in its order.
 The 400 types are Karpenter's test types at its test prices. Where preferences are at stake each planner ran once.
 `

@@ -13,16 +13,16 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
 
-// addMachines tells the purchases.
+// addMachines adds the machines to launch.
 func (r *Result) addMachines(packed *packing.Plan, batch *workload.Batch) {
-	for _, bought := range packed.Purchases {
-		t := batch.Types[bought.Option]
+	for _, launched := range packed.Launches {
+		t := batch.Types[launched.Option]
 		m := plan.Machine{
-			Type: t.Name, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], PriceHour: t.PriceHour,
+			Type: t.Name, Zone: launched.Option.Empty.Labels[corev1.LabelTopologyZone], PriceHour: t.PriceHour,
 			Size: scheduling.Resources{corev1.ResourceCPU: t.MilliCPU(), corev1.ResourceMemory: t.MemoryBytes()},
 			Used: scheduling.Resources{},
 		}
-		for id, n := range bought.Pods {
+		for id, n := range launched.Pods {
 			m.Used.Add(batch.Items[id].Shape.Requests, int64(n))
 			m.Pods += n
 		}
@@ -30,11 +30,11 @@ func (r *Result) addMachines(packed *packing.Plan, batch *workload.Batch) {
 	}
 }
 
-// addNodes makes the nodes that the purchases become.
+// addNodes makes the nodes that the launches become.
 func (r *Result) addNodes(packed *packing.Plan, state *scheduling.State) {
-	for _, bought := range packed.Purchases {
-		node := *bought.Option.Empty
-		node.Name = state.NodeName(bought.Node)
+	for _, launched := range packed.Launches {
+		node := *launched.Option.Empty
+		node.Name = state.NodeName(launched.Node)
 		node.Labels = maps.Clone(node.Labels)
 		node.Labels[corev1.LabelHostname] = node.Name
 		r.Nodes = append(r.Nodes, judge.NodeOf(&node))

@@ -15,7 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
 
-// TestOurTypesAreKarpenters compares the types that the engine may buy with those that Karpenter may.
+// TestOurTypesAreKarpenters compares the types that the engine may launch with those that Karpenter may.
 func TestOurTypesAreKarpenters(t *testing.T) {
 	ours, theirs := workload.KarpenterTypes(karpenter.TypesCount), karpenter.OwnTypes()
 	if len(ours) != len(theirs) {
@@ -80,7 +80,7 @@ func TestNeutralTypesKeepTheirRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What the engine may buy, one line a type and zone.
+	// What the engine may launch, one line a type and zone.
 	var want, got []string
 	for _, o := range batch.Options {
 		want = append(want, line(o.OfferingName, o.Empty.Labels[corev1.LabelTopologyZone], batch.Types[o].PriceHour, o.Empty.Allocatable))
@@ -93,7 +93,7 @@ func TestNeutralTypesKeepTheirRoom(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(got, want) || len(want) != 63 {
-		t.Errorf("Karpenter may buy\n%v\nwant\n%v", got, want)
+		t.Errorf("Karpenter may launch\n%v\nwant\n%v", got, want)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
 
-// TypesCount is how many types Karpenter's benchmark may buy.
+// TypesCount is how many types Karpenter's benchmark may launch.
 const TypesCount = 400
 
 // OwnTypes are the types of Karpenter's benchmark as Karpenter makes them, on spot and on demand at the same price.

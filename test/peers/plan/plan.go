@@ -1,4 +1,4 @@
-// Package plan holds what a planner would buy for a batch of waiting pods, in a form in which plans of different
+// Package plan holds what a planner would launch for a batch of waiting pods, in a form in which plans of different
 // planners can be compared.
 package plan
 
@@ -10,7 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// Machine is one machine to buy.
+// Machine is one machine to launch.
 type Machine struct {
 	Type, Zone string
 	// PriceHour is in dollars. It is a float because Karpenter's catalogues are.
@@ -20,7 +20,7 @@ type Machine struct {
 	Pods       int
 }
 
-// Plan is what to buy for a batch of pods.
+// Plan is what to launch for a batch of pods.
 type Plan struct {
 	Machines []Machine
 	// Left counts the pods that no machine serves.

@@ -1,6 +1,6 @@
 // Package bound proves what any plan costs at least.
 //
-// It drops every rule but those on resources, the number of pods on a node among them, and lets machines be bought
+// It drops every rule but those on resources, the number of pods on a node among them, and lets machines be launched
 // in fractions. What remains is a linear program over all fillings of machines, solved by column generation (Gilmore
 // and Gomory, 1961). Its prices need not be perfect for a proof: scaled until no filling is worth more than
 // its machine costs, they bound every plan from below (Farley, 1990).
@@ -25,7 +25,7 @@ const (
 )
 
 // Lower is a price that no plan is below which serves all of the demands that fit on some option; the options may be
-// bought without limit. It is 0 when there is nothing to serve.
+// launched without limit. It is 0 when there is nothing to serve.
 func Lower(demands []packing.Demand, options []*packing.Option) money.Micros {
 	exact := newInstance(demands, options, 1)
 	if len(exact.classes) == 0 {
@@ -36,7 +36,7 @@ func Lower(demands []packing.Demand, options []*packing.Option) money.Micros {
 	return money.Micros(math.Floor(best * (1 - epsilon)))
 }
 
-// solveSums is the bound for pods that could be cut up at will: machines are bought for sums of resources. It is weaker
+// solveSums is the bound for pods that could be cut up at will: machines are launched for sums of resources. It is weaker
 // than solve where pods of few kinds leave gaps, and stronger where solve has to round.
 func (in *instance) solveSums() float64 {
 	sums := make([]float64, len(in.classes[0].needs))

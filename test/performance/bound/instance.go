@@ -17,7 +17,7 @@ type class struct {
 	count int
 }
 
-// machine is a kind of machine to buy.
+// machine is a kind of machine to launch.
 type machine struct {
 	room  []int64
 	price float64

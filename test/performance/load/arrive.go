@@ -16,7 +16,7 @@ const gapMean = 700 * time.Millisecond
 // Waits are the times from the creation of a pod that fits nowhere to the request to VPSie for a machine, in ascending order.
 type Waits struct {
 	Each []time.Duration
-	// Machines is how many were bought for the pods.
+	// Machines is how many were launched for the pods.
 	Machines int
 }
 
@@ -34,7 +34,7 @@ func (w Waits) Percentile(percent int) time.Duration {
 // Machines of a size are interchangeable, so a request cannot be attributed to a pod. Requests and pods are paired in their order; every pairing
 // has the same mean.
 func (f *Fleet) Arrive(ctx context.Context, dice *rand.Rand) (Waits, error) {
-	before, err := f.Bought(ctx)
+	before, err := f.Launched(ctx)
 	if err != nil {
 		return Waits{}, err
 	}
@@ -52,7 +52,7 @@ func (f *Fleet) Arrive(ctx context.Context, dice *rand.Rand) (Waits, error) {
 		}
 	}
 	err = until(ctx, f.Err, "a machine was asked for each sample", func() (bool, string, error) {
-		now, err := f.Bought(ctx)
+		now, err := f.Launched(ctx)
 		n := len(now) - len(before)
 		return n >= f.Size.Samples, fmt.Sprintf("%d were", n), err
 	})
@@ -62,7 +62,7 @@ func (f *Fleet) Arrive(ctx context.Context, dice *rand.Rand) (Waits, error) {
 	if err := f.AwaitMachines(ctx); err != nil {
 		return Waits{}, err
 	}
-	after, err := f.Bought(ctx)
+	after, err := f.Launched(ctx)
 	if err != nil {
 		return Waits{}, err
 	}

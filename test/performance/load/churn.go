@@ -37,7 +37,7 @@ func (f *Fleet) Churn(ctx context.Context, lasts, beat time.Duration, dice *rand
 	return changes, f.awaitExact(ctx)
 }
 
-// change scales a group once pods keep away from its machines that are to go: a drain that finds new pods is given up, and then the
+// change scales a group once pods keep away from its machines that are to go: a drain that finds new pods is aborted, and then the
 // product leaves the machine alone for longer than a run lasts.
 func (f *Fleet) change(ctx context.Context, group, pods int) error {
 	err := until(ctx, f.Err, "the Nodes of machines that are to go are cordoned", func() (bool, string, error) {
@@ -80,8 +80,8 @@ func (f *Fleet) awaitExact(ctx context.Context) error {
 				ready++
 			}
 		}
-		bought, err := f.Bought(ctx)
-		paid := Alive(bought)
+		launched, err := f.Launched(ctx)
+		paid := Alive(launched)
 		return ready == f.Size.Nodes && len(list.Items) == ready && paid == ready, fmt.Sprintf("%d of %d VPSieNodes are Ready, and %d machines are paid for", ready, len(list.Items), paid), err
 	})
 }

@@ -26,11 +26,11 @@ func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 	if err := f.clear(ctx); err != nil {
 		return Emptied{}, err
 	}
-	bought, err := f.Bought(ctx)
+	launched, err := f.Launched(ctx)
 	if err != nil {
 		return Emptied{}, err
 	}
-	e := Emptied{Machines: Alive(bought) - f.Size.Samples}
+	e := Emptied{Machines: Alive(launched) - f.Size.Samples}
 	if err := f.Sim.ResetCalls(ctx); err != nil {
 		return Emptied{}, fmt.Errorf("reset counts of calls: %w", err)
 	}
@@ -42,10 +42,10 @@ func (f *Fleet) Empty(ctx context.Context) (Emptied, error) {
 		return Emptied{}, err
 	}
 	e.ObjectsGone = time.Since(began)
-	if bought, err = f.Bought(ctx); err != nil {
+	if launched, err = f.Launched(ctx); err != nil {
 		return Emptied{}, err
 	}
-	for _, m := range bought {
+	for _, m := range launched {
 		e.MachinesGone = max(e.MachinesGone, m.GoneAt.Sub(began))
 	}
 	e.Calls, err = f.Sim.Calls(ctx)
@@ -77,8 +77,8 @@ func (f *Fleet) awaitLeft(ctx context.Context) error {
 		if objects != f.Size.Samples {
 			return false, fmt.Sprintf("%d VPSieNodes are left", objects), nil
 		}
-		bought, err := f.Bought(ctx)
-		alive := Alive(bought)
+		launched, err := f.Launched(ctx)
+		alive := Alive(launched)
 		return alive == f.Size.Samples, fmt.Sprintf("%d machines are paid for", alive), err
 	})
 }

@@ -32,8 +32,8 @@ const (
 	calmFor = 2 * time.Second
 )
 
-// Fleet is NodeGroups that buy the machines of one VPSie cluster, with a Deployment each whose pods keep to their group's machines. What else is
-// bought in the stack meanwhile would count as the fleet's.
+// Fleet is NodeGroups that launch the machines of one VPSie cluster, with a Deployment each whose pods keep to their group's machines. What else is
+// launched in the stack meanwhile would count as the fleet's.
 type Fleet struct {
 	*stack.Stack
 	Namespace string
@@ -48,7 +48,7 @@ type Fleet struct {
 }
 
 // New makes the NodeGroups and, without pods as yet, the Deployments in a namespace that is there, and returns when
-// machines can be bought. Empty machines are retired after unneededFor; zero keeps them until Empty. The fleet may be used until ctx ends.
+// machines can be launched. Empty machines are retired after unneededFor; zero keeps them until Empty. The fleet may be used until ctx ends.
 func New(ctx context.Context, s *stack.Stack, namespace string, size Size, unneededFor time.Duration) (*Fleet, error) {
 	if err := size.Validate(); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func New(ctx context.Context, s *stack.Stack, namespace string, size Size, unnee
 // group returns a NodeGroup that never has too few machines for its share, samples included.
 func (f *Fleet) group(i int) *v1beta1.NodeGroup {
 	share := f.Size.Nodes/f.Size.Groups + f.Size.Samples/f.Size.Groups + 1
-	// Twice as many, so that it shows when more are bought than are needed.
+	// Twice as many, so that it shows when more are launched than are needed.
 	group := workload.NodeGroup(f.Namespace, f.name(i), int32(2*share))
 	group.Spec.Template.Labels[workload.LabelPool] = f.pool(i)
 	return group
@@ -130,19 +130,19 @@ func (f *Fleet) Scale(ctx context.Context, group, replicas int) error {
 	return nil
 }
 
-// Bought returns the machines that the fleet asked for, without those that the simulated cloud lost.
-func (f *Fleet) Bought(ctx context.Context) ([]vpsiesim.Machine, error) {
+// Launched returns the machines that the fleet asked for, without those that the simulated cloud lost.
+func (f *Fleet) Launched(ctx context.Context) ([]vpsiesim.Machine, error) {
 	truth, err := f.Sim.Truth(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read ground truth: %w", err)
 	}
-	var bought []vpsiesim.Machine
+	var launched []vpsiesim.Machine
 	for _, m := range truth.Machines[f.before:] {
 		if !m.Foreign && m.State != "lost" {
-			bought = append(bought, m)
+			launched = append(launched, m)
 		}
 	}
-	return bought, nil
+	return launched, nil
 }
 
 // Fill scales every group to its share of the pods, a few groups at a time, and returns when all of them run and every machine is Ready.
@@ -167,11 +167,11 @@ func (f *Fleet) Fill(ctx context.Context) (Filled, error) {
 	if err := f.AwaitMachines(ctx); err != nil {
 		return Filled{}, err
 	}
-	bought, err := f.Bought(ctx)
+	launched, err := f.Launched(ctx)
 	if err != nil {
 		return Filled{}, err
 	}
-	filled.Machines = len(bought)
+	filled.Machines = len(launched)
 	filled.Calls, err = f.Sim.Calls(ctx)
 	return filled, err
 }

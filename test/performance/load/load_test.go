@@ -34,7 +34,7 @@ func TestLoad(t *testing.T) {
 		t.Error(err)
 	}
 	if r.Filled.Machines != small.Nodes || r.Waits.Machines != small.Samples {
-		t.Errorf("%d and %d machines were bought, want %d and %d", r.Filled.Machines, r.Waits.Machines, small.Nodes, small.Samples)
+		t.Errorf("%d and %d machines were launched, want %d and %d", r.Filled.Machines, r.Waits.Machines, small.Nodes, small.Samples)
 	}
 	if adds := r.Filled.Calls.Endpoints[addWorker].Total; adds != small.Nodes {
 		t.Errorf("%d requests for %d machines, want one each", adds, small.Nodes)

@@ -23,18 +23,18 @@ import (
 
 // Goals of the design.
 const (
-	goalWaitP50    = 300 * time.Millisecond
-	goalWaitP99    = time.Second
-	goalReconcile  = 100 * time.Millisecond
-	goalMemory     = 200 * megabyte
-	goalCallsBuy   = 1.5
-	goalCallsGone  = 1.2
-	goalGone       = 10 * time.Minute
-	reconcileShare = 95
+	goalWaitP50     = 300 * time.Millisecond
+	goalWaitP99     = time.Second
+	goalReconcile   = 100 * time.Millisecond
+	goalMemory      = 200 * megabyte
+	goalCallsLaunch = 1.5
+	goalCallsGone   = 1.2
+	goalGone        = 10 * time.Minute
+	reconcileShare  = 95
 )
 
 const (
-	// settle is how long the record of purchases may lag behind the ledger.
+	// settle is how long the record of launches may lag behind the ledger.
 	settle = 20 * time.Second
 	// requestsPerMinute is what VPSie is assumed to allow.
 	requestsPerMinute = 6000
@@ -173,7 +173,7 @@ func Measure(ctx context.Context, s *stack.Stack, namespace string, size Size, r
 	return r, err
 }
 
-// judge waits for the record of purchases, which may lag behind the ledger, to clear every finding.
+// judge waits for the record of launches, which may lag behind the ledger, to clear every finding.
 func judge(ctx context.Context, s *stack.Stack) (vpsiesim.Verdict, error) {
 	end := time.Now().Add(settle)
 	for {
@@ -199,8 +199,8 @@ func pause(ctx context.Context, d time.Duration) error {
 // Table puts the goals beside what was measured.
 func (r *Report) Table() Table {
 	var t Table
-	t.count(fmt.Sprintf("machines bought for %d pods", r.Size.Pods), r.Size.Nodes, r.Filled.Machines)
-	t.count(fmt.Sprintf("machines bought for %d single pods", r.Size.Samples), r.Size.Samples, r.Waits.Machines)
+	t.count(fmt.Sprintf("machines launched for %d pods", r.Size.Pods), r.Size.Nodes, r.Filled.Machines)
+	t.count(fmt.Sprintf("machines launched for %d single pods", r.Size.Samples), r.Size.Samples, r.Waits.Machines)
 	t.info("until all pods run", "%s", short(r.Filled.Took))
 	t.duration("pending to VPSie request, p50", goalWaitP50, r.Waits.Percentile(50))
 	t.duration("pending to VPSie request, p99", goalWaitP99, r.Waits.Percentile(99))
@@ -215,13 +215,13 @@ func (r *Report) Table() Table {
 	t.memory("resident memory at most, while pods come one by one", goalMemory, r.PeakArrive)
 	t.memory("resident memory at most, while filling", goalMemory, r.PeakFill)
 	t.memory("resident memory at most, while emptying", goalMemory, r.PeakEmpty)
-	t.ratio("VPSie calls a machine bought", goalCallsBuy, perMachine(r.Filled.Calls.Total, r.Filled.Machines))
+	t.ratio("VPSie calls a machine launched", goalCallsLaunch, perMachine(r.Filled.Calls.Total, r.Filled.Machines))
 	t.ratio("VPSie calls a machine removed", goalCallsGone, perMachine(r.Emptied.Calls.Total, r.Emptied.Machines))
 	t.info("VPSie calls in any minute", "%d", max(r.Filled.Calls.PeakMinute, r.Emptied.Calls.PeakMinute))
 	t.duration(fmt.Sprintf("until %d empty machines are gone at VPSie", r.Emptied.Machines), goalGone, r.Emptied.MachinesGone)
 	t.duration(fmt.Sprintf("until their %d VPSieNodes are gone", r.Emptied.Machines), goalGone, r.Emptied.ObjectsGone)
 	t.count("machines leaked", 0, len(r.Verdict.Leaks))
-	t.count("machines bought twice", 0, len(r.Verdict.Doubles))
+	t.count("machines launched twice", 0, len(r.Verdict.Doubles))
 	t.count("machines deleted wrongly", 0, len(r.Verdict.WrongDeletions))
 	return t
 }

@@ -45,7 +45,7 @@ func newFleet(t *testing.T, unneededFor time.Duration) *load.Fleet {
 	return f
 }
 
-// wantLifecycle fills a fleet and empties it: each machine that is needed is bought once, and each goes.
+// wantLifecycle fills a fleet and empties it: each machine that is needed is launched once, and each goes.
 func wantLifecycle(t *testing.T, f *load.Fleet) (load.Filled, load.Emptied) {
 	t.Helper()
 	filled, err := f.Fill(t.Context())
@@ -53,7 +53,7 @@ func wantLifecycle(t *testing.T, f *load.Fleet) (load.Filled, load.Emptied) {
 		t.Fatal(err)
 	}
 	if filled.Machines != *machines {
-		t.Errorf("%d machines were bought for %d pods, want one each", filled.Machines, *machines)
+		t.Errorf("%d machines were launched for %d pods, want one each", filled.Machines, *machines)
 	}
 	emptied, err := f.Empty(t.Context())
 	if err != nil {
@@ -67,7 +67,7 @@ func wantLifecycle(t *testing.T, f *load.Fleet) (load.Filled, load.Emptied) {
 	return filled, emptied
 }
 
-// TestStressChurn lets pods come and go while machines are bought and removed: in the end there is just what the pods that are left need. What
+// TestStressChurn lets pods come and go while machines are launched and removed: in the end there is just what the pods that are left need. What
 // the ledger shows is judged when the test ends.
 func TestStressChurn(t *testing.T) {
 	f := newFleet(t, unneededFor)
@@ -75,21 +75,21 @@ func TestStressChurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bought, err := f.Bought(t.Context())
+	launched, err := f.Launched(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if alive := load.Alive(bought); alive != *machines {
+	if alive := load.Alive(launched); alive != *machines {
 		t.Errorf("%d machines are left, want %d", alive, *machines)
 	}
-	t.Logf("%d changes: %d machines were bought, %d of them removed", changes, len(bought), len(bought)-load.Alive(bought))
+	t.Logf("%d changes: %d machines were launched, %d of them removed", changes, len(launched), len(launched)-load.Alive(launched))
 }
 
-// TestStressRateLimit has VPSie refuse all calls again and again for a while because of its rate limit: everything that is needed is bought all
+// TestStressRateLimit has VPSie refuse all calls again and again for a while because of its rate limit: everything that is needed is launched all
 // the same, once, and goes.
 func TestStressRateLimit(t *testing.T) {
 	f := newFleet(t, 0)
-	// Some purchases and deletions meet it in any case.
+	// Some launches and deletions meet it in any case.
 	for _, endpoint := range []string{addWorker, deleteWorker} {
 		_, err := f.Sim.AddFaults(t.Context(), vpsiesim.Fault{Endpoint: endpoint, Kind: vpsiesim.FaultStatus429, Count: refusedAtLeast, RetryAfterSeconds: retryAfterSeconds})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/performance/workload"
 )
 
-// Plan is what to buy for a workload, in the order in which the engine buys it.
+// Plan is what to launch for a workload, in the order in which the engine launches it.
 type Plan struct {
 	Nodes    []Node     `json:"nodes"`
 	Unplaced []Unplaced `json:"unplaced"`
@@ -26,14 +26,14 @@ type Plan struct {
 	packed packing.Plan
 }
 
-// Node is one machine to buy and the pods for which it is bought.
+// Node is one machine to launch and the pods for which it is launched.
 type Node struct {
 	Type string   `json:"type"`
 	Zone string   `json:"zone"`
 	Pods []string `json:"pods"`
 }
 
-// Unplaced is a pod that no machine is bought for.
+// Unplaced is a pod that no machine is launched for.
 type Unplaced struct {
 	Pod    string `json:"pod"`
 	Reason string `json:"reason"`
@@ -48,12 +48,12 @@ func Of(b *workload.Batch, problem *packing.Problem, packed packing.Plan) *Plan 
 	name := namer(b)
 	taken := map[scheduling.ShapeID]int{}
 	demands := b.Demands()
-	for i := range packed.Purchases {
-		bought := &packed.Purchases[i]
-		n := Node{Type: bought.Option.OfferingName, Zone: bought.Option.Empty.Labels[corev1.LabelTopologyZone], Pods: []string{}}
+	for i := range packed.Launches {
+		launched := &packed.Launches[i]
+		n := Node{Type: launched.Option.OfferingName, Zone: launched.Option.Empty.Labels[corev1.LabelTopologyZone], Pods: []string{}}
 		for _, d := range demands {
 			id := d.Item.ID
-			for range bought.Pods[id] {
+			for range launched.Pods[id] {
 				n.Pods = append(n.Pods, name(b.Pods[id][taken[id]]))
 				taken[id]++
 			}
@@ -71,7 +71,7 @@ func Of(b *workload.Batch, problem *packing.Problem, packed packing.Plan) *Plan 
 		}
 	}
 	for _, d := range b.Refused() {
-		leave(d.Item, scheduling.Verdict{Code: d.Item.Shape.Unjudged, Message: d.Item.Shape.UnjudgedBecause + ", so no machine is bought on a guess"})
+		leave(d.Item, scheduling.Verdict{Code: d.Item.Shape.Unjudged, Message: d.Item.Shape.UnjudgedBecause + ", so no machine is launched on a guess"})
 	}
 	return p
 }
@@ -137,17 +137,17 @@ func (p *Plan) LargestShare() float64 {
 // DaemonSets counts as empty.
 func (p *Plan) Fill(name corev1.ResourceName) float64 {
 	used, size := 0.0, 0.0
-	for i := range p.packed.Purchases {
-		bought := &p.packed.Purchases[i]
+	for i := range p.packed.Launches {
+		launched := &p.packed.Launches[i]
 		switch name {
 		case corev1.ResourceCPU:
-			size += float64(bought.Option.MilliCPU)
+			size += float64(launched.Option.MilliCPU)
 		case corev1.ResourceMemory:
-			size += float64(bought.Option.MemoryBytes)
+			size += float64(launched.Option.MemoryBytes)
 		default:
-			size += float64(bought.Option.Empty.Allocatable[name])
+			size += float64(launched.Option.Empty.Allocatable[name])
 		}
-		for id, n := range bought.Pods {
+		for id, n := range launched.Pods {
 			used += float64(p.batch.Items[id].Shape.Requests[name] * int64(n))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
@@ -28,17 +29,17 @@ type Batch struct {
 	Pods map[scheduling.ShapeID][]*corev1.Pod
 	// demands and refused are in the order in which their first pods come. The engine cannot judge those refused.
 	demands, refused []packing.Demand
-	limit            packing.Limit
+	limit            bounds.Limit
 }
 
 // Batch turns the workload into what the engine takes. Neither is changed by the other.
 func (w *Workload) Batch() (*Batch, error) {
 	b := &Batch{
 		Types: map[*packing.Option]*Type{}, Items: map[scheduling.ShapeID]*scheduling.Item{},
-		Pods: map[scheduling.ShapeID][]*corev1.Pod{}, limit: packing.Unlimited,
+		Pods: map[scheduling.ShapeID][]*corev1.Pod{}, limit: bounds.Unlimited,
 	}
 	if w.NodesMax > 0 {
-		b.limit.Nodes = w.NodesMax
+		b.limit = b.limit.WithNodes(w.NodesMax)
 	}
 	if err := b.addPods(w.Pods); err != nil {
 		return nil, err
@@ -58,14 +59,14 @@ func (w *Workload) Batch() (*Batch, error) {
 func (b *Batch) Problem() packing.Problem {
 	return packing.Problem{
 		State: scheduling.NewState(scheduling.Cluster{Items: b.Items}), Demands: b.demands, Options: b.Options,
-		Limits: map[string]packing.Limit{group: b.limit}, SoftShare: packing.SoftShareDefault,
+		Limits: map[string]bounds.Limit{group: b.limit}, SoftShare: packing.SoftShareDefault,
 	}
 }
 
 // Demands counts the pods of each shape that is planned for, in an order that does not depend on the order of the pods.
 func (b *Batch) Demands() []packing.Demand { return sorted(b.demands) }
 
-// Refused counts the pods, in the same order, for which nothing is bought on a guess: their shapes say why.
+// Refused counts the pods, in the same order, for which nothing is launched on a guess: their shapes say why.
 func (b *Batch) Refused() []packing.Demand { return sorted(b.refused) }
 
 func sorted(demands []packing.Demand) []packing.Demand {
@@ -176,7 +177,7 @@ func (b *Batch) addOptions(t *Type, number int, daemons []*scheduling.Item) {
 	}
 }
 
-// node is the node that buying the type in a zone brings.
+// node is the node that launching the type in a zone brings.
 func (t *Type) node(zone string) *scheduling.Node {
 	name := t.Name + "-" + zone
 	labels := map[string]string{

@@ -8,7 +8,7 @@ import (
 )
 
 // Soft makes one deployment of n pods that would rather be spread evenly over nodes. A planner that grants that
-// at any price buys n machines.
+// at any price launches n machines.
 func Soft(n int, seed uint64) Workload {
 	d := deployments{n: n, seed: seed, count: 1, rules: []rule{spreadOver(corev1.LabelHostname, corev1.ScheduleAnyway)}}
 	return Workload{Name: "soft", Types: Catalogue(), Pods: d.pods()}

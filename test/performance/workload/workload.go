@@ -22,7 +22,7 @@ type Workload struct {
 	NodesMax int
 }
 
-// Type is a kind of machine that may be bought in some zones.
+// Type is a kind of machine that may be launched in some zones.
 type Type struct {
 	Name string `json:"name"`
 	// VCPU and MemGiB are the whole machine, before anything is reserved.

@@ -24,7 +24,7 @@ const (
 	nameCharsMax = 32
 )
 
-// Scenario is one test's corner of the stack: a namespace, and what is bought from its start on.
+// Scenario is one test's corner of the stack: a namespace, and what is launched from its start on.
 // When the test ends everything in it is removed, and the simulated cloud's ledger must be clean.
 type Scenario struct {
 	*stack.Stack
@@ -33,6 +33,10 @@ type Scenario struct {
 
 	t      *testing.T
 	before int // machines in the ledger when the test began
+	// streams is how many streams of facts there had been then.
+	streams int
+	// records is how many decision records there had been then. Those of an earlier scenario are its own.
+	records int
 }
 
 // New returns a corner of the stack that Main started.
@@ -42,7 +46,7 @@ func New(t *testing.T) *Scenario {
 		t.Fatal("the package's TestMain does not call stacktest.Main")
 	}
 	s := &Scenario{Stack: shared, Namespace: namespaceOf(t.Name()), t: t}
-	s.before = len(s.Truth().Machines)
+	s.before, s.streams, s.records = len(s.Truth().Machines), s.StreamsSeen(), len(s.Stack.Decisions())
 	if err := s.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}}); err != nil {
 		t.Fatal(err)
 	}
@@ -135,23 +139,23 @@ func (s *Scenario) Truth() vpsiesim.Truth {
 	return truth
 }
 
-// Bought returns the machines that were asked of the simulated cloud since the test began,
+// Launched returns the machines that were asked of the simulated cloud since the test began,
 // without those that it lost.
-func (s *Scenario) Bought() []vpsiesim.Machine {
+func (s *Scenario) Launched() []vpsiesim.Machine {
 	s.t.Helper()
-	var bought []vpsiesim.Machine
+	var launched []vpsiesim.Machine
 	for _, m := range s.Truth().Machines[s.before:] {
 		if !m.Foreign && m.State != "lost" {
-			bought = append(bought, m)
+			launched = append(launched, m)
 		}
 	}
-	return bought
+	return launched
 }
 
-// WantBought fails the test if another number of machines was bought since it began.
-func (s *Scenario) WantBought(n int) {
+// WantLaunched fails the test if another number of machines was launched since it began.
+func (s *Scenario) WantLaunched(n int) {
 	s.t.Helper()
-	if bought := s.Bought(); len(bought) != n {
-		s.t.Errorf("%d machines were bought, want %d", len(bought), n)
+	if launched := s.Launched(); len(launched) != n {
+		s.t.Errorf("%d machines were launched, want %d", len(launched), n)
 	}
 }

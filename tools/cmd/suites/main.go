@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/vpsie/vpsie-autoscaler/tools/internal/suites"
 )
 
-const usage = `usage: suites 'TARGET...' ...
+const usage = `usage: suites ['TARGET...' ...] [-behind 'TARGET...' ...]
 
-Each argument is a list of make targets that run one after the other; the lists run beside each other.
-A target hands $TESTFLAGS to "go test".
+Each argument is a list of make targets that run one after the other, each with the variables
+that follow it; the lists run beside each other.
+Those after -behind get the time of processors that the others leave. A target hands $TESTFLAGS to "go test".
 `
 
 func main() {
@@ -31,8 +31,13 @@ func run(ctx context.Context, args []string) int {
 		return 2
 	}
 	var lanes []suites.Lane
+	behind := false
 	for _, arg := range args {
-		lanes = append(lanes, strings.Fields(arg))
+		if arg == "-behind" {
+			behind = true
+			continue
+		}
+		lanes = append(lanes, suites.ParseLane(arg, behind))
 	}
 	if err := suites.Run(ctx, lanes, suites.Make, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "suites:", err)

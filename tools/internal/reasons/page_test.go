@@ -1,18 +1,15 @@
 package reasons_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/reason/reasontest"
 	"github.com/vpsie/vpsie-autoscaler/tools/internal/reasons"
 )
 
@@ -29,31 +26,12 @@ func TestPageIsUpToDate(t *testing.T) {
 	}
 }
 
-// declared returns the codes that api/reason declares, by the names of their constants.
 func declared(t *testing.T) map[string]reason.Code {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api", "reason", "reason.go"), nil, 0)
+	codes, err := reasontest.Declared()
 	if err != nil {
 		t.Fatal(err)
 	}
-	codes := map[string]reason.Code{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" || len(spec.Values) != 1 {
-			return true
-		}
-		if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
-			text, err := strconv.Unquote(literal.Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			codes[spec.Names[0].Name] = reason.Code(text)
-		}
-		return true
-	})
 	return codes
 }
 
@@ -106,26 +84,73 @@ func used(t *testing.T) (tested, produced map[string]bool) {
 	t.Helper()
 	tested, produced = map[string]bool{}, map[string]bool{}
 	for _, folder := range []string{"services", "libs", "test"} {
-		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
+		each(t, filepath.Join(root, folder), func(path, text string) {
+			if !strings.HasSuffix(path, ".go") {
+				return
 			}
 			into := produced
 			if strings.HasSuffix(path, "_test.go") {
 				into = tested
 			}
-			for _, found := range selector.FindAllSubmatch(text, -1) {
-				into[string(found[1])] = true
+			for _, found := range selector.FindAllStringSubmatch(text, -1) {
+				into[found[1]] = true
 			}
-			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	return tested, produced
+}
+
+var (
+	condition = regexp.MustCompile(`\b[A-Z]\w+=(?:False|Unknown) ([A-Z]\w+)`)
+	literal   = regexp.MustCompile(`"([A-Z]\w+)"`)
+)
+
+// TestDocumentedConditions: a reason that documentation names in a condition is one that code gives.
+func TestDocumentedConditions(t *testing.T) {
+	given := map[string]bool{}
+	for _, e := range reason.Entries {
+		given[e.Code.Condition()] = true
+	}
+	for _, folder := range []string{"libs", "services"} {
+		each(t, filepath.Join(root, folder), func(path, text string) {
+			if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				for _, found := range literal.FindAllStringSubmatch(text, -1) {
+					given[found[1]] = true
+				}
+			}
+		})
+	}
+	documented := 0
+	for _, folder := range []string{"README.md", "docs", "services"} {
+		each(t, filepath.Join(root, folder), func(path, text string) {
+			if !strings.HasSuffix(path, ".md") {
+				return
+			}
+			for _, found := range condition.FindAllStringSubmatch(text, -1) {
+				documented++
+				if !given[found[1]] {
+					t.Errorf("%s: code gives no condition the reason of %q", path, found[0])
+				}
+			}
+		})
+	}
+	if documented == 0 {
+		t.Error("no condition is documented")
+	}
+}
+
+// each calls f with the text of every file in a folder and below.
+func each(t *testing.T, folder string, f func(path, text string)) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // a file of the repository
+		f(path, string(text))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,15 +19,39 @@ import (
 // killAfter is how long a suite that was told to end may take to do so.
 const killAfter = 30 * time.Second
 
-// Lane is a list of suites that run one after the other.
-type Lane []string
+// behindNiceness is how much a lane in the background yields, as nice counts: another one gets nine times its share of a processor.
+const behindNiceness = "10"
 
-// Command returns the command that runs a suite. It prints what "go test -json" does, and other lines.
-type Command func(ctx context.Context, suite string) *exec.Cmd
+// Lane is a list of suites that run one after the other.
+type Lane struct {
+	Suites []string
+	// Behind says that the suites get the time of processors that other lanes leave: they compute, where others wait for what takes its time.
+	Behind bool
+}
+
+// ParseLane reads make targets that are separated by spaces, each with the variables that follow it, as in "test-chaos CHAOS_COUNT=3 test-load".
+func ParseLane(text string, behind bool) Lane {
+	lane := Lane{Behind: behind}
+	for _, word := range strings.Fields(text) {
+		if last := len(lane.Suites) - 1; last >= 0 && strings.Contains(word, "=") {
+			lane.Suites[last] += " " + word
+			continue
+		}
+		lane.Suites = append(lane.Suites, word)
+	}
+	return lane
+}
+
+// Command returns the command that runs a suite of a lane. It prints what "go test -json" does, and other lines.
+type Command func(ctx context.Context, lane Lane, suite string) *exec.Cmd
 
 // Make runs a suite as a make target. It ends with everything that it has started.
-func Make(ctx context.Context, suite string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", suite)
+func Make(ctx context.Context, lane Lane, suite string) *exec.Cmd {
+	args := append([]string{"make", "--no-print-directory"}, strings.Fields(suite)...)
+	if lane.Behind {
+		args = append([]string{"nice", "-n", behindNiceness}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "TESTFLAGS=-json")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -43,15 +68,18 @@ func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) erro
 	var work sync.WaitGroup
 	for i, lane := range lanes {
 		work.Go(func() {
-			for _, suite := range lane {
+			for _, suite := range lane.Suites {
 				tally := newTally()
 				started := time.Now()
-				err := runOne(command(ctx, suite), tally, func(line string) {
+				err := runOne(command(ctx, lane, suite), tally, func(line string) {
 					mu.Lock()
 					defer mu.Unlock()
 					fmt.Fprintf(out, "%s: %s\n", suite, line)
 				})
-				results[i] = append(results[i], Result{Suite: suite, Counts: tally.counts, Took: time.Since(started), Err: err})
+				if err != nil && len(tally.failures) == 0 {
+					tally.failures = []failure{{"without a failed test", tally.other}}
+				}
+				results[i] = append(results[i], Result{Suite: suite, Counts: tally.counts, Took: time.Since(started), Err: err, failures: tally.failures})
 			}
 		})
 	}

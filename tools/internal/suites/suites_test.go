@@ -2,8 +2,10 @@ package suites_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +27,9 @@ END
 
 // failing is what one prints that fails.
 const failing = `cat <<"END"
-{"Action":"output","Package":"q","Test":"TestC","Output":"why it failed\n"}
+{"Action":"output","Package":"q","Test":"TestC/Sub","Output":"chatter before\n"}
+{"Action":"output","Package":"q","Test":"TestC/Sub","Output":"    c_test.go:7: why it failed\n"}
+{"Action":"fail","Package":"q","Test":"TestC/Sub"}
 {"Action":"fail","Package":"q","Test":"TestC"}
 {"Action":"output","Package":"q","Output":"FAIL\tq\t0.1s\n"}
 {"Action":"fail","Package":"q"}
@@ -36,11 +40,13 @@ exit 1`
 func run(t *testing.T, lanes []suites.Lane, scripts map[string]string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	err := suites.Run(t.Context(), lanes, func(ctx context.Context, suite string) *exec.Cmd {
+	err := suites.Run(t.Context(), lanes, func(ctx context.Context, _ suites.Lane, suite string) *exec.Cmd {
 		return exec.CommandContext(ctx, "sh", "-c", scripts[suite])
 	}, &out)
 	return out.String(), err
 }
+
+func lane(names ...string) suites.Lane { return suites.Lane{Suites: names} }
 
 // spaces are what aligns a table.
 var spaces = regexp.MustCompile(`[ \t]+`)
@@ -49,7 +55,10 @@ func TestRun(t *testing.T) {
 	scripts := map[string]string{
 		"unit": passing, "broken": failing,
 		"sim": "echo '150 runs, 160 simulated hours'",
-		"dry": `printf '%s\n' '{"Action":"build-output","ImportPath":"q","Output":"it does not compile\n"}' >&2; exit 2`,
+		"exits": `printf '%s\n' '{"Action":"output","Package":"q","Output":"panic: in an init function\n"}
+{"Action":"fail","Package":"q"}'; exit 1`,
+		"seeds": "echo 'a run'; echo 'seed 7'; echo 'broke I1'; exit 1",
+		"dry":   `printf '%s\n' '{"Action":"build-output","ImportPath":"q","Output":"it does not compile\n"}' >&2; exit 2`,
 	}
 	for name, tc := range map[string]struct {
 		lanes        []suites.Lane
@@ -57,14 +66,23 @@ func TestRun(t *testing.T) {
 		failed       string
 	}{
 		"Passes": {
-			lanes: []suites.Lane{{"unit", "sim"}}, absent: []string{"chatter", "PASS", "FAILED"},
+			lanes: []suites.Lane{lane("unit", "sim")}, absent: []string{"chatter", "PASS", "FAILED"},
 			want: []string{"unit: ok p 1.2s", "sim: 150 runs", "unit 3 0 1", "together 153 0 1"},
 		},
 		"OneFailsAndTheOthersGoOn": {
-			lanes: []suites.Lane{{"broken", "unit"}, {"sim"}}, failed: "broken: exit status 1", absent: []string{"chatter"},
-			want: []string{"broken: why it failed", "unit: ok", "broken 1 1 0 0 FAILED", "together 154 1 1"},
+			lanes: []suites.Lane{lane("broken", "unit"), lane("sim")}, failed: "broken: exit status 1", absent: []string{"chatter of", "failed: broken: q"},
+			want: []string{
+				"broken: c_test.go:7: why it failed", "unit: ok", "broken 2 2 0 0 FAILED", "together 155 2 1",
+				"\nfailed: broken: TestC/Sub\n c_test.go:7: why it failed\n",
+			},
 		},
-		"OneDoesNotCompile": {lanes: []suites.Lane{{"dry"}}, failed: "dry: exit status 2", want: []string{"dry: it does not compile"}},
+		"OneDoesNotCompile": {lanes: []suites.Lane{lane("dry")}, failed: "dry: exit status 2", want: []string{"dry: it does not compile", "failed: dry: without a failed test"}},
+		"APackageFailsOutsideItsTests": {
+			lanes: []suites.Lane{lane("exits")}, failed: "exits: exit status 1", want: []string{"failed: exits: q\n panic: in an init function\n"},
+		},
+		"ASuiteTellsWithoutEvents": {
+			lanes: []suites.Lane{lane("seeds")}, failed: "seeds: exit status 1", want: []string{"failed: seeds: without a failed test\n seed 7\n broke I1\n"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := run(t, tc.lanes, scripts)
@@ -91,7 +109,51 @@ func TestLanesRunBesideEachOther(t *testing.T) {
 	wait := func(mine, other string) string {
 		return "cd " + dir + "; touch " + mine + "; while [ ! -e " + other + " ]; do sleep 0.05; done"
 	}
-	if _, err := run(t, []suites.Lane{{"a"}, {"b"}}, map[string]string{"a": wait("a", "b"), "b": wait("b", "a")}); err != nil {
+	if _, err := run(t, []suites.Lane{lane("a"), lane("b")}, map[string]string{"a": wait("a", "b"), "b": wait("b", "a")}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestVariablesBelongToTheirTarget also hands them to make.
+func TestVariablesBelongToTheirTarget(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("Makefile", []byte("a b:\n\t@echo $@ $(X) $(Y)\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lane := suites.ParseLane(" a X=1 Y=2 b", false)
+	var said []string
+	for _, suite := range lane.Suites {
+		out, err := suites.Make(t.Context(), lane, suite).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, strings.TrimSpace(string(out)))
+	}
+	if got := strings.Join(said, ", "); got != "a 1 2, b" {
+		t.Errorf("make did %s", got)
+	}
+}
+
+// TestOnlyLanesBehindYield looks at the priority that a suite finds.
+func TestOnlyLanesBehindYield(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("Makefile", []byte("niceness:\n\t@nice\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	niceness := func(l suites.Lane) int {
+		out, err := suites.Make(t.Context(), l, "niceness").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	front, behind := niceness(suites.Lane{}), niceness(suites.Lane{Behind: true})
+	// Nobody is nicer than 19.
+	if behind <= front && front < 19 {
+		t.Errorf("niceness %d in front and %d behind", front, behind)
 	}
 }

@@ -13,10 +13,11 @@ type Result struct {
 	Counts Counts
 	Took   time.Duration
 	// Err is nil when the suite passed.
-	Err error
+	Err      error
+	failures []failure
 }
 
-// printTable writes the table of suites, and how long all of them took together.
+// printTable writes the table of suites, how long all of them took together, and what failed.
 func printTable(out io.Writer, results []Result, took time.Duration) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "suite\ttests\tfailed\tskipped\tseconds")
@@ -31,4 +32,5 @@ func printTable(out io.Writer, results []Result, took time.Duration) {
 	}
 	fmt.Fprintf(w, "together\t%d\t%d\t%d\t%.0f\n", sum.Tests, sum.Failed, sum.Skipped, took.Seconds())
 	w.Flush() //nolint:errcheck // nobody is left to tell
+	printFailures(out, results)
 }

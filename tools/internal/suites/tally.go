@@ -17,12 +17,17 @@ type event struct {
 
 // tally counts tests and keeps what they print until they have ended.
 type tally struct {
-	counts Counts
+	counts   Counts
+	failures []failure
+	// hasFailed names the packages of failed tests.
+	hasFailed map[string]bool
+	// other are the last lines that were not a test's.
+	other []string
 	// printed is what each test, and each package by itself, has printed.
 	printed map[event][]string
 }
 
-func newTally() *tally { return &tally{printed: map[event][]string{}} }
+func newTally() *tally { return &tally{hasFailed: map[string]bool{}, printed: map[event][]string{}} }
 
 // runs is how the simulation tells how many seeds it played.
 var runs = regexp.MustCompile(`^(\d+) runs, `)
@@ -37,6 +42,8 @@ func (t *tally) add(line string) []string {
 			n, _ := strconv.Atoi(found[1]) // the pattern has digits only
 			t.counts.Tests += n
 		}
+		t.other = append(t.other, line)
+		t.other = t.other[max(0, len(t.other)-reasonLines):]
 		return []string{line}
 	}
 	of := event{Package: e.Package, Test: e.Test}
@@ -49,6 +56,9 @@ func (t *tally) add(line string) []string {
 		printed := t.printed[of]
 		delete(t.printed, of)
 		if e.Test == "" {
+			if e.Action == "fail" && !t.hasFailed[e.Package] {
+				t.failures = append(t.failures, failure{e.Package, printed})
+			}
 			return ending(printed, e.Action == "fail")
 		}
 		t.counts.Tests++
@@ -57,6 +67,8 @@ func (t *tally) add(line string) []string {
 			t.counts.Skipped++
 		case "fail":
 			t.counts.Failed++
+			t.failures = append(t.failures, failure{e.Test, printed})
+			t.hasFailed[e.Package] = true
 			return printed
 		}
 	}

@@ -68,7 +68,7 @@ func TestPodsThatTheSchedulerHasNotLookedAtAreTold(t *testing.T) {
 	}
 }
 
-// TestNothingIsGuessedForASchedulerThatDoesNotRun: machines would be bought for pods that nobody places.
+// TestNothingIsGuessedForASchedulerThatDoesNotRun: machines would be launched for pods that nobody places.
 func TestNothingIsGuessedForASchedulerThatDoesNotRun(t *testing.T) {
 	l := ledgerOf(t, pod("old", asks("2"), func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(noon.Add(-time.Minute)) }), pod("new"))
 	if got := l.Contents(noon, silent).Pending; len(got) != 0 {
@@ -129,7 +129,7 @@ func TestPlannersNominationsAreNoPreemptions(t *testing.T) {
 	}
 	must(t, l.SetPod(pod("b", unschedulable)))
 	if got := only(t, l.Contents(noon, silent)).Sample; len(got) != 2 || got[0].NominatedNode != "" {
-		t.Errorf("names are %v after the nomination was taken back", got)
+		t.Errorf("names are %v after the nomination was cleared", got)
 	}
 }
 

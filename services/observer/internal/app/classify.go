@@ -25,7 +25,7 @@ const (
 
 // Keys by which users of Cluster Autoscaler tell it what to make of a waiting pod.
 const (
-	// annotationDelay says how long after its creation a pod may cause a purchase, such as "600s".
+	// annotationDelay says how long after its creation a pod may cause a launch, such as "600s".
 	annotationDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 	// keyDaemonPod, as an annotation or a label, makes a pod one of a DaemonSet.
 	keyDaemonPod  = "cluster-autoscaler.kubernetes.io/daemonset-pod"
@@ -58,7 +58,7 @@ func (l *Ledger) stateOf(pod *Pod) (podState, string) {
 	return podIgnored, ""
 }
 
-// delayedUntil is when a pod may cause a purchase; a delay that cannot be read is none.
+// delayedUntil is when a pod may cause a launch; a delay that cannot be read is none.
 func delayedUntil(pod *Pod) time.Time {
 	delay, err := time.ParseDuration(pod.Annotations[annotationDelay])
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,6 +21,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/bus"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -45,6 +45,20 @@ func (p *Planner) carryOut(ctx context.Context, s scaling.Snapshot, plan scaling
 	}
 	p.openNodes(ctx, plan)
 	p.retire(ctx, s, plan)
+}
+
+// leading returns a context that ends when another planner may lead, and an error where this one may not lead now. Two planners with
+// different views would launch twice for the same pods, or each retire a Node whose pods the other's need.
+func (p *Planner) leading(ctx context.Context, plan scaling.Plan) (context.Context, context.CancelFunc, error) {
+	if !plan.Acts() {
+		return ctx, func() {}, nil
+	}
+	until, err := p.leadership.Until(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	return ctx, cancel, nil
 }
 
 // openNodes says of the machines whose pods are nominated that their Nodes may open.
@@ -84,7 +98,7 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 	record := launchRecord(plan, l)
 	record.Id, record.VpsieNodes = id, free
 	fact := p.complete(ctx, record)
-	machines, carriers := p.writeIntents(ctx, intents, fact)
+	machines, carriers, carried := p.writeIntents(ctx, intents, fact)
 	var names []string
 	price := int64(0)
 	for i, machine := range machines {
@@ -96,12 +110,17 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 			names, price = append(names, machine.Name), price+int64(l.Machines[i].MonthlyPrice)
 		}
 	}
-	if len(names) == 0 {
+	tell := func() {
+		p.metrics.acted(reason.ScaleUp, len(names))
+		p.tellLaunch(s, l, group)
+	}
+	if !carried {
+		p.unclear[id] = tell // where one was written all the same, it carries the record
 		return
 	}
 	if len(names) < len(machines) {
 		// What the object carries tells what was wanted; it is published only if this process dies.
-		record.VpsieNodes, record.MonthlyPriceEffectMicros, record.Parameters[reason.ParamNodes] = names, price, strconv.Itoa(len(names))
+		record.VpsieNodes, record.MonthlyPriceEffectMicros, record.Parameters[reason.ParamNodes] = names, price, reason.CountOf(len(names))
 		record.Message += fmt.Sprintf("; %d of %d were written, and the next plan repeats the others", len(names), len(machines))
 	}
 	decision := &busv1.LaunchDecision{
@@ -111,9 +130,9 @@ func (p *Planner) launch(ctx context.Context, s scaling.Snapshot, plan scaling.P
 		p.log.WarnContext(ctx, "decision message not sent; the provisioner's watch finds the VPSieNodes", telemetry.KeyDecision, id, telemetry.KeyError, err)
 	}
 	p.records.Carried(fact, carriers...)
+	p.said.change(saidCarried+id, id)
 	p.announce(ctx, record)
-	p.metrics.acted(reason.ScaleUp, len(names))
-	p.tellLaunch(s, l, group)
+	tell()
 }
 
 // carrierTries bounds the intents that are written one by one until one surely carries the record of the decision.
@@ -122,9 +141,9 @@ const carrierTries = 3
 // writeIntents writes the intents of a decision and returns what is there then, and which of them carry its record: one alone
 // before the others, so that none of them is there without the record, and further ones while none is surely written. Where none of
 // the first is, the others are left to the next plan.
-func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode, record facts.Fact) (machines []*v1beta1.VPSieNode, carriers []client.ObjectKey) {
+func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode, record facts.Fact) (machines []*v1beta1.VPSieNode, carriers []client.ObjectKey, carried bool) {
 	machines = make([]*v1beta1.VPSieNode, len(intents))
-	carried, first := false, 0
+	first := 0
 	for ; first < min(len(intents), carrierTries) && !carried; first++ {
 		intent := intents[first]
 		if err := facts.Attach(intent, record); err != nil {
@@ -136,7 +155,7 @@ func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode
 		}
 	}
 	if !carried {
-		return machines, carriers
+		return machines, carriers, false
 	}
 	var writers errgroup.Group
 	writers.SetLimit(writersMax)
@@ -147,7 +166,7 @@ func (p *Planner) writeIntents(ctx context.Context, intents []*v1beta1.VPSieNode
 		})
 	}
 	_ = writers.Wait() // each writer has handled its own error
-	return machines, carriers
+	return machines, carriers, true
 }
 
 // writeIntent writes an intent and returns what is there then: the intent, that of another planner that decided on the same
@@ -186,12 +205,12 @@ func wasRefused(err error) bool {
 // basisBytes are enough of a hash to tell one batch of the feed from all others of a group.
 const basisBytes = 10
 
-// intentNames names machines after their group, the batch of the feed that asked for them, and how much was bought at once: the
-// end of a burst may be planned on the batch on which its first machines were. Names that an earlier plan on the same batch gave
-// are passed over, so that this one's machines are others.
+// intentNames names machines after their group and the batch of the feed that asked for them, so that planners which decide on the same batch
+// write the same names, however much each launches at once. Names that an earlier plan on the batch gave are passed over, so that this one's machines
+// are others.
 func intentNames(group *v1beta1.NodeGroup, s scaling.Snapshot, count int) []string {
 	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
-	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s/%d", s.Epoch, s.Revision, group.UID, s.Buy))
+	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s", s.Epoch, s.Revision, group.UID))
 	text := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
 	taken := map[string]bool{}
 	for _, m := range s.Machines {
@@ -217,7 +236,7 @@ func (p *Planner) intent(ctx context.Context, group *v1beta1.NodeGroup, id, name
 			Namespace: group.Namespace, Name: name,
 			Labels: map[string]string{v1beta1.LabelNodeGroup: group.Name, v1beta1.LabelCluster: group.Spec.Cluster.Identifier},
 			Annotations: map[string]string{
-				v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned),
+				v1beta1.AnnotationTraceparent: telemetry.Traceparent(ctx), v1beta1.AnnotationPlannedPods: fleet.DescribePlannedPods(m.Planned),
 				v1beta1.AnnotationNominations: nominations,
 			},
 			Finalizers: []string{v1beta1.FinalizerMachine},
@@ -302,27 +321,45 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	ctx, span := p.begin(ctx, name, s, nil, id, plan.Basis)
 	defer span.End()
 	changed := machine.DeepCopy()
-	changed.Spec.Retirement = &v1beta1.Retirement{Kind: r.Kind, DecisionID: id, Reason: string(r.Reason), Message: r.Message}
+	changed.Spec.Retirement = &v1beta1.Retirement{Kind: r.Kind, DecisionID: id, Reason: string(r.Reason), Message: r.Message, PriorityCutoff: new(p.config.PriorityCutoff)}
 	record := retirementRecord(plan, r)
 	record.Id, record.Cause = id, machine.Spec.DecisionID
 	fact := p.complete(ctx, record)
-	err := facts.Attach(changed, fact)
-	if err == nil {
-		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+	tell := func() {
+		kind := facts.KindOf(record)
+		p.metrics.acted(kind, 1)
+		p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", truncate(r.Message))
 	}
-	if err != nil {
-		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-			p.log.WarnContext(ctx, "retirement not written; the next plan decides again", telemetry.KeyVPSieNode, r.Machine, telemetry.KeyError, err)
-		}
+	if !p.writeRetirement(ctx, machine, changed, fact) {
+		p.unclear[id] = tell
 		return trace.SpanContext{}, false
 	}
 	p.overlay.add(changed, p.clock.Now())
 	p.records.Carried(fact, client.ObjectKeyFromObject(changed))
+	p.said.change(saidCarried+id, id)
 	p.announce(ctx, record)
-	kind := facts.KindOf(record)
-	p.metrics.acted(kind, 1)
-	p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", truncate(r.Message))
+	tell()
 	return span.SpanContext(), true
+}
+
+// writeRetirement writes a retirement with its record, and reports whether it is surely written. After an unclear answer it counts as
+// written until the cache had the time to show it: the next plan must not have other machines leave to which the pods are to move.
+func (p *Planner) writeRetirement(ctx context.Context, machine, changed *v1beta1.VPSieNode, record facts.Fact) bool {
+	if ctx.Err() != nil {
+		return false // nothing is sent
+	}
+	err := facts.Attach(changed, record)
+	if err == nil {
+		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
+		if err != nil && !wasRefused(err) {
+			changed.Generation, changed.ResourceVersion = machine.Generation+1, ""
+			p.overlay.add(changed, p.clock.Now())
+		}
+	}
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		p.log.WarnContext(ctx, "retirement not surely written; a later plan decides again if it was not", telemetry.KeyVPSieNode, changed.Name, telemetry.KeyError, err)
+	}
+	return err == nil
 }
 
 func findGroup(s scaling.Snapshot, name string) *v1beta1.NodeGroup {

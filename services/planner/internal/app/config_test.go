@@ -1,12 +1,23 @@
 package app_test
 
 import (
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/app"
 )
+
+// TestDefaultCutOffIsThatOfRetirementsWithoutOne: a person's deletion of a VPSieNode must ignore the pods that the planner ignores.
+func TestDefaultCutOffIsThatOfRetirementsWithoutOne(t *testing.T) {
+	field, _ := reflect.TypeFor[app.Config]().FieldByName("PriorityCutoff")
+	if got := field.Tag.Get("default"); got != strconv.Itoa(int(disruption.PriorityCutoff)) {
+		t.Errorf("the flag's default is %q, want %d", got, disruption.PriorityCutoff)
+	}
+}
 
 func TestConfigIsJudged(t *testing.T) {
 	tests := map[string]struct {

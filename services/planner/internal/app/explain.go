@@ -10,6 +10,8 @@ import (
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -31,6 +33,8 @@ type Explanations struct {
 	snapshot scaling.Snapshot
 	plan     scaling.Plan
 	at       time.Time
+	// held says why the plan is not carried out or made anew, the zero Refusal where it is.
+	held scaling.Refusal
 }
 
 // NewExplanations returns explanations that know no plan yet.
@@ -39,7 +43,7 @@ func NewExplanations() *Explanations { return &Explanations{} }
 // Explanation is what a plan, made at a time, says of one subject.
 type Explanation struct {
 	PlannedAt time.Time
-	// Records are acts first, then refusals; Omitted counts those beyond explainedMax. They have neither id nor time.
+	// Records are a hold of all planning first, then acts, then refusals; Omitted counts those beyond explainedMax. They have neither id nor time.
 	Records []*busv1.DecisionRecord
 	Omitted int
 }
@@ -51,14 +55,27 @@ func (e *Explanations) show(s scaling.Snapshot, plan scaling.Plan, at time.Time)
 	e.snapshot, e.plan, e.at = s, plan, at
 }
 
+// hold says why the last plan is not carried out or made anew; the zero Refusal says that it is.
+func (e *Explanations) hold(why scaling.Refusal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = why
+}
+
 // newest is the plan that is explained.
 func (e *Explanations) newest() (*explained, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.at.IsZero() {
+	held := e.held
+	switch {
+	case e.at.IsZero() && held.Code != "":
+		return nil, fmt.Errorf("%w: %s", ErrNoPlan, held.Message)
+	case e.at.IsZero():
 		return nil, ErrNoPlan
+	case held.Code == "" && e.snapshot.Paused != "":
+		held = scaling.Refusal{Code: reason.HoldPaused, Message: e.snapshot.Paused, Parameters: reason.UntilOf(e.snapshot.PausedUntil)}
 	}
-	return &explained{snapshot: e.snapshot, plan: e.plan, at: e.at}, nil
+	return &explained{snapshot: e.snapshot, plan: e.plan, at: e.at, held: held}, nil
 }
 
 // Pod explains a waiting pod, named namespace/name. The feed names some pods of each shape; of others the shape must be asked for.
@@ -96,13 +113,13 @@ func (e *Explanations) Node(name string) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	if records := x.ofNode(name); len(records) > 0 {
-		return x.answer(records), nil
+	if records := x.ofNode(name); len(records) > 0 || x.held.Code != "" && x.plan.NodeGroups[name] != "" {
+		return x.answer(records, x.plan.NodeGroups[name]), nil
 	}
 	return Explanation{}, fmt.Errorf("node %q: %w: no NodeGroup manages it, or its machine is leaving", name, ErrUnknownSubject)
 }
 
-// NodeGroup explains what a group, named namespace/name, buys and retires, and why it does no more.
+// NodeGroup explains what a group, named namespace/name, launches and retires, and why it does no more.
 func (e *Explanations) NodeGroup(name string) (Explanation, error) {
 	x, err := e.newest()
 	if err != nil {
@@ -124,6 +141,9 @@ func (e *Explanations) NodeGroup(name string) (Explanation, error) {
 			records = append(records, r)
 		}
 	}
+	if _, refused := x.plan.Refused[name]; refused {
+		records = append(records, groupRefusalRecord(x.plan, name))
+	}
 	for _, id := range slices.Sorted(maps.Keys(x.plan.Shapes)) {
 		fate := x.plan.Shapes[id]
 		if refusal, refused := fate.ByGroup[name]; refused {
@@ -132,7 +152,7 @@ func (e *Explanations) NodeGroup(name string) (Explanation, error) {
 			records = append(records, refusalRecord(x.plan, x.sample(id), fate, id))
 		}
 	}
-	return x.answer(append(records, kept...)), nil
+	return x.answer(append(records, kept...), name), nil
 }
 
 // explained is one plan and what it was made on.
@@ -140,9 +160,14 @@ type explained struct {
 	snapshot scaling.Snapshot
 	plan     scaling.Plan
 	at       time.Time
+	held     scaling.Refusal
 }
 
-func (x *explained) answer(records []*busv1.DecisionRecord) Explanation {
+// answer tells of a hold first. The group is the one that is asked for, empty where it is another subject.
+func (x *explained) answer(records []*busv1.DecisionRecord, group string) Explanation {
+	if x.held.Code != "" {
+		records = append([]*busv1.DecisionRecord{holdRecord(x.held, group)}, records...)
+	}
 	shown := records[:min(len(records), explainedMax)]
 	return Explanation{PlannedAt: x.at, Records: shown, Omitted: len(records) - len(shown)}
 }
@@ -154,7 +179,7 @@ func (x *explained) sample(id scheduling.ShapeID) scheduling.PodReference {
 	return scheduling.PodReference{}
 }
 
-// shape tells of the purchases for the waiting pods of a shape, of those that fit without one, and of those that nothing serves.
+// shape tells of the launches for the waiting pods of a shape, of those that fit without one, and of those that nothing serves.
 func (x *explained) shape(id scheduling.ShapeID, pod scheduling.PodReference) (Explanation, error) {
 	fate, known := x.plan.Shapes[id]
 	if !known {
@@ -172,7 +197,7 @@ func (x *explained) shape(id scheduling.ShapeID, pod scheduling.PodReference) (E
 	if fate.Left+fate.Held > 0 && fate.Refusal.Code != "" {
 		records = append(records, refusalRecord(x.plan, pod, fate, id))
 	}
-	return x.answer(records), nil
+	return x.answer(records, fate.Nearest), nil
 }
 
 func (x *explained) launches(of func(*scaling.Launch) bool) []*busv1.DecisionRecord {
@@ -203,8 +228,13 @@ func (x *explained) ofNode(name string) []*busv1.DecisionRecord {
 		}
 		return []*busv1.DecisionRecord{r}
 	}
-	if _, kept := x.plan.Kept[name]; kept {
-		return []*busv1.DecisionRecord{keptRecord(x.plan, name)}
+	if refusal, kept := x.plan.Kept[name]; kept {
+		return []*busv1.DecisionRecord{keptRecord(x.plan, name, refusal)}
+	}
+	for _, m := range x.snapshot.Machines {
+		if fleet.NodeName(m) == name && m.Status.Phase == v1beta1.PhaseJoining && !fleet.IsLeaving(m) {
+			return []*busv1.DecisionRecord{keptRecord(x.plan, name, scaling.Refusal{Code: reason.NoScaleDownNodeNotReady, Message: "its machine is joining, so whether the Node is needed is not asked yet"})}
+		}
 	}
 	return nil
 }

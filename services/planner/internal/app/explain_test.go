@@ -30,6 +30,7 @@ func explained(t *testing.T, ask func(string) (app.Explanation, error), subject 
 	}
 	var out []string
 	for _, r := range explanation.Records {
+		produced.Add(reason.Code(r.GetReason()))
 		if out = append(out, r.GetNodeGroup()+" "+r.GetReason()); r.GetMessage() == "" {
 			t.Errorf("record %v of %s says nothing", r, subject)
 		}

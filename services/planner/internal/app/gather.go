@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +19,12 @@ import (
 const (
 	describeTimeout = time.Second
 	// catalogueAge is how long what a provisioner last said is used while none answers. The
-	// provisioner checks every purchase again.
+	// provisioner checks every launch again.
 	catalogueAge = 2 * time.Minute
 )
+
+// errPauseUnreadable says that nobody knows whether a pause is on.
+var errPauseUnreadable = errors.New("pause ConfigMap is unreadable")
 
 type target struct{ cluster, datacenter string }
 
@@ -30,30 +34,31 @@ type catalogueEntry struct {
 }
 
 // gather reads everything a plan depends on. It also returns how soon to plan again because what can
-// be bought for some group is not known; zero when it is.
+// be launched for some group is not known; zero when it is.
 func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, time.Duration, error) {
 	state, err := p.feed.State(now)
 	if err != nil {
 		return scaling.Snapshot{}, 0, err
 	}
-	p.said.change("feed", "")
+	p.holdsNot(saidFeed)
 	snapshot := translate(state)
+	snapshot.Pending, snapshot.Nominating = p.nominator.Amend(snapshot.Pending)
 	paused, err := p.brake.State(ctx)
+	if err != nil {
+		return scaling.Snapshot{}, 0, fmt.Errorf("%w: %w", errPauseUnreadable, err)
+	}
+	if snapshot.Paused, snapshot.PausedUntil = paused.Message, paused.Until; !paused.Paused {
+		p.holdsNot(saidPause)
+	}
+	// What is gathered is only read; whoever writes copies before.
+	groups, err := p.groups(ctx)
 	if err != nil {
 		return scaling.Snapshot{}, 0, err
 	}
-	if snapshot.Paused = paused.Message; !paused.Paused {
-		p.said.change("pause", "")
-	}
-	// What is gathered is only read; whoever writes copies before.
-	var groups v1beta1.NodeGroupList
-	if err := p.store.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
-		return scaling.Snapshot{}, 0, fmt.Errorf("list NodeGroups: %w", err)
-	}
 	again := time.Duration(0)
 	seen := map[target]fleet.Catalogue{}
-	for i := range groups.Items {
-		group := &groups.Items[i]
+	for i := range groups {
+		group := &groups[i]
 		t := target{group.Spec.Cluster.Identifier, group.Spec.Cluster.Datacenter}
 		catalogue, ok := seen[t]
 		if !ok {
@@ -68,23 +73,28 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 		}
 		snapshot.Groups = append(snapshot.Groups, fleet.Group{NodeGroup: group, Catalogue: catalogue})
 	}
-	var machines v1beta1.VPSieNodeList
-	if err := p.store.List(ctx, &machines, client.UnsafeDisableDeepCopy); err != nil {
-		return scaling.Snapshot{}, 0, fmt.Errorf("list VPSieNodes: %w", err)
-	}
-	if err := p.overlay.refresh(ctx, p.live, machines.Items, now); err != nil {
-		return scaling.Snapshot{}, 0, err
-	}
-	snapshot.Machines = p.overlay.merge(machines.Items, now)
-	return snapshot, again, nil
+	snapshot.Machines, err = p.machines(ctx, now)
+	return snapshot, again, err
 }
 
-// isUnknown reports whether the provisioner is about to find out what can be bought.
+// machines are those of the cache, with our own writes over them.
+func (p *Planner) machines(ctx context.Context, now time.Time) ([]*v1beta1.VPSieNode, error) {
+	var machines v1beta1.VPSieNodeList
+	if err := p.store.List(ctx, &machines, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list VPSieNodes: %w", err)
+	}
+	if err := p.overlay.refresh(ctx, p.live, machines.Items, now); err != nil {
+		return nil, err
+	}
+	return p.overlay.merge(machines.Items, now), nil
+}
+
+// isUnknown reports whether the provisioner is about to find out what can be launched.
 func isUnknown(c fleet.Catalogue) bool {
 	return (!c.Known || !c.ClusterKnown) && c.Health != fleet.Unauthorized && c.Health != fleet.Unavailable
 }
 
-// describe asks what can be bought, and falls back to what was said a short while ago when nobody
+// describe asks what can be launched, and falls back to what was said a short while ago when nobody
 // answers.
 func (p *Planner) describe(ctx context.Context, t target, now time.Time) (fleet.Catalogue, bool) {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
@@ -117,7 +127,7 @@ func translate(state *feed.State) scaling.Snapshot {
 const overlayAge = 30 * time.Second
 
 // overlay is our own writes that the cache may not show yet. Without it a machine that was asked
-// for a moment ago would be asked for again.
+// for a moment ago would be requested again.
 type overlay struct {
 	written map[client.ObjectKey]overlayEntry
 }
@@ -134,7 +144,7 @@ func (o *overlay) add(machine *v1beta1.VPSieNode, now time.Time) {
 }
 
 // refresh reads live the writes of ours that the cache should show by now and does not. A cache that stands
-// still would have the same machines asked for again and again.
+// still would have the same machines requested again and again.
 func (o *overlay) refresh(ctx context.Context, live client.Reader, cached []v1beta1.VPSieNode, now time.Time) error {
 	shown := make(map[client.ObjectKey]int64, len(cached))
 	for i := range cached {

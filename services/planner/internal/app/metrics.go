@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 )
 
 // Values of the outcome label.
@@ -19,17 +20,19 @@ const (
 // Metrics of the planner.
 type Metrics struct {
 	nominations *prometheus.CounterVec
-	decisions   *prometheus.CounterVec
+	decisions   *facts.Decisions
 	machines    *prometheus.CounterVec
 	seconds     prometheus.Histogram
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
+	decisions, err := facts.NewDecisions(registry)
+	if err != nil {
+		return nil, err
+	}
 	m := &Metrics{
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "vpsie_scaling_decisions_total", Help: "Decisions, by kind and reason code; refusals and holds are decisions too.",
-		}, []string{"kind", "reason"}),
+		decisions: decisions,
 		machines: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vpsie_scaling_machines_total", Help: "Machines that decisions launched or retired, by kind of decision.",
 		}, []string{"kind"}),
@@ -41,7 +44,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.decisions, m.machines, m.nominations, m.seconds} {
+	for _, c := range []prometheus.Collector{m.machines, m.nominations, m.seconds} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -53,11 +56,7 @@ func (m *Metrics) planned(took time.Duration) { m.seconds.Observe(took.Seconds()
 
 func (m *Metrics) nominated(outcome string) { m.nominations.WithLabelValues(outcome).Inc() }
 
-func (m *Metrics) decided(kind reason.Kind, code string) {
-	m.decisions.WithLabelValues(string(kind), code).Inc()
-}
-
-// acted counts the machines that a decision bought or retired.
+// acted counts the machines that a decision launched or retired.
 func (m *Metrics) acted(kind reason.Kind, machines int) {
 	m.machines.WithLabelValues(string(kind)).Add(float64(machines))
 }

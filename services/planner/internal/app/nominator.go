@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
@@ -26,8 +29,8 @@ const (
 	// nominatorsMax is how many nominations are written at a time: while pods are called unschedulable one by one, the API server is
 	// busy with that, and the nominations are what the pods wait for.
 	nominatorsMax = 32
-	// nominationAgain is how long after a nomination was written the feed may take to show it.
-	nominationAgain = time.Second
+	// nominationShown is how long after a nomination was written the feed may take to show it.
+	nominationShown = 2 * time.Second
 	// nominationTimeout bounds one write; what is late is planned anew.
 	nominationTimeout = 5 * time.Second
 	// refusalsLogged is how long a refusal of nominations is not repeated in the log.
@@ -52,8 +55,18 @@ type PodNominator struct {
 
 type writtenNomination struct {
 	scaling.Nomination
-	at time.Time
+	at    time.Time
+	state nominationState
 }
+
+type nominationState int
+
+const (
+	nominationUnderway nominationState = iota
+	nominationLanded
+	// nominationRefused is of a pod that was not as the plan saw it.
+	nominationRefused
+)
 
 var _ Nominator = (*PodNominator)(nil)
 
@@ -65,22 +78,58 @@ func NewPodNominator(pods client.SubResourceWriter, metrics *Metrics, c clock.Wi
 // Want replaces the nominations that are to be written. Those that were written a moment ago are not repeated.
 func (n *PodNominator) Want(nominations []scaling.Nomination) {
 	n.mu.Lock()
-	now, kept := n.clock.Now(), make(map[string]writtenNomination, len(nominations))
+	n.dropOld()
 	n.wanted = n.wanted[:0:0]
 	for _, nomination := range nominations {
-		uid := nomination.Pod.UID
-		if last, done := n.written[uid]; done && last.Nomination == nomination && now.Sub(last.at) < nominationAgain {
-			kept[uid] = last
+		if last, done := n.written[nomination.Pod.UID]; done && last.Nomination == nomination {
 			continue
 		}
 		n.wanted = append(n.wanted, nomination)
 	}
-	n.written = kept
 	n.mu.Unlock()
 	select {
 	case n.changed <- struct{}{}:
 	default:
 	}
+}
+
+// Amend shows waiting pods as nominated where they are and the feed does not show it yet: a plan without that would nominate others to the same
+// room. It also names the Nodes to which nominations are being written. What it is given is only read.
+func (n *PodNominator) Amend(pending map[scheduling.ShapeID]*scheduling.Pending) (amended map[scheduling.ShapeID]*scheduling.Pending, underway map[string]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dropOld()
+	amended, underway = maps.Clone(pending), map[string]bool{}
+	for id, pods := range pending {
+		copied := false
+		for i, pod := range pods.Sample {
+			last, is := n.written[pod.UID]
+			switch {
+			case !is || last.state == nominationRefused:
+				continue
+			case pod.NominatedNode == last.Node && last.Node != "":
+				delete(n.written, pod.UID) // the feed shows from now on what becomes of it
+				continue
+			case last.state == nominationUnderway && last.Node != "":
+				underway[last.Node] = true
+			}
+			if !copied {
+				copied, pods = true, new(*pods)
+				pods.Sample = slices.Clone(pods.Sample)
+				amended[id] = pods
+			}
+			pods.Sample[i].NominatedNode = last.Node
+		}
+	}
+	return amended, underway
+}
+
+// dropOld forgets what was written so long ago that the feed shows it. The caller holds the lock.
+func (n *PodNominator) dropOld() {
+	now := n.clock.Now()
+	maps.DeleteFunc(n.written, func(_ string, last writtenNomination) bool {
+		return last.state != nominationUnderway && now.Sub(last.at) >= nominationShown
+	})
 }
 
 // Run writes what is wanted until ctx ends.
@@ -119,7 +168,7 @@ func (n *PodNominator) next() (batch []scaling.Nomination, more bool) {
 	batch, n.wanted = n.wanted[:count], n.wanted[count:]
 	now := n.clock.Now()
 	for _, nomination := range batch {
-		n.written[nomination.Pod.UID] = writtenNomination{nomination, now}
+		n.written[nomination.Pod.UID] = writtenNomination{Nomination: nomination, at: now}
 	}
 	return batch, len(n.wanted) > 0
 }
@@ -129,6 +178,13 @@ func (n *PodNominator) forget(nomination scaling.Nomination) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.written, nomination.Pod.UID)
+}
+
+// note says what became of a nomination.
+func (n *PodNominator) note(nomination scaling.Nomination, state nominationState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.written[nomination.Pod.UID] = writtenNomination{nomination, n.clock.Now(), state}
 }
 
 func (n *PodNominator) write(ctx context.Context, nomination scaling.Nomination) {
@@ -146,7 +202,9 @@ func (n *PodNominator) write(ctx context.Context, nomination scaling.Nomination)
 	}
 	switch {
 	case err == nil:
+		n.note(nomination, nominationLanded)
 	case apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		n.note(nomination, nominationRefused)
 		outcome = nominationOutdated // the pod is not as the plan saw it; the next plan sees how it is
 	default:
 		outcome = nominationFailed

@@ -87,6 +87,68 @@ func TestNominationIsNotRepeatedUntilTheFeedHadTheTime(t *testing.T) {
 	})
 }
 
+// TestNominationsCountBeforeTheFeedShowsThem, those included that are underway, until the feed shows them or had the time to.
+func TestNominationsCountBeforeTheFeedShowsThem(t *testing.T) {
+	pod := scheduling.PodReference{Namespace: "default", Name: "p", UID: "uid-x"}
+	tests := map[string]struct {
+		why string
+		// there is the pod's Node and nominated where it is nominated at the API server; the feed shows shown.
+		there, nominated, shown string
+		takes, after            time.Duration
+		want                    string
+		underway                bool
+	}{
+		"Written":          {after: time.Second, want: "n1"},
+		"Underway":         {takes: 4 * time.Second, after: 3 * time.Second, want: "n1", underway: true},
+		"ThePodIsBound":    {why: "the write was refused", there: "n3", after: time.Second},
+		"LongAgo":          {why: "the feed would show it, so it was cleared", after: 3 * time.Second},
+		"TheFeedShowsIt":   {shown: "n1", after: time.Second, want: "n1"},
+		"NominatedByOther": {why: "kube-scheduler makes room for the pod there", nominated: "n2", after: time.Second},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newNominator(t, waiting("p", tc.there, tc.nominated))
+				f.takes = tc.takes
+				f.Want([]scaling.Nomination{{Pod: pod, Node: "n1"}})
+				time.Sleep(tc.after)
+				shown := pod
+				shown.NominatedNode = tc.shown
+				feed := map[scheduling.ShapeID]*scheduling.Pending{"web": {Count: 1, Sample: []scheduling.PodReference{shown}}}
+				amended, underway := f.Amend(feed)
+				if got := amended["web"].Sample[0].NominatedNode; got != tc.want {
+					t.Errorf("nominated to %q, want %q; %s", got, tc.want, tc.why)
+				}
+				if underway["n1"] != tc.underway {
+					t.Errorf("underway: %v, want %v", underway["n1"], tc.underway)
+				}
+				if feed["web"].Sample[0] != shown {
+					t.Error("the feed's own sample was changed")
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// TestClearedNominationIsSeen: what kube-scheduler clears after the feed has shown it is no longer held to stand.
+func TestClearedNominationIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newNominator(t, waiting("p", "", ""))
+		pod := scheduling.PodReference{Namespace: "default", Name: "p", UID: "uid-x"}
+		f.Want([]scaling.Nomination{{Pod: pod, Node: "n1"}})
+		synctest.Wait()
+		shown := pod
+		shown.NominatedNode = "n1"
+		for _, next := range []scheduling.PodReference{shown, pod} {
+			amended, _ := f.Amend(map[scheduling.ShapeID]*scheduling.Pending{"web": {Count: 1, Sample: []scheduling.PodReference{next}}})
+			if got := amended["web"].Sample[0]; got != next {
+				t.Errorf("the pod is shown as %+v, want as the feed does: %+v", got, next)
+			}
+		}
+	})
+}
+
 // TestEveryNominationIsWrittenOnce also where writing takes longer than the feed needs to show what was written.
 func TestEveryNominationIsWrittenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -21,13 +21,15 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/feed"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/burst"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
 const (
-	// unknownRetry is how soon a plan is made again that lacked what can be bought.
+	// unknownRetry is how soon a plan is made again that lacked what can be launched.
 	unknownRetry = 300 * time.Millisecond
 	// unreachedRetry is how soon a plan is made again for which the provisioner did not answer.
 	unreachedRetry = time.Second
@@ -80,7 +82,7 @@ type Feed interface {
 	State(now time.Time) (*feed.State, error)
 }
 
-// Catalogues tells what can be bought.
+// Catalogues tells what can be launched.
 type Catalogues interface {
 	// Describe answers for one cluster; what is not known is marked so, and an error means that
 	// nobody answers.
@@ -99,16 +101,28 @@ type Brake interface {
 	State(ctx context.Context) (brake.State, error)
 }
 
+// Leadership tells whether this planner is the elected one.
+type Leadership interface {
+	// Until returns until when no other planner is elected, by the clock of the process; an error means that this one is not, or that
+	// nobody knows.
+	Until(ctx context.Context) (time.Time, error)
+}
+
 // Nominator tells kube-scheduler where pods were planned.
 type Nominator interface {
 	// Want replaces the nominations that are to be written. It never blocks.
 	Want(nominations []scaling.Nomination)
+	// Amend shows waiting pods as nominated where they are and the feed does not show it yet, and names the Nodes to which nominations are being
+	// written. What it is given is only read.
+	Amend(pending map[scheduling.ShapeID]*scheduling.Pending) (amended map[scheduling.ShapeID]*scheduling.Pending, underway map[string]bool)
 }
 
 // Statuses shows in the status of NodeGroups how they are.
 type Statuses interface {
 	// Report says how a group is now, which is only read. It never blocks.
 	Report(group *v1beta1.NodeGroup, report scaling.Report)
+	// Hold says of a group, which is only read, that nothing is decided for it, and why. It never blocks.
+	Hold(group *v1beta1.NodeGroup, why scaling.Refusal)
 	// Decided adds a decision to what the status of a group shows next. It never blocks.
 	Decided(group string, decision v1beta1.DecisionSummary)
 }
@@ -130,6 +144,7 @@ type Planner struct {
 	store      client.Client
 	live       client.Reader
 	brake      Brake
+	leadership Leadership
 	announcer  Announcer
 	records    Records
 	events     events.EventRecorder
@@ -150,22 +165,26 @@ type Planner struct {
 	fed     atomic.Uint64
 	memory  scaling.Memory
 	overlay overlay
+	// unclear tells people of acts, by the id of the decision, whose writes were not surely carried out.
+	unclear map[string]func()
 	said    said
 	known   map[target]catalogueEntry
 	// planned is when the last plan was made, and took how long it took, tookMax at most.
 	planned time.Time
 	took    time.Duration
 	burst   burst.Burst
-	// blindSince is since when what can be bought for some group is unknown, zero while it is known.
+	// blindSince is since when what can be launched for some group is unknown, zero while it is known.
 	blindSince time.Time
+	// heldSince is since when no plan could be made, zero while one can.
+	heldSince time.Time
 }
 
 // NewPlanner returns a planner that does nothing until Run. It plans on the store's cache and reads live what the
 // cache does not show in time.
-func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, explanations *Explanations, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
+func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, leadership Leadership, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, explanations *Explanations, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, explanations: explanations,
-		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), said: newSaid(), known: map[target]catalogueEntry{},
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, leadership: leadership, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, explanations: explanations,
+		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), unclear: map[string]func(){}, said: newSaid(), known: map[target]catalogueEntry{},
 	}
 }
 
@@ -197,21 +216,21 @@ func (p *Planner) Run(ctx context.Context) error {
 			p.burst = p.burst.See(pressure, now)
 		}
 		step, due := p.burst.Step(burst.Policy{Idle: p.config.BatchIdle, Max: p.config.BatchMax}, now)
-		// What is not a purchase does not wait for the end of a burst.
+		// What is not a launch does not wait for the end of a burst.
 		other := earliest(next, p.soon())
 		if step == burst.None || step == burst.Hold && other.Before(due) {
 			due = other
 		}
-		buy, has := buys[step]
+		extent, has := extents[step]
 		if !has && !now.Before(due) {
-			buy, has = scaling.BuyNothing, true
+			extent, has = scaling.LaunchNothing, true
 			if step == burst.None {
-				buy = scaling.BuySettled
+				extent = scaling.LaunchSettled
 			}
 		}
 		if has {
 			p.changedAt = time.Time{}
-			wait, planned := p.pass(ctx, buy)
+			wait, planned := p.pass(ctx, extent)
 			next = now.Add(wait)
 			if planned {
 				p.burst = p.burst.Planned(step, now)
@@ -241,8 +260,8 @@ func (p *Planner) noteChange(now time.Time) {
 	}
 }
 
-// buys is what a plan buys at the steps of a burst that make one.
-var buys = map[burst.Step]scaling.Buy{burst.Early: scaling.BuySure, burst.Whole: scaling.BuyAll}
+// extents are how much a plan launches at the steps of a burst that make one.
+var extents = map[burst.Step]scaling.Extent{burst.Early: scaling.LaunchSure, burst.Whole: scaling.LaunchAll}
 
 // soon is when a change that waits is to be planned for, zero when none does.
 func (p *Planner) soon() time.Time {
@@ -278,22 +297,18 @@ func (p *Planner) pressure(now time.Time) (burst.Pressure, bool) {
 }
 
 // pass makes one plan and carries it out. It returns when to make the next, and whether it made one.
-func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, bool) {
+func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duration, bool) {
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
 	snapshot, again, err := p.gather(ctx, began)
-	snapshot.Buy = buy
-	if errors.Is(err, feed.ErrStale) {
-		// Time that was not watched does not count.
-		p.memory = p.memory.Blind()
-		p.hold(ctx, "feed", reason.HoldFeedStale, "planning is on hold until the observer's feed is current: "+err.Error())
-		return time.Second, false
-	}
+	snapshot.Extent = extent
 	if err != nil {
-		p.log.WarnContext(ctx, "planning failed; it is repeated", telemetry.KeyError, err)
+		p.standStill(ctx, err, began)
 		return time.Second, false
 	}
+	p.heldSince = time.Time{}
+	p.resumeRecords(ctx, snapshot.Machines)
 	switch {
 	case again == 0:
 		p.blindSince = time.Time{}
@@ -301,20 +316,28 @@ func (p *Planner) pass(ctx context.Context, buy scaling.Buy) (time.Duration, boo
 		p.blindSince = began
 	}
 	if snapshot.Paused != "" {
-		p.hold(ctx, "pause", reason.HoldPaused, snapshot.Paused)
+		p.hold(ctx, saidPause, scaling.Refusal{Code: reason.HoldPaused, Message: snapshot.Paused, Parameters: reason.UntilOf(snapshot.PausedUntil)}, nil)
 	}
 	if !p.planned.IsZero() && began.Sub(p.planned) > max(blindGap, blindIntervals*p.config.PlanInterval) {
 		p.memory = p.memory.Blind()
 	}
 	p.planned = began
-	policy := scaling.Policy{SoftShare: p.config.SoftCost, PriorityCutoff: p.config.PriorityCutoff, Nominate: p.config.Nominate}
+	policy := scaling.Policy{SoftShare: p.config.SoftCost, Policy: simulation.Policy{PriorityCutoff: p.config.PriorityCutoff, Nominate: p.config.Nominate}}
 	plan := scaling.Propose(snapshot, policy, p.memory, began)
 	p.metrics.planned(p.clock.Now().Sub(began))
+	leading, stop, err := p.leading(ctx, plan)
+	if err != nil {
+		p.log.WarnContext(ctx, "plan dropped: this planner may not be the leader; it is made again", telemetry.KeyError, err)
+		p.explanations.hold(p.hold(ctx, saidLeading, scaling.Refusal{Code: reason.HoldNotLeading, Message: "the planner is not sure that it leads, so its plan is dropped"}, err))
+		return time.Second, false
+	}
+	defer stop()
+	p.holdsNot(saidLeading)
+	p.explanations.hold(scaling.Refusal{})
 	p.memory = plan.Memory
 	p.nominator.Want(plan.Nominations)
-	p.resumeRecords(snapshot)
-	p.carryOut(ctx, snapshot, plan)
-	if buy < scaling.BuySure && plan.Buy < scaling.BuySure { // what is held back is not refused
+	p.carryOut(leading, snapshot, plan)
+	if extent < scaling.LaunchSure && plan.Extent < scaling.LaunchSure { // what is held back is not refused
 		p.tell(ctx, snapshot, plan)
 		p.report(snapshot, plan)
 		p.explanations.show(snapshot, plan, began)
@@ -332,7 +355,7 @@ func (p *Planner) report(s scaling.Snapshot, plan scaling.Plan) {
 	}
 }
 
-// blindFor reports whether what can be bought has been unknown for a while.
+// blindFor reports whether what can be launched has been unknown for a while.
 func (p *Planner) blindFor(d time.Duration) bool {
 	return !p.blindSince.IsZero() && p.clock.Since(p.blindSince) >= d
 }
@@ -346,11 +369,4 @@ func (p *Planner) nextIn(plan scaling.Plan, again time.Duration, now time.Time) 
 		wait = min(wait, max(plan.Next.Sub(now), 0)+time.Millisecond)
 	}
 	return wait
-}
-
-// hold says once that nothing is decided, and why.
-func (p *Planner) hold(ctx context.Context, subject string, code reason.Code, why string) {
-	if p.said.change(subject, string(code)) {
-		p.recordHold(ctx, subject, code, why)
-	}
 }

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -47,6 +48,8 @@ type fixture struct {
 	// explanations answer what the planner planned last.
 	explanations *app.Explanations
 	kube         client.Client
+	// metrics are those of the newest planner.
+	metrics *prometheus.Registry
 
 	mu        sync.Mutex
 	state     *feed.State
@@ -67,14 +70,42 @@ type fixture struct {
 	refuse      int
 	events      []string
 	nominations []scaling.Nomination
+	// standing are nominations of pods, by UID, that the feed does not show.
+	standing map[string]string
 	// lag keeps objects that are created out of what the planner lists, as a slow cache does.
 	lag    bool
 	writes int
+	// unclear loses the answers to creations, and says whether they are carried out.
+	unclear *bool
+	// cached is what the planner lists of machines while it is not nil. unclearPatch loses the answers to patches of them, and says
+	// whether they are carried out.
+	cached       *v1beta1.VPSieNodeList
+	unclearPatch *bool
+	// slowPatch is how long the answer to a patch takes.
+	slowPatch time.Duration
 	// slow is how long a write of a status takes, and lost loses the answers to such writes.
 	slow time.Duration
 	lost bool
 	// unreadable fails the read of the switch that pauses everything.
 	unreadable error
+	// elected is the number of the planner that leads, which is the newest; with both, every planner believes that it does.
+	elected int
+	both    bool
+}
+
+// leader is a planner's view of its leadership.
+type leader struct {
+	f      *fixture
+	number int
+}
+
+func (l leader) Until(context.Context) (time.Time, error) {
+	l.f.mu.Lock()
+	defer l.f.mu.Unlock()
+	if !l.f.both && l.number != l.f.elected {
+		return time.Time{}, errors.New("another planner leads")
+	}
+	return time.Now().Add(10 * time.Second), nil
 }
 
 func (f *fixture) State(time.Time) (*feed.State, error) {
@@ -120,9 +151,13 @@ func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	return !full
 }
 
+// cutoff is the planner's --priority-cutoff.
+const cutoff = -20
+
 // keep keeps a record, which must be complete.
 func (f *fixture) keep(r *busv1.DecisionRecord) {
 	f.records = append(f.records, r)
+	produced.Add(reason.Code(r.GetReason()))
 	if err := facts.Check(r); err != nil {
 		f.t.Errorf("record %v: %v", r, err)
 	}
@@ -152,6 +187,21 @@ func (f *fixture) Want(nominations []scaling.Nomination) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.nominations = nominations
+}
+
+func (f *fixture) Amend(pending map[scheduling.ShapeID]*scheduling.Pending) (map[scheduling.ShapeID]*scheduling.Pending, map[string]bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	amended := map[scheduling.ShapeID]*scheduling.Pending{}
+	for id, pods := range pending {
+		pods = new(*pods)
+		pods.Sample = slices.Clone(pods.Sample)
+		for i := range pods.Sample {
+			pods.Sample[i].NominatedNode = f.standing[pods.Sample[i].UID]
+		}
+		amended[id] = pods
+	}
+	return amended, nil
 }
 
 func (f *fixture) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
@@ -190,15 +240,23 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				err := c.List(ctx, list, opts...)
 				if machines, ok := list.(*v1beta1.VPSieNodeList); ok && f.lag {
 					machines.Items = nil
+				} else if ok && f.cached != nil {
+					f.cached.DeepCopyInto(machines)
 				}
 				return err
 			},
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 				f.write()
 				f.mu.Lock()
-				refused := f.refuse > 0
+				refused, unclear := f.refuse > 0, f.unclear
 				f.refuse--
 				f.mu.Unlock()
+				if unclear != nil {
+					if *unclear {
+						_ = c.Create(ctx, o.DeepCopyObject().(client.Object), opts...)
+					}
+					return errors.New("the answer was lost")
+				}
 				if refused {
 					return apierrors.NewForbidden(schema.GroupResource{Resource: "vpsienodes"}, o.GetName(), errors.New("quota"))
 				}
@@ -206,7 +264,18 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 				f.write()
-				return c.Patch(ctx, o, p, opts...)
+				if _, ok := o.(*v1beta1.VPSieNode); ok && f.unclearPatch != nil {
+					if *f.unclearPatch {
+						_ = c.Patch(ctx, o.DeepCopyObject().(client.Object), p, opts...)
+					}
+					return errors.New("the answer was lost")
+				}
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				err := c.Patch(ctx, o, p, opts...)
+				time.Sleep(f.slowPatch)
+				return err
 			},
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 				f.write()
@@ -225,14 +294,16 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 // newPlanner makes a planner, of which the fixture has one; another one knows nothing of what that did.
 func (f *fixture) newPlanner() *app.Planner {
 	f.t.Helper()
-	metrics, err := app.NewMetrics(prometheus.NewRegistry())
+	f.metrics = prometheus.NewRegistry()
+	metrics, err := app.NewMetrics(f.metrics)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	config := app.Config{PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
+	config := app.Config{PriorityCutoff: cutoff, PlanInterval: 10 * time.Second, BatchIdle: 100 * time.Millisecond, BatchMax: time.Second, LaunchDeadline: 15 * time.Minute}
+	f.elected++
 	f.explanations = app.NewExplanations()
 	f.statuses = app.NewStatusWriter(f.kube, f, slog.New(slog.DiscardHandler))
-	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), f, f, f, metrics, f, f.statuses, f.explanations, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
+	return app.NewPlanner(f, f, f.kube, f.kube, brake.New(f.kube, "vpsie-autoscaler", clock.RealClock{}), leader{f, f.elected}, f, f, f, metrics, f, f.statuses, f.explanations, clock.RealClock{}, config, slog.New(slog.NewTextHandler(f, nil)))
 }
 
 func (f *fixture) write() {
@@ -295,7 +366,7 @@ func (f *fixture) pending(count, arriving int, milliCPU int64) {
 func (f *fixture) machines() []v1beta1.VPSieNode {
 	f.t.Helper()
 	var list v1beta1.VPSieNodeList
-	f.lag = false
+	f.lag, f.cached = false, nil
 	if err := f.kube.List(f.t.Context(), &list); err != nil {
 		f.t.Fatal(err)
 	}
@@ -321,6 +392,32 @@ func (f *fixture) told(kind busv1.DecisionKind) []*busv1.DecisionRecord {
 		}
 	}
 	return out
+}
+
+// counted is how many decisions of a kind the metric shows for a code.
+func (f *fixture) counted(kind reason.Kind, code reason.Code) float64 {
+	return f.metric("vpsie_scaling_decisions_total", string(kind), string(code))
+}
+
+// metric is the value of a counter with labels, whose names are not looked at.
+func (f *fixture) metric(name string, labels ...string) float64 {
+	f.t.Helper()
+	families, err := f.metrics.Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var values []string
+			for _, l := range m.GetLabel() {
+				values = append(values, l.GetValue())
+			}
+			if family.GetName() == name && slices.Equal(values, labels) {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 func (f *fixture) eventsAbout(prefix string) []string {
@@ -407,8 +504,24 @@ func TestOwnWritesCountBeforeTheCacheShowsThem(t *testing.T) {
 	})
 }
 
-// TestSecondPlanOnABatchBuysOthers raises a limit twice while the feed stays as it is.
-func TestSecondPlanOnABatchBuysOthers(t *testing.T) {
+// TestPlanRestsOnNominationsThatTheFeedLacks: one to a Node that does not exist is cleared.
+func TestPlanRestsOnNominationsThatTheFeedLacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.standing = map[string]string{"p0": "gone"}
+		f.run()
+		f.pending(1, 0, 380)
+		f.wait(time.Second)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.nominations) != 1 || f.nominations[0].Pod.NominatedNode != "gone" || f.nominations[0].Node != "" {
+			t.Errorf("nominations are %+v, want the one that stands cleared", f.nominations)
+		}
+	})
+}
+
+// TestSecondPlanOnABatchLaunchesOthers raises a limit twice while the feed stays as it is.
+func TestSecondPlanOnABatchLaunchesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }))
 		f.run()
@@ -432,24 +545,75 @@ func TestSecondPlanOnABatchBuysOthers(t *testing.T) {
 	})
 }
 
-// TestWhatAnotherPlannerBoughtIsNotToldAgain runs a second planner that believes itself elected and whose cache shows no machines.
-func TestWhatAnotherPlannerBoughtIsNotToldAgain(t *testing.T) {
+// TestWhatAnotherPlannerLaunchedIsNotToldAgain runs a second planner that believes itself elected and whose cache shows no machines.
+func TestWhatAnotherPlannerLaunchedIsNotToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, group())
 		f.lag = true
+		f.both = true
 		f.pending(3, 0, 3000) // both planners find the pods when they start
 		f.run()
 		f.wait(5 * time.Second)
 		f.start(f.newPlanner())
 		f.wait(5 * time.Second)
 		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 {
-			t.Errorf("records %v, want one: the second planner bought nothing", got)
+			t.Errorf("records %v, want one: the second planner launched nothing", got)
 		}
 		if got := f.eventsAbout("p0 TriggeredScaleUp"); len(got) != 1 {
 			t.Errorf("events of a pod: %v, want one", got)
 		}
 		if got := len(f.machines()); got != 3 {
 			t.Errorf("%d intents, want 3", got)
+		}
+	})
+}
+
+// TestPlannersThatSeeABurstDifferentlyLaunchOnce has one planner see pods come, so that it launches what is sure first, and another find them when it
+// starts, so that it launches all at once. Both believe themselves elected, and neither sees what the other wrote.
+func TestPlannersThatSeeABurstDifferentlyLaunchOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.lag, f.both = true, true
+		f.run()
+		f.wait(time.Second)
+		f.pending(4, 0, 3900)
+		f.wait(90 * time.Millisecond)
+		f.pending(8, 0, 3900)
+		f.wait(20 * time.Millisecond)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 {
+			t.Fatalf("records %v, want the first of a burst that goes on", got)
+		}
+		f.start(f.newPlanner())
+		f.wait(5 * time.Second)
+		if got := len(f.machines()); got != 8 {
+			t.Errorf("%d intents for 8 pods of which each needs a machine", got)
+		}
+	})
+}
+
+// TestDeposedPlannerLaunchesAndRetiresNothing has a planner that does not know of its successor see other pods than that, on a later batch.
+func TestDeposedPlannerLaunchesAndRetiresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }))
+		f.run()
+		f.wait(5 * time.Second)
+		before := len(f.machines())
+		explanations := f.explanations
+		f.newPlanner() // is elected, and has not begun
+		f.lag = true
+		f.pending(8, 0, 3900)
+		f.wait(30 * time.Second)
+		if got := len(f.machines()); before != 1 || got != before {
+			t.Errorf("%d intents, want the one of when it led", got)
+		}
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP); len(got) != 1 {
+			t.Errorf("records %v of a planner that does not lead", got)
+		}
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_HOLD); len(got) != 1 || got[0].GetReason() != string(reason.HoldNotLeading) {
+			t.Errorf("holds %v, want one that says that it may not lead", got)
+		}
+		if got := explained(t, explanations.NodeGroup, "default/g"); got[0] != "default/g "+string(reason.HoldNotLeading) {
+			t.Errorf("the group is explained by %v, want the hold first", got)
 		}
 	})
 }
@@ -497,6 +661,81 @@ func TestRefusalIsToldOnce(t *testing.T) {
 			t.Errorf("events of the group: %v, want one warning", got)
 		}
 	})
+}
+
+// TestGroupBelowItsMinimumIsToldOnce has no pod that wants anything, so the group itself is refused.
+func TestGroupBelowItsMinimumIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes, g.Spec.ScaleUp.Enabled = 3, new(false) }))
+		f.run()
+		f.wait(5 * time.Minute)
+		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
+		if len(told) != 1 || told[0].GetReason() != string(reason.NoScaleUpGroupDisabled) || told[0].GetNodeGroup() != "default/g" ||
+			told[0].GetSubject().GetKind() != "NodeGroup" || told[0].GetParameters()[reason.ParamNodes] != "3" {
+			t.Errorf("records %v, want one that says that three nodes are missing", told)
+		}
+		if got := f.eventsAbout("g " + reason.NoScaleUpGroupDisabled.Condition()); len(got) != 1 {
+			t.Errorf("events of the group: %v, want one warning", got)
+		}
+		if got := f.group().Status.RecentDecisions; len(got) > 0 {
+			t.Errorf("the group shows %v: refusals must not push its decisions out", got)
+		}
+		if got := explained(t, f.explanations.NodeGroup, "default/g"); !slices.Equal(got, []string{"default/g " + string(reason.NoScaleUpGroupDisabled)}) {
+			t.Errorf("the group is explained by %v, want its refusal", got)
+		}
+		if got := f.counted(reason.NoScaleUp, reason.NoScaleUpGroupDisabled); got != 1 {
+			t.Errorf("%v refusals are counted, want one", got)
+		}
+	})
+}
+
+// TestGroupIsRefusedAgain has a group reach its minimum in between.
+func TestGroupIsRefusedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }))
+		f.run()
+		for _, nodes := range []int32{1, 0, 1} {
+			// The planner writes the status of the group beside.
+			if err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+				g := f.group()
+				g.Spec.MinNodes = nodes
+				return f.kube.Update(t.Context(), g)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			f.wait(15 * time.Second)
+		}
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP); len(got) != 2 {
+			t.Errorf("records %v, want two", got)
+		}
+	})
+}
+
+// TestNewGroupIsNotRefusedForAMoment: what can be launched for it is not known at once.
+func TestNewGroupIsNotRefusedForAMoment(t *testing.T) {
+	for name, test := range map[string]struct {
+		unknownFor time.Duration
+		want       int
+	}{"Moment": {5 * time.Second, 0}, "Long": {time.Minute, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }))
+				f.catalogue.Known = false
+				f.run()
+				f.wait(test.unknownFor)
+				f.mu.Lock()
+				f.catalogue.Known = true
+				f.mu.Unlock()
+				f.wait(time.Minute)
+				if got := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP); len(got) != test.want || len(f.machines()) != 1 {
+					t.Errorf("refusals %v and %d machines, want %d refusals and one machine", got, len(f.machines()), test.want)
+				}
+				if got := f.eventsAbout("g " + reason.NoScaleUpCatalogueUnknown.Condition()); len(got) > 0 {
+					t.Errorf("events %v about a catalogue that is awaited", got)
+				}
+			})
+		})
+	}
 }
 
 func TestNothingIsWrittenAtRest(t *testing.T) {
@@ -597,7 +836,7 @@ func TestRecommendingGroupOnlyTells(t *testing.T) {
 		}
 		told := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
 		if len(told) != 2 || !strings.Contains(told[0].GetMessage(), "would launch 1 × small") {
-			t.Errorf("records %v, want what it would buy and why it does not", told)
+			t.Errorf("records %v, want what it would launch and why it does not", told)
 		}
 	})
 }
@@ -708,7 +947,7 @@ func TestBrokenMachineIsReplaced(t *testing.T) {
 			t.Fatal("replaced although the time was not watched without a gap")
 		}
 		f.wait(2 * time.Minute)
-		if r := f.machines()[0].Spec.Retirement; r == nil || r.Reason != string(reason.RepairNodeNotReady) {
+		if r := f.machines()[0].Spec.Retirement; r == nil || r.Reason != string(reason.RepairNodeNotReady) || *r.PriorityCutoff != cutoff {
 			t.Errorf("retirement %+v, want a repair", r)
 		}
 		if got := f.told(busv1.DecisionKind_DECISION_KIND_REPAIR); len(got) != 1 {
@@ -743,6 +982,120 @@ func TestEachRetirementIsAnnouncedAsItself(t *testing.T) {
 		for _, m := range f.machines() {
 			if m.Spec.Retirement == nil || announced[m.Name] != m.Spec.Retirement.DecisionID {
 				t.Errorf("machine %s: retirement %+v is announced as %q", m.Name, m.Spec.Retirement, announced[m.Name])
+			}
+		}
+	})
+}
+
+// inUse is a machine of group g whose Node works.
+func (f *fixture) inUse(name string, pods map[scheduling.ShapeID]int) *v1beta1.VPSieNode {
+	if f.state.Nodes == nil {
+		f.state.Nodes = map[string]*scheduling.Node{}
+	}
+	f.state.Nodes[name] = &scheduling.Node{Name: name, Ready: true, Pods: pods, Allocatable: scheduling.Resources{corev1.ResourceCPU: 4000, corev1.ResourcePods: 110}}
+	return &v1beta1.VPSieNode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec:       v1beta1.VPSieNodeSpec{NodeGroup: "g", Offering: 1, Cluster: v1beta1.ClusterReference{Identifier: "c", Datacenter: "dc"}},
+		Status:     v1beta1.VPSieNodeStatus{Phase: v1beta1.PhaseReady, Identifier: "m" + name, Hostname: name, NodeName: name},
+	}
+}
+
+// TestUnclearRetirementCountsAsWritten loses the answer to a retirement while the cache stands still. Then the Node that the machine's
+// pods are to move to runs empty.
+func TestUnclearRetirementCountsAsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{Duration: time.Second} }))
+		web := scheduling.ShapeID("web")
+		f.state.Items[web] = scheduling.NewItem(web, &scheduling.Shape{OwnerKind: "ReplicaSet", Requests: scheduling.Resources{corev1.ResourceCPU: 500, corev1.ResourcePods: 1}})
+		for name, pods := range map[string]int{"a": 1, "b": 2} {
+			if err := f.kube.Create(t.Context(), f.inUse(name, map[scheduling.ShapeID]int{web: pods})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		machines := f.machines()
+		f.cached, f.unclearPatch = &v1beta1.VPSieNodeList{Items: machines}, new(true)
+		f.run()
+		f.wait(2 * time.Second)
+		f.mu.Lock()
+		next := *f.state
+		next.Nodes = map[string]*scheduling.Node{"a": f.state.Nodes["a"], "b": {Name: "b", Ready: true, Allocatable: f.state.Nodes["b"].Allocatable}}
+		next.Revision, next.Changes, f.state = next.Revision+1, next.Changes+1, &next
+		f.mu.Unlock()
+		f.planner.FeedChanged()
+		f.wait(20 * time.Second)
+		for _, m := range f.machines() {
+			if leaves := m.Spec.Retirement != nil; leaves != (m.Name == "a") {
+				t.Errorf("machine %s: retirement %+v, want that of a alone", m.Name, m.Spec.Retirement)
+			}
+		}
+		f.wait(time.Minute)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_DOWN); len(got) == 0 || got[0].GetVpsieNodes()[0] != "a" {
+			t.Errorf("records %v, want that of a first", got)
+		}
+		if got := f.eventsAbout("g ScaleDown"); len(got) != 1 || f.metric("vpsie_scaling_machines_total", string(reason.ScaleDown)) != 1 {
+			t.Errorf("events %v, want one retirement to be told and counted", got)
+		}
+	})
+}
+
+// TestLostRetirementIsDecidedAgain loses a retirement with its answer.
+func TestLostRetirementIsDecidedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		if err := f.kube.Create(t.Context(), f.inUse("a", nil)); err != nil {
+			t.Fatal(err)
+		}
+		f.unclearPatch = new(false)
+		f.run()
+		f.wait(70 * time.Second)
+		f.unclearPatch = nil
+		if f.machines()[0].Spec.Retirement != nil {
+			t.Fatal("the retirement was not lost")
+		}
+		f.wait(2 * time.Minute) // that it is unneeded is watched anew
+		if f.machines()[0].Spec.Retirement == nil {
+			t.Error("not retired two minutes after a retirement was lost")
+		}
+	})
+}
+
+// TestLostRetirementOfAMachineThatIsGoneIsNotOnRecord deletes the object while a retirement of it may have been written.
+func TestLostRetirementOfAMachineThatIsGoneIsNotOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		machine := f.inUse("a", nil)
+		if err := f.kube.Create(t.Context(), machine); err != nil {
+			t.Fatal(err)
+		}
+		f.unclearPatch = new(false)
+		f.run()
+		f.wait(70 * time.Second)
+		if err := f.kube.Delete(t.Context(), machine); err != nil {
+			t.Fatal(err)
+		}
+		f.planner.Changed()
+		f.wait(time.Minute)
+		if got := f.told(busv1.DecisionKind_DECISION_KIND_SCALE_DOWN); len(got) > 0 {
+			t.Errorf("records %v of a retirement that was not written", got)
+		}
+	})
+}
+
+// TestRetirementThatWasNotSentIsDecidedAgainAtOnce has a plan run out of time between two retirements.
+func TestRetirementThatWasNotSentIsDecidedAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		for _, name := range []string{"a", "b"} {
+			if err := f.kube.Create(t.Context(), f.inUse(name, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.slowPatch = 6 * time.Second
+		f.run()
+		f.wait(100 * time.Second)
+		for _, m := range f.machines() {
+			if m.Spec.Retirement == nil {
+				t.Errorf("machine %s is not retired", m.Name)
 			}
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -72,18 +71,38 @@ func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionR
 	return taken
 }
 
-// resumeRecords puts on record what machines still carry, such as after a planner died.
-func (p *Planner) resumeRecords(s scaling.Snapshot) {
-	for _, m := range s.Machines {
+// resumeRecords puts on record what machines still carry, and tells of it where this planner did not: another one died, or the answer to a
+// write was lost.
+func (p *Planner) resumeRecords(ctx context.Context, machines []*v1beta1.VPSieNode) {
+	inUse, decisions := map[string]bool{}, map[string]bool{}
+	for _, m := range machines {
+		decisions[m.Spec.DecisionID] = true
+		if r := m.Spec.Retirement; r != nil {
+			decisions[r.DecisionID] = true
+		}
+		if m.ResourceVersion == "" {
+			continue // whether it was written is not known yet
+		}
 		for _, f := range facts.Attached(m) {
 			p.records.Carried(f, client.ObjectKeyFromObject(m))
+			inUse[saidCarried+f.ID] = true
+			// What the provisioner decided it tells of itself.
+			if r, is := f.Message.(*busv1.DecisionRecord); is && r.Subject.GetKind() != subjectMachine && p.said.change(saidCarried+f.ID, f.ID) {
+				p.announce(ctx, r)
+			}
+			if tell := p.unclear[f.ID]; tell != nil {
+				tell()
+				delete(p.unclear, f.ID)
+			}
 		}
 	}
+	p.said.keep(saidCarried, inUse)
+	maps.DeleteFunc(p.unclear, func(id string, _ func()) bool { return !decisions[id] })
 }
 
 // announce tells people of a decision that is on record, or that machines carry.
 func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
-	p.metrics.decided(facts.KindOf(r), r.Reason)
+	p.metrics.decisions.Count(facts.KindOf(r), reason.Code(r.Reason))
 	if isAct(r) {
 		p.statuses.Decided(r.NodeGroup, v1beta1.DecisionSummary{
 			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(facts.KindOf(r)), Reason: r.Reason, Message: truncate(r.Message),
@@ -101,13 +120,17 @@ func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
 		telemetry.KeyReason, r.Reason, telemetry.KeyMessage, r.Message, telemetry.KeyRevision, r.InputRevision)
 }
 
-// isAct reports whether a record is of an act, or of what a group that only recommends would do: it is about a group or its machines.
-// Refusals, about pods and Nodes, are too many for the status of a group.
+// isAct reports whether a record is of an act, or of what a group that only recommends would do. Refusals are too many for the
+// status of a group, whose conditions tell of its own.
 func isAct(r *busv1.DecisionRecord) bool {
-	return r.Subject.GetKind() == subjectNodeGroup || len(r.VpsieNodes) > 0
+	return len(r.VpsieNodes) > 0 || r.Reason == string(reason.NoScaleUpGroupRecommend) && r.Subject.GetKind() == subjectNodeGroup
 }
 
-const subjectNodeGroup = "NodeGroup"
+// Kinds of subjects: the planner's records of machines are about their Nodes.
+const (
+	subjectNodeGroup = "NodeGroup"
+	subjectMachine   = "VPSieNode"
+)
 
 func groupSubject(group string) *busv1.Subject {
 	namespace, name, _ := strings.Cut(group, "/")
@@ -127,10 +150,16 @@ func launchRecord(plan scaling.Plan, l *scaling.Launch) *busv1.DecisionRecord {
 	for _, m := range l.Machines {
 		offerings[m.OfferingName] = true
 	}
-	r.Parameters = map[string]string{
-		reason.ParamNodes: strconv.Itoa(len(l.Machines)), reason.ParamOfferings: strings.Join(slices.Sorted(maps.Keys(offerings)), ","),
-	}
+	r.Parameters = with(l.Parameters, reason.Values{
+		reason.ParamNodes: reason.CountOf(len(l.Machines)), reason.ParamOfferings: reason.NamesOf(slices.Sorted(maps.Keys(offerings))),
+	})
 	return r
+}
+
+// with are the parameters of a code and those of the kind of its record.
+func with(ofCode, ofKind reason.Values) reason.Values {
+	maps.Copy(ofKind, ofCode)
+	return ofKind
 }
 
 func candidates(weighed []scaling.Candidate) []*busv1.Candidate {
@@ -144,7 +173,7 @@ func candidates(weighed []scaling.Candidate) []*busv1.Candidate {
 	return out
 }
 
-// recommend records what a group would buy that only recommends.
+// recommend records what a group would launch that only recommends.
 func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.Launch) {
 	if !p.said.change(saidAdvice+l.Group, l.Message) {
 		return
@@ -155,15 +184,16 @@ func (p *Planner) recommend(ctx context.Context, plan scaling.Plan, l *scaling.L
 }
 
 func retirementRecord(plan scaling.Plan, r scaling.Retirement) *busv1.DecisionRecord {
-	kind := busv1.DecisionKind_DECISION_KIND_SCALE_DOWN
+	kind, parameters := busv1.DecisionKind_DECISION_KIND_SCALE_DOWN, reason.Values{reason.ParamNode: r.Node, reason.ParamPods: reason.CountOf(r.Pods)}
 	if r.Kind == v1beta1.RetireRepair {
+		delete(parameters, reason.ParamPods) // what runs there is uncertain
 		kind = busv1.DecisionKind_DECISION_KIND_REPAIR
 	}
 	return &busv1.DecisionRecord{
 		Kind: kind, Subject: &busv1.Subject{Kind: "Node", Name: r.Node}, Reason: string(r.Reason),
 		Message: r.Message, InputRevision: plan.Basis, MonthlyPriceEffectMicros: -int64(r.MonthlyPrice), Pods: int32(min(r.Pods, 1<<30)),
 		VpsieNodes: []string{r.Machine}, NodeGroup: r.Group,
-		Parameters: map[string]string{reason.ParamNode: r.Node, reason.ParamPods: strconv.Itoa(r.Pods)},
+		Parameters: parameters,
 	}
 }
 
@@ -177,12 +207,12 @@ func (p *Planner) recommendRetirement(ctx context.Context, plan scaling.Plan, r 
 	p.record(ctx, saidKept+r.Node, record)
 }
 
-// refusalRecord is of pods for which nothing is bought.
+// refusalRecord is of pods for which nothing is launched.
 func refusalRecord(plan scaling.Plan, pod scheduling.PodReference, fate scaling.Fate, shape scheduling.ShapeID) *busv1.DecisionRecord {
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: &busv1.Subject{Kind: "Pods", Namespace: pod.Namespace, Name: pod.Name},
 		Reason: string(fate.Refusal.Code), Message: fate.Refusal.Message, InputRevision: plan.Basis, Pods: int32(min(fate.Left+fate.Held, 1<<30)),
-		Parameters: map[string]string{reason.ParamShape: string(shape)}, Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
+		Parameters: with(fate.Refusal.Parameters, reason.Values{reason.ParamShape: string(shape)}), Candidates: candidates(fate.Candidates), NodeGroup: fate.Nearest,
 	}
 }
 
@@ -190,22 +220,36 @@ func (p *Planner) recordRefusal(ctx context.Context, plan scaling.Plan, pod sche
 	return p.record(ctx, saidShape+string(shape), refusalRecord(plan, pod, fate, shape))
 }
 
+// groupRefusalRecord is of a group that stays below its minimum, or can launch nothing at all.
+func groupRefusalRecord(plan scaling.Plan, group string) *busv1.DecisionRecord {
+	refusal := plan.Refused[group]
+	return &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP, Subject: groupSubject(group), Reason: string(refusal.Code), Message: refusal.Message,
+		InputRevision: plan.Basis, NodeGroup: group, Parameters: with(refusal.Parameters, reason.Values{reason.ParamNodes: reason.CountOf(refusal.Missing)}),
+	}
+}
+
 // keptRecord is of a node that stays.
-func keptRecord(plan scaling.Plan, node string) *busv1.DecisionRecord {
-	refusal := plan.Kept[node]
+func keptRecord(plan scaling.Plan, node string, refusal scaling.Refusal) *busv1.DecisionRecord {
 	return &busv1.DecisionRecord{
 		Kind: busv1.DecisionKind_DECISION_KIND_NO_SCALE_DOWN, Subject: &busv1.Subject{Kind: "Node", Name: node},
 		Reason: string(refusal.Code), Message: refusal.Message, InputRevision: plan.Basis, NodeGroup: plan.NodeGroups[node],
-		Parameters: map[string]string{reason.ParamNode: node},
+		Parameters: with(refusal.Parameters, reason.Values{reason.ParamNode: node}),
 	}
 }
 
 func (p *Planner) recordKept(ctx context.Context, plan scaling.Plan, node string) {
-	p.record(ctx, saidKept+node, keptRecord(plan, node))
+	p.record(ctx, saidKept+node, keptRecord(plan, node, plan.Kept[node]))
 }
 
-func (p *Planner) recordHold(ctx context.Context, subject string, code reason.Code, why string) {
-	p.record(ctx, subject, &busv1.DecisionRecord{
-		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: &busv1.Subject{Kind: "Cluster"}, Reason: string(code), Message: why,
-	})
+// holdRecord is of a group for which nothing is decided, or of the whole cluster where there is none.
+func holdRecord(held scaling.Refusal, group string) *busv1.DecisionRecord {
+	subject := &busv1.Subject{Kind: "Cluster"}
+	if group != "" {
+		subject = groupSubject(group)
+	}
+	return &busv1.DecisionRecord{
+		Kind: busv1.DecisionKind_DECISION_KIND_HOLD, Subject: subject, Reason: string(held.Code), Message: held.Message, NodeGroup: group,
+		Parameters: with(held.Parameters, reason.Values{}),
+	}
 }

@@ -56,6 +56,47 @@ func TestActsCarryTheirRecords(t *testing.T) {
 	})
 }
 
+// TestUnclearLaunchIsToldOnceItIsSeen loses the answers to all writes of a launch: nothing is on record before a machine is seen that
+// carries the record, and nothing where none was written.
+func TestUnclearLaunchIsToldOnceItIsSeen(t *testing.T) {
+	for name, written := range map[string]bool{"Written": true, "NotWritten": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, group())
+				f.unclear = &written
+				f.run()
+				f.wait(time.Second)
+				f.pending(1, 0, 3000)
+				f.wait(2 * time.Second)
+				f.mu.Lock()
+				f.unclear = nil
+				f.mu.Unlock()
+				f.wait(2 * time.Minute)
+				ids := map[string]bool{}
+				for _, m := range f.machines() {
+					ids[m.Spec.DecisionID] = true
+				}
+				told := map[string]bool{}
+				for _, r := range f.told(busv1.DecisionKind_DECISION_KIND_SCALE_UP) {
+					told[r.GetId()] = true
+				}
+				if len(ids) == 0 || !maps.Equal(ids, told) {
+					t.Errorf("machines are of the decisions %v, and on record are %v", ids, told)
+				}
+				if recent := f.group().Status.RecentDecisions; len(recent) != len(ids) {
+					t.Errorf("the group shows %v, want %d decisions", recent, len(ids))
+				}
+				if got := f.eventsAbout("p0 TriggeredScaleUp"); len(got) != len(ids) {
+					t.Errorf("events of the pod %v, want %d", got, len(ids))
+				}
+				if got := f.metric("vpsie_scaling_machines_total", string(reason.ScaleUp)); int(got) != len(f.machines()) {
+					t.Errorf("%v machines are counted, want %d", got, len(f.machines()))
+				}
+			})
+		})
+	}
+}
+
 // TestRefusedWriteCarriesOn has the record travel with the first intent that is surely written.
 func TestRefusedWriteCarriesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,8 +30,8 @@ const (
 	statusTimeout = 5 * time.Second
 )
 
-// troubling are the conditions whose turn to False is told in an event.
-var troubling = []string{v1beta1.ConditionReady, v1beta1.ConditionAPIHealthy, v1beta1.ConditionCapacityAvailable, v1beta1.ConditionNodesHealthy}
+// troubling are the conditions whose turn to False is told in an event, ScalingActive where a hold is the reason.
+var troubling = []string{v1beta1.ConditionReady, v1beta1.ConditionScalingActive, v1beta1.ConditionAPIHealthy, v1beta1.ConditionCapacityAvailable, v1beta1.ConditionNodesHealthy}
 
 // StatusWriter brings the status of NodeGroups up to date beside planning, which does not wait for it. It writes only what
 // changed, for each group the newest that it was told.
@@ -42,8 +42,8 @@ type StatusWriter struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
-	// wanted has the newest report of each group that is still to be written, order their names, oldest first.
-	wanted map[string]groupReport
+	// wanted has the newest word on each group that is still to be written, order their names, oldest first.
+	wanted map[string]groupWord
 	order  []string
 	// decided are decisions that the group's status does not show yet, oldest first.
 	decided map[string][]v1beta1.DecisionSummary
@@ -57,10 +57,11 @@ type writtenStatus struct {
 	replaced []string
 }
 
-// groupReport is what a plan says of a group as it saw it.
-type groupReport struct {
-	group  *v1beta1.NodeGroup
-	report scaling.Report
+// groupWord is what is said of a group as a plan saw it.
+type groupWord struct {
+	group *v1beta1.NodeGroup
+	// show changes the status of a copy of the group.
+	show func(*v1beta1.NodeGroup)
 }
 
 var _ Statuses = (*StatusWriter)(nil)
@@ -69,7 +70,7 @@ var _ Statuses = (*StatusWriter)(nil)
 func NewStatusWriter(store client.StatusClient, recorder events.EventRecorder, log *slog.Logger) *StatusWriter {
 	return &StatusWriter{
 		store: store, events: recorder, log: log, changed: make(chan struct{}, 1),
-		wanted: map[string]groupReport{}, decided: map[string][]v1beta1.DecisionSummary{}, last: map[string]writtenStatus{},
+		wanted: map[string]groupWord{}, decided: map[string][]v1beta1.DecisionSummary{}, last: map[string]writtenStatus{},
 	}
 }
 
@@ -83,12 +84,23 @@ func (w *StatusWriter) Decided(group string, decision v1beta1.DecisionSummary) {
 
 // Report says how a group that a plan saw is now. It never blocks, and the group is only read.
 func (w *StatusWriter) Report(group *v1beta1.NodeGroup, report scaling.Report) {
+	w.say(group, func(g *v1beta1.NodeGroup) { apply(g, report) })
+}
+
+// Hold says of a group only that nothing is decided for it, and why. It never blocks, and the group is only read.
+func (w *StatusWriter) Hold(group *v1beta1.NodeGroup, why scaling.Refusal) {
+	w.say(group, func(g *v1beta1.NodeGroup) {
+		setConditions(g, scaling.Condition{Type: v1beta1.ConditionScalingActive, Status: scaling.False, Reason: why.Code.Condition(), Message: why.Message})
+	})
+}
+
+func (w *StatusWriter) say(group *v1beta1.NodeGroup, show func(*v1beta1.NodeGroup)) {
 	name := group.Namespace + "/" + group.Name
 	w.mu.Lock()
 	if _, waits := w.wanted[name]; !waits {
 		w.order = append(w.order, name)
 	}
-	w.wanted[name] = groupReport{group, report}
+	w.wanted[name] = groupWord{group, show}
 	w.mu.Unlock()
 	wake(w.changed)
 }
@@ -110,9 +122,9 @@ func (w *StatusWriter) Run(ctx context.Context) error {
 func (w *StatusWriter) round(ctx context.Context) bool {
 	var writers errgroup.Group
 	batch := w.next()
-	for _, r := range batch {
+	for _, word := range batch {
 		writers.Go(func() error {
-			w.write(ctx, r)
+			w.write(ctx, word)
 			return nil
 		})
 	}
@@ -120,11 +132,11 @@ func (w *StatusWriter) round(ctx context.Context) bool {
 	return len(batch) > 0
 }
 
-func (w *StatusWriter) next() []groupReport {
+func (w *StatusWriter) next() []groupWord {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	count := min(len(w.order), writersMax)
-	batch := make([]groupReport, 0, count)
+	batch := make([]groupWord, 0, count)
 	for _, name := range w.order[:count] {
 		batch = append(batch, w.wanted[name])
 		delete(w.wanted, name)
@@ -135,10 +147,10 @@ func (w *StatusWriter) next() []groupReport {
 
 // write brings one status up to date. A plan may have seen the group as it was before our last write. What another writer changed
 // meanwhile is a conflict, and the plan that the change wakes reports anew.
-func (w *StatusWriter) write(ctx context.Context, r groupReport) {
+func (w *StatusWriter) write(ctx context.Context, word groupWord) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	name, base := r.group.Namespace+"/"+r.group.Name, r.group
+	name, base := word.group.Namespace+"/"+word.group.Name, word.group
 	w.mu.Lock()
 	fresh, last := slices.Clone(w.decided[name]), w.last[name]
 	w.mu.Unlock()
@@ -148,7 +160,7 @@ func (w *StatusWriter) write(ctx context.Context, r groupReport) {
 		last = writtenStatus{}
 	}
 	changed := base.DeepCopy()
-	apply(changed, r.report)
+	word.show(changed)
 	summarise(changed, fresh)
 	if equality.Semantic.DeepEqual(base.Status, changed.Status) {
 		return
@@ -194,11 +206,15 @@ func apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	if st.MonthlyCost = ""; r.CostKnown {
 		st.MonthlyCost = r.MonthlyCost.Dollars()
 	}
-	for _, c := range r.Conditions {
+	setConditions(group, r.Conditions...)
+}
+
+func setConditions(group *v1beta1.NodeGroup, conditions ...scaling.Condition) {
+	for _, c := range conditions {
 		status := map[scaling.Truth]metav1.ConditionStatus{
 			scaling.True: metav1.ConditionTrue, scaling.False: metav1.ConditionFalse, scaling.Unknown: metav1.ConditionUnknown,
 		}[c.Status]
-		kube.SetCondition(&st.Conditions, c.Type, status, group.Generation, c.Reason, c.Message)
+		kube.SetCondition(&group.Status.Conditions, c.Type, status, group.Generation, c.Reason, c.Message)
 	}
 }
 
@@ -229,6 +245,9 @@ func (w *StatusWriter) tellTrouble(before, after *v1beta1.NodeGroup) {
 		was, is := meta.FindStatusCondition(before.Status.Conditions, kind), meta.FindStatusCondition(after.Status.Conditions, kind)
 		if is == nil || is.Status != metav1.ConditionFalse || was != nil && was.Status == metav1.ConditionFalse && was.Reason == is.Reason {
 			continue
+		}
+		if _, hold := reason.Find(is.Reason); kind == v1beta1.ConditionScalingActive && !hold {
+			continue // the group is at rest
 		}
 		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", truncate(is.Message))
 	}

@@ -24,7 +24,7 @@ func TestSlowStatusWritesHoldNoPlanUp(t *testing.T) {
 		f.pending(3, 0, 380)
 		f.wait(time.Second)
 		if got := len(f.machines()); got != 1 {
-			t.Errorf("%d machines are bought while the status of the group is being written, want one", got)
+			t.Errorf("%d machines are launched while the status of the group is being written, want one", got)
 		}
 	})
 }

@@ -20,17 +20,22 @@ const (
 	actionScaleUp     = "ScaleUp"
 )
 
-// Prefixes of what was said, by kind of subject.
+// Subjects of what was said, or prefixes of them by kind.
 const (
 	saidPod       = "pod/"
 	saidShape     = "shape/"
+	saidGroup     = "group/"
 	saidKept      = "kept/"
 	saidAdvice    = "recommend/"
 	saidCatalogue = "catalogue/"
+	saidLeading   = "leading/"
+	saidFeed      = "feed/"
+	saidPause     = "pause/"
+	saidCarried   = "carried/" // by machines, of decisions by id
 )
 
-// blindTold is how long what can be bought may be unknown before pods are told of it: for a new
-// group it is unknown for a moment.
+// blindTold is how long what a plan needs may be unknown before pods and groups are told of it: for a new group what can be launched is
+// unknown for a moment, and so is the cluster after a start.
 const blindTold = 10 * time.Second
 
 // tellLaunch tells the pods that a decision serves.
@@ -49,7 +54,7 @@ func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1bet
 	}
 }
 
-// tell explains refusals: to the pods that wait, in the log and on the bus, each once until it changes.
+// tell explains refusals, those of pods, groups and nodes: to the pods that wait, in the log and on the bus, each once until it changes.
 func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Plan) {
 	inUse := map[string]bool{}
 	for id, fate := range plan.Shapes {
@@ -84,6 +89,15 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			inUse[saidPod+pod.UID] = true
 		}
 	}
+	for group, refusal := range plan.Refused {
+		inUse[saidGroup+group] = true
+		if refusal.Code == reason.NoScaleUpCatalogueUnknown && !p.blindFor(blindTold) {
+			continue
+		}
+		if p.said.change(saidGroup+group, string(refusal.Code)) {
+			p.record(ctx, saidGroup+group, groupRefusalRecord(plan, group))
+		}
+	}
 	for node, refusal := range plan.Kept {
 		inUse[saidKept+node] = true
 		if p.said.change(saidKept+node, string(refusal.Code)) {
@@ -100,6 +114,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	}
 	p.said.keep(saidPod, inUse)
 	p.said.keep(saidShape, inUse)
+	p.said.keep(saidGroup, inUse)
 	p.said.keep(saidKept, inUse)
 	p.said.keep(saidAdvice, inUse)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The provisioner decides neither what to buy nor what to retire, so it links the model and the rules of the scheduling engine and
+// The provisioner decides neither what to launch nor what to retire, so it links the model and the rules of the scheduling engine and
 // none of its other rooms. What main depends on is compiled into this test, so a result from the cache is as good as a new one.
 func TestNoRoomOfTheEngineIsLinked(t *testing.T) {
 	const engine = "github.com/vpsie/vpsie-autoscaler/libs/scheduling"

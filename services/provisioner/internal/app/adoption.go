@@ -22,7 +22,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/inventory"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -33,9 +33,9 @@ const (
 	nameCharsMax  = 63
 )
 
-// adopt takes machines back that are proven ours and that no object claims, and reports the others that came
+// adopt makes objects for machines that are proven ours and that no object claims, and reports the others that came
 // after us. A machine whose NodeGroup is gone is an orphan: what becomes of it is the operator's choice.
-func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proofs map[string]proof) error {
+func (c *Clusters) adopt(ctx context.Context, r *roster, f inventory.Findings, proofs map[string]proof) error {
 	if err := c.orphans.load(ctx, r.cluster); err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 	if err != nil {
 		return err
 	}
-	var reports []Stray
+	var reports []Unclaimed
 	var foreign []string
-	for _, s := range f.Strangers {
-		stray := Stray{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
+	for _, s := range f.Unclaimed {
+		unclaimed := Unclaimed{Identifier: s.Identifier, Hostname: s.Hostname, Since: s.First}
 		before, told := c.orphans.find(r.cluster, s.Identifier)
 		_, proven := proofs[s.Identifier]
 		proven = proven && s.Owner != ""
@@ -57,15 +57,15 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 		case !proven && !marked[s.Identifier] && !told && c.wasBeforeUs(r, s):
 			foreign = append(foreign, s.Identifier)
 			continue
-		case !s.Lasted(census.UnclaimedFor):
+		case !s.Lasted(inventory.UnclaimedFor):
 			if told {
 				reports = append(reports, before) // a restart does not make it news
 			}
 			continue
 		case !proven && marked[s.Identifier]:
-			stray.Why = "its Node has our providerID but lacks the label " + v1beta1.LabelVPSieNode + ", so its VPSieNode is unknown and the machine is not touched; restore the label, or delete the machine in the console"
+			unclaimed.Why = "its Node has our providerID but lacks the label " + v1beta1.LabelVPSieNode + ", so its VPSieNode is unknown and the machine is not touched; restore the label, or delete the machine in the console"
 		case !proven:
-			stray.Why = "no Node proves that the machine is ours, so it is not touched; delete it in the console if nobody needs it"
+			unclaimed.Why = "no Node proves that the machine is ours, so it is not touched; delete it in the console if nobody needs it"
 		default:
 			why, err := c.adoptOne(ctx, r, s, nil)
 			if err != nil {
@@ -74,9 +74,9 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 			if why == "" {
 				continue
 			}
-			stray.Proven, stray.Why = true, why
+			unclaimed.Proven, unclaimed.Why = true, why
 		}
-		reports = append(reports, stray)
+		reports = append(reports, unclaimed)
 	}
 	reports = append(reports, c.orphans.unlisted(r.cluster, reports, r.claimed(), c.clock.Now(), c.config.LaunchSettle)...)
 	return c.orphans.report(ctx, r.cluster, reports, foreign, f.Settled)
@@ -84,7 +84,7 @@ func (c *Clusters) adopt(ctx context.Context, r *roster, f census.Findings, proo
 
 // wasBeforeUs reports whether a machine that nobody claims was there before us. Until the first looks have settled it, the requests that
 // are open tell what came after them.
-func (c *Clusters) wasBeforeUs(r *roster, s census.Stranger) bool {
+func (c *Clusters) wasBeforeUs(r *roster, s inventory.Unclaimed) bool {
 	if was, known := c.orphans.wasBeforeUs(r.cluster, s.Identifier); known {
 		return was
 	}
@@ -93,7 +93,7 @@ func (c *Clusters) wasBeforeUs(r *roster, s census.Stranger) bool {
 
 // adoptOne makes an object for a machine whose Node proves that it is ours, or says why it makes none. With a
 // retirement the machine is to go at once.
-func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, retirement *v1beta1.Retirement) (string, error) {
+func (c *Clusters) adoptOne(ctx context.Context, r *roster, s inventory.Unclaimed, retirement *v1beta1.Retirement) (string, error) {
 	node := &corev1.Node{}
 	if err := c.store.Live.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -136,7 +136,7 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, r
 			retirement.DecisionID = adoption.Spec.DecisionID
 			adoption.Spec.Retirement = retirement
 		}
-		return "", c.createAdoption(ctx, adoption, taken, "its Node proves that it is ours, and no VPSieNode claims it")
+		return "", c.createAdoption(ctx, adoption, taken, found{p.node, "its Node proves that it is ours, and no VPSieNode claims it"})
 	}
 	if retirement != nil {
 		return "", nil // without a group nobody knows in which cluster it was
@@ -159,10 +159,10 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s census.Stranger, r
 		adoption.Namespace = c.orphans.namespace
 	}
 	adoption.Spec.Retirement = &v1beta1.Retirement{
-		Kind: v1beta1.RetireOrphan, DecisionID: adoption.Spec.DecisionID, Reason: string(reason.OrphanNoGroup),
+		Kind: v1beta1.RetireOrphan, Reason: string(reason.OrphanNoGroup),
 		Message: why + ", so the machine is drained and terminated (--orphan-policy=" + OrphansDelete + ")",
 	}
-	return "", c.createAdoption(ctx, adoption, taken, why)
+	return "", c.createAdoption(ctx, adoption, taken, found{p.node, why})
 }
 
 // adoption is the object for a machine, without its group; what the machine is its Node says.
@@ -176,15 +176,29 @@ func (c *Clusters) adoption(cluster, identifier string, node *corev1.Node) *v1be
 		Spec: v1beta1.VPSieNodeSpec{
 			Offering: offering, OfferingName: node.Labels[corev1.LabelInstanceTypeStable],
 			Cluster: v1beta1.ClusterReference{Identifier: cluster, Datacenter: node.Labels[corev1.LabelTopologyZone]},
-			Origin:  v1beta1.OriginAdoption, Reason: string(reason.AdoptNodeProof), DecisionID: id.New(c.clock.Now()),
+			Origin:  v1beta1.OriginAdoption, Reason: string(reason.AdoptNodeProof),
 			LaunchDeadline: metav1.Duration{Duration: adoptDeadline},
 		},
 	}
 }
 
+// found is the name that the Node of an unclaimed machine has, or will have, and why the machine is adopted.
+type found struct{ node, why string }
+
 // createAdoption writes the object; its status follows in the next pass, so a crash in between loses nothing.
-func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, taken map[client.ObjectKey]bool, why string) error {
+func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, taken map[client.ObjectKey]bool, f found) error {
+	why, ofNode := f.why, reason.Values{reason.ParamNode: f.node}
 	n.Labels = map[string]string{v1beta1.LabelNodeGroup: n.Spec.NodeGroup, v1beta1.LabelCluster: n.Spec.Cluster.Identifier}
+	code, decisionID := reason.Code(n.Spec.Reason), id.New(c.clock.Now())
+	if disruption.IsRetiredFor(n, v1beta1.RetireOrphan) {
+		code = reason.OrphanNoGroup
+	}
+	if n.Spec.Origin == v1beta1.OriginAdoption { // a late answer follows from the decision by which it was launched
+		n.Spec.DecisionID = decisionID
+		if n.Spec.Retirement != nil {
+			n.Spec.Retirement.DecisionID = decisionID
+		}
+	}
 	if n.Name == "" || taken[client.ObjectKeyFromObject(n)] {
 		// Another object has the name; the identifier tells them apart.
 		n.Name = strings.Trim((strings.ToLower(n.Spec.DecisionID) + "-" + n.Name)[:min(nameCharsMax, len(n.Spec.DecisionID)+1+len(n.Name))], "-.")
@@ -193,7 +207,12 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 		n.Spec.Cluster.Datacenter = "unknown"
 	}
 	// The object carries the record until it is published.
-	err := facts.Attach(n, c.store.decision(ctx, n, reason.Adoption, reason.Code(n.Spec.Reason), why))
+	err := facts.Attach(n, c.store.factOf(ctx, decisionID, n, decision{reason.Adoption, code, why, ofNode}))
+	if err == nil && disruption.IsRetiredFor(n, v1beta1.RetireRepair) { // a decision of its own, which follows from the adoption
+		repair := c.store.factOf(ctx, id.New(c.clock.Now()), n, decision{reason.Repair, reason.Code(n.Spec.Retirement.Reason), n.Spec.Retirement.Message, ofNode})
+		n.Spec.Retirement.DecisionID = repair.ID
+		err = facts.Attach(n, repair)
+	}
 	if err == nil {
 		err = c.store.Create(ctx, n)
 	}
@@ -203,13 +222,17 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 	if err != nil {
 		return fmt.Errorf("adopt machine %s: %w", n.Annotations[v1beta1.AnnotationAdopts], err)
 	}
+	c.store.Decisions.Count(reason.Adoption, code)
+	if disruption.IsRetiredFor(n, v1beta1.RetireRepair) {
+		c.store.Decisions.Count(reason.Repair, reason.Code(n.Spec.Retirement.Reason))
+	}
 	c.log.WarnContext(ctx, "machine adopted", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
 	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine adopted: "+why))
 	return nil
 }
 
 // complete gives objects that were made for a machine their status, once the machine is listed. The same
-// goes for an object that lost its status while its Node kept the proof: bought for again, it would have two.
+// goes for an object that lost its status while its Node kept the proof: launched for again, it would have two.
 func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.Listed, proofs map[string]proof) (bool, error) {
 	claimed, progress := r.claimed(), false
 	for _, n := range r.adopting {
@@ -235,6 +258,8 @@ func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.List
 	return progress, nil
 }
 
+const abandonedAdoption = "the machine was not listed, or its Node did not prove it ours, until the launch deadline, so it is not adopted"
+
 // giveUpAdopting ends an object whose machine has not been listed, or proven, for too long. A machine that is listed is reported then
 // as one that nobody claims.
 func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) error {
@@ -242,9 +267,13 @@ func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) err
 		return nil
 	}
 	if machine.IsAdoption(n) {
+		// Its id follows from the object, so that a repeat is known as one.
+		if err := c.store.record(ctx, n, string(n.UID)+".abandoned", decided(reason.Adoption, reason.AdoptAbandoned, abandonedAdoption)); err != nil {
+			return err
+		}
 		return c.store.Delete(ctx, n, preconditions(n))
 	}
-	c.fail(ctx, n, reason.LaunchExpired, "a Node claims to belong to this VPSieNode, but VPSie does not list its machine; nothing is launched; delete the Node if it is a remnant")
+	c.fail(ctx, n, launch.Refusal{Code: reason.LaunchExpired, Message: "a Node claims to belong to this VPSieNode, but VPSie does not list its machine; nothing is launched; delete the Node if it is a remnant"})
 	return nil
 }
 

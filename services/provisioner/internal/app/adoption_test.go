@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -104,7 +105,7 @@ func TestLostObjectIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestDrainOfALostObjectIsUndone(t *testing.T) {
+func TestDrainOfALostObjectIsAborted(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1", registered("a"), func(n *corev1.Node) {
 		n.Spec.Unschedulable, n.Annotations = true, map[string]string{v1beta1.AnnotationCordoned: "true"}
 		n.Spec.Taints = []corev1.Taint{{Key: v1beta1.TaintDraining, Value: "a", Effect: corev1.TaintEffectNoSchedule}}
@@ -117,9 +118,10 @@ func TestDrainOfALostObjectIsUndone(t *testing.T) {
 	if n := f.node("host-1"); n.Spec.Unschedulable || len(n.Spec.Taints) > 0 {
 		t.Errorf("node %+v, want it open again", n.Spec)
 	}
+	f.wantDecision(reason.NoScaleDownWithdrawn)
 }
 
-func TestAdoptedObjectIsNeverBoughtFor(t *testing.T) {
+func TestAdoptedObjectIsNeverLaunchedFor(t *testing.T) {
 	adoption := intent("a", func(n *v1beta1.VPSieNode) {
 		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}
 	})
@@ -140,14 +142,15 @@ func TestAdoptedObjectIsNeverBoughtFor(t *testing.T) {
 				f.step("a", time.Second)
 			}
 			if f.cloud.asked > 0 || f.exists(intent("a")) {
-				t.Errorf("asked %d times, object there: %v; want nothing bought and the object gone (%s)", f.cloud.asked, f.exists(intent("a")), tc.why)
+				t.Errorf("asked %d times, object there: %v; want nothing launched and the object gone (%s)", f.cloud.asked, f.exists(intent("a")), tc.why)
 			}
+			f.wantDecision(reason.AdoptAbandoned)
 		})
 	}
 }
 
-// TestObjectThatLostItsStatusBuysNothing restores an object from a backup that keeps no status.
-func TestObjectThatLostItsStatusBuysNothing(t *testing.T) {
+// TestObjectThatLostItsStatusLaunchesNothing restores an object from a backup that keeps no status.
+func TestObjectThatLostItsStatusLaunchesNothing(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), node("host-1", "m1", registered("a")))
 	f.cloud.machines = one("host-1")
 	for range 3 {
@@ -213,7 +216,7 @@ func TestMachineWhoseNodeWentWhileItWasAdoptedIsTold(t *testing.T) {
 }
 
 func TestNameThatIsTakenIsNotReused(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", bought("m2", "host-2")), node("host-2", "m2"))
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", launched("m2", "host-2")), node("host-2", "m2"))
 	f.cloud.machines = append(one("host-1"), launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
 	f.survey(0)
 	f.survey(6 * time.Minute)
@@ -410,5 +413,25 @@ func TestTellingOutlivesAListingThatLeavesSomeOut(t *testing.T) {
 	}
 	if told := f.told(); strings.Contains(told, `"m1"`) {
 		t.Errorf("told %s of a machine that was gone for long", told)
+	}
+}
+
+// TestUnclaimedMachinesAreAllCounted has more of them than the report lists.
+func TestUnclaimedMachinesAreAllCounted(t *testing.T) {
+	f := newFixture(t, group())
+	f.survey(0) // none is there before us
+	f.survey(10 * time.Minute)
+	for i := range 120 {
+		f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: fmt.Sprintf("x%03d", i), Hostname: fmt.Sprintf("host-%d", i), Size: small})
+	}
+	f.survey(10 * time.Minute)
+	f.survey(10 * time.Minute)
+	want := strings.NewReader(`# HELP vpsie_orphan_machines Unclaimed machines that came after the autoscaler, by VPSie cluster and whether a Node proves them ours.
+# TYPE vpsie_orphan_machines gauge
+vpsie_orphan_machines{cluster="cluster",proven="false"} 120
+vpsie_orphan_machines{cluster="cluster",proven="true"} 0
+`)
+	if err := testutil.GatherAndCompare(f.registry, want, "vpsie_orphan_machines"); err != nil {
+		t.Error(err)
 	}
 }

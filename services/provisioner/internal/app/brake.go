@@ -1,12 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 )
 
 // Brake tells whether a person stopped everything.
@@ -22,28 +26,36 @@ const (
 	ledgerFreshMax = time.Minute
 )
 
-// pausedError says that a step is not taken because a person stopped everything.
-type pausedError struct{ state brake.State }
+// pausedError says that a step is not taken because a person stopped everything, or because nobody knows whether one did.
+type pausedError struct {
+	code    reason.Code
+	message string
+	// until is when the pause ends by itself, zero where that is not so, or not known.
+	until time.Time
+}
 
-func (e *pausedError) Error() string { return e.state.Message }
+// refusal is the pause as guards know it.
+func (e *pausedError) refusal() disruption.Refusal {
+	return disruption.Refusal{Code: e.code, Message: e.message, Until: e.until, Parameters: reason.UntilOf(e.until)}
+}
 
-// goOn returns a *pausedError while everything is paused, and another error when nobody knows.
+func (e *pausedError) Error() string { return e.message }
+
+// goOn returns a *pausedError while everything is paused, and while nobody knows.
 func goOn(ctx context.Context, b Brake) error {
 	state, err := b.State(ctx)
-	if err == nil && state.Paused {
-		return &pausedError{state}
+	switch {
+	case err != nil:
+		return &pausedError{code: reason.HoldPauseUnreadable, message: "whether everything is paused cannot be read (" + cmp.Or(string(apierrors.ReasonForError(err)), "the API server does not answer") +
+			"), so nothing is launched, drained or terminated; it is read again every few seconds; check the right to read ConfigMap " + brake.ConfigMapName}
+	case state.Paused:
+		return &pausedError{reason.HoldPaused, state.Message, state.Until}
 	}
-	return err
+	return nil
 }
 
-// asPaused returns the pause that kept a step from being taken.
-func asPaused(err error) (brake.State, bool) {
-	p, ok := errors.AsType[*pausedError](err)
-	if !ok {
-		return brake.State{}, false
-	}
-	return p.state, true
-}
+// asPaused returns the pause that kept a step from being taken; false for any other error.
+func asPaused(err error) (*pausedError, bool) { return errors.AsType[*pausedError](err) }
 
 // ledgerFresh is how old what a paid or final call is based on may be. Another replica concludes from the
 // ledger what became of a call after the settle time, so this one must not make it late.
@@ -61,12 +73,8 @@ func (c *Clusters) stillTrue(basis time.Time) Guard {
 		held := func(code reason.Code, message string) error {
 			return &CloudError{Failure: Held, Code: code, Message: message, Endpoint: "call"}
 		}
-		err := goOn(ctx, c.brake)
-		if state, paused := asPaused(err); paused {
-			return held(reason.HoldPaused, state.Message)
-		}
-		if err != nil {
-			return held(reason.HoldPaused, "the pause ConfigMap cannot be read")
+		if pause, paused := asPaused(goOn(ctx, c.brake)); paused {
+			return held(pause.code, pause.message)
 		}
 		if c.isStale(basis) {
 			return held("", "the data for the call is too old")

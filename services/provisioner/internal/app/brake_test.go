@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -38,7 +39,7 @@ func (f *fixture) remove(o client.Object) {
 	}
 }
 
-func TestPauseBuysNothing(t *testing.T) {
+func TestPauseLaunchesNothing(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), pause())
 	f.pass(time.Second)
 	n := f.machine("a")
@@ -89,8 +90,8 @@ func TestPauseStopsABatch(t *testing.T) {
 	}
 }
 
-func TestUnreadableSwitchStopsPurchasesAndDeletions(t *testing.T) {
-	f := newFixture(t, group(), intent("a"), intent("b", bought("m1", "host-1"), retired), node("host-1", "m1"))
+func TestUnreadableSwitchStopsLaunchesAndDeletions(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), intent("b", launched("m1", "host-1"), retired), node("host-1", "m1"))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.getting = func(key client.ObjectKey, _ client.Object) error {
 		if key.Name == brake.ConfigMapName {
@@ -99,20 +100,23 @@ func TestUnreadableSwitchStopsPurchasesAndDeletions(t *testing.T) {
 		return nil
 	}
 	for range 5 {
-		f.clock.Step(time.Minute)
-		_, first := f.clusters.Reconcile(t.Context(), clusterID)
-		_, second := f.nodes.Reconcile(t.Context(), client.ObjectKey{Namespace: "default", Name: "b"})
-		if first == nil || second == nil {
-			t.Fatalf("errors %v and %v, want both to say that the switch cannot be read", first, second)
+		f.pass(time.Minute)
+		f.step("b", time.Second)
+	}
+	for name, kind := range map[string]string{"a": v1beta1.ConditionLaunched, "b": v1beta1.ConditionDrained} {
+		if c := condition(f.machine(name), kind); c.Reason != reason.HoldPauseUnreadable.Condition() || !strings.Contains(c.Message, "Forbidden") {
+			t.Errorf("condition %+v of %s, want it to say that the switch cannot be read", c, name)
 		}
 	}
+	f.tell()
+	f.wantDecision(reason.HoldPauseUnreadable)
 	if f.cloud.asked > 0 || len(f.cloud.deleted) > 0 || f.node("host-1").Spec.Unschedulable {
 		t.Errorf("asked %d, deleted %v, node %+v; nobody knows whether a pause is on", f.cloud.asked, f.cloud.deleted, f.node("host-1").Spec)
 	}
 }
 
 func TestPauseHoldsADrainWhereItIs(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.step("a", time.Second)
 	f.create(pause())
@@ -145,7 +149,7 @@ func TestPauseHoldsADrainWhereItIs(t *testing.T) {
 }
 
 func TestPauseIsLookedAtAfreshBeforeEachEviction(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p1", "host-1"), pod("p2", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p1", "host-1"), pod("p2", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	evicted := 0
 	f.evict = func(p *corev1.Pod) error {
 		evicted++
@@ -161,7 +165,7 @@ func TestPauseIsLookedAtAfreshBeforeEachEviction(t *testing.T) {
 }
 
 func TestPauseHoldsADeletion(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	for range 3 {
 		f.step("a", 6*time.Second)
@@ -180,8 +184,8 @@ func TestPauseHoldsADeletion(t *testing.T) {
 	}
 }
 
-func TestPausedDrainThatIsWithdrawnIsUndoneLater(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+func TestPausedDrainThatIsWithdrawnIsAbortedLater(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	f.step("a", time.Second)
 	f.create(pause())
 	n := f.machine("a")

@@ -38,14 +38,14 @@ type ClusterState struct {
 	Message string
 }
 
-// Description is what can be bought for one target, and how far that can be trusted.
+// Description is what can be launched for one target, and how far that can be trusted.
 type Description struct {
 	Health  Health
 	Cluster ClusterState
 	// Offerings are by id; they are unknown while ObservedAt is zero.
 	Offerings  []Offering
 	ObservedAt time.Time
-	// Backoffs keep purchases back, by size; 0 is every size.
+	// Backoffs keep launches back, by size; 0 is every size.
 	Backoffs map[int64]launch.Backoff
 }
 
@@ -78,7 +78,7 @@ type clusterEntry struct {
 
 type offeringsEntry struct {
 	offerings []Offering
-	// sizes are those of all offerings that were ever seen: one that is not sold any more may be asked for all the same.
+	// sizes are those of all offerings that were ever seen: one that is not sold any more may be requested all the same.
 	sizes    map[int64]launch.Size
 	observed time.Time
 	tried    time.Time
@@ -92,7 +92,7 @@ func NewCatalogue(cloud Cloud, health HealthSource, store *Store, c clock.WithTi
 	}
 }
 
-// Listen hands every complete listing to a function, with when it was asked for. It must be called before Run.
+// Listen hands every complete listing to a function, with when it was requested. It must be called before Run.
 func (c *Catalogue) Listen(listen func(ctx context.Context, cluster string, listing Listing, at time.Time)) {
 	c.listen = listen
 }
@@ -313,7 +313,7 @@ func (c *Catalogue) KnowsSizes(datacenter string) bool {
 	return e != nil && !e.observed.IsZero()
 }
 
-// Size is what machines of an offering have that are asked for now, zero where it was never sold since the process started.
+// Size is what machines of an offering have that are requested now, zero where it was never sold since the process started.
 func (c *Catalogue) Size(datacenter string, id int64) launch.Size {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package app carries out the life of a machine, from the intent to buy it until its absence is confirmed.
+// Package app carries out the life of a machine, from the intent to launch it until its absence is confirmed.
 package app
 
 import (
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
@@ -26,7 +27,7 @@ type Cloud interface {
 	Groups(ctx context.Context, cluster string) (map[int64]int64, error)
 	// CreateGroup makes the VPSie group of a size. It is never repeated by itself.
 	CreateGroup(ctx context.Context, g Guard, cluster, name string, offering int64) error
-	// AddWorker buys one machine into a VPSie group. It is never repeated by itself.
+	// AddWorker launches one machine into a VPSie group. It is never repeated by itself.
 	AddWorker(ctx context.Context, g Guard, cluster string, group int64) error
 	// DeleteWorker deletes the machine with this identifier. That VPSie knows no such machine is no error
 	// but the answer gone.
@@ -72,6 +73,8 @@ type CloudError struct {
 	Failure Failure
 	// Code is the reason code of a refusal.
 	Code reason.Code
+	// Scope is what a refusal is about, empty where the call was not refused.
+	Scope v1beta1.RefusalScope
 	// Message is VPSie's own text or what happened to the connection, free of secrets.
 	Message string
 	// RetryAfter is how long VPSie asked to be left alone, zero when it did not.

@@ -15,12 +15,12 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/census"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/inventory"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
-// Clusters makes every call to VPSie that buys or deletes a machine. Calls for one cluster are made
+// Clusters makes every call to VPSie that launches or deletes a machine. Calls for one cluster are made
 // one after the other, because a reply names no machine: what a request brought is seen by comparing
 // listings.
 type Clusters struct {
@@ -29,7 +29,6 @@ type Clusters struct {
 	catalogue *Catalogue
 	orphans   *Orphans
 	brake     Brake
-	holds     *Holds
 	events    events.EventRecorder
 	clock     clock.Clock
 	config    Config
@@ -43,24 +42,24 @@ type Clusters struct {
 	groups map[string]map[int64]int64
 	// listed is when a cluster was last listed.
 	listed map[string]time.Time
-	// asked is when the deletion of a machine was last asked for, by identifier.
+	// asked is when the deletion of a machine was last requested, by identifier.
 	asked map[string]time.Time
 	// departed are the machines that VPSie confirmed to be gone, by identifier: a listing that lags shows them once more.
 	departed map[string]departure
 	// sought is when what is left of a missing machine was last retired, by identifier.
 	sought map[string]time.Time
-	// surveys are listings that were handed over and not looked at yet, censuses what listings showed, by cluster.
-	surveys  map[string]sighted
-	censuses map[string]census.Memory
+	// surveys are listings that were handed over and not looked at yet, inventories what listings showed, by cluster.
+	surveys     map[string]sighted
+	inventories map[string]inventory.Memory
 }
 
 // NewClusters returns a worker that does nothing until it is given clusters.
-func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, holds *Holds, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
+func NewClusters(store *Store, cloud Cloud, catalogue *Catalogue, orphans *Orphans, b Brake, recorder events.EventRecorder, c clock.WithTicker, config Config, log *slog.Logger) *Clusters {
 	return &Clusters{
-		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, holds: holds, events: recorder, clock: c, config: config, log: log,
+		store: store, cloud: cloud, catalogue: catalogue, orphans: orphans, brake: b, events: recorder, clock: c, config: config, log: log,
 		announced: map[string]bool{}, polls: map[string]time.Duration{},
 		groups: map[string]map[int64]int64{}, listed: map[string]time.Time{}, asked: map[string]time.Time{}, departed: map[string]departure{}, sought: map[string]time.Time{},
-		surveys: map[string]sighted{}, censuses: map[string]census.Memory{},
+		surveys: map[string]sighted{}, inventories: map[string]inventory.Memory{},
 	}
 }
 
@@ -78,7 +77,7 @@ func (c *Clusters) look(cluster string, all []*v1beta1.VPSieNode, proofs map[str
 	return newRoster(cluster, all, proofs, c.sizeOf, at)
 }
 
-// sizeOf is what was asked for by a request. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
+// sizeOf is the size that a request is for. Where that is not on record, it is what VPSie says of the offering; where it is, nothing that
 // VPSie says later counts, or a person's machine would pass for the answer.
 func (c *Clusters) sizeOf(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt) launch.Size {
 	if asked := machine.SizeOnRecord(a); asked != (launch.Size{}) {
@@ -165,7 +164,10 @@ func (c *Clusters) act(ctx context.Context, r *roster, listing Listing, proofs m
 			return 0, err
 		}
 	} else {
-		c.hold(ctx, r, reason.HoldListingIncomplete, "VPSie's listings lack more than a fifth of the machines that are ours, so they are not trusted; nothing is launched until they are complete, or for an hour; check VPSie's console and status page")
+		c.hold(ctx, r, launch.Refusal{
+			Code: reason.HoldListingIncomplete, Message: "VPSie's listings lack more than a fifth of the machines that are ours, so they are not trusted; nothing is launched until they are complete, or for an hour; check VPSie's console and status page",
+			Parameters: reason.Values{reason.ParamMissing: reason.CountOf(findings.Lacking), reason.ParamKnown: reason.CountOf(findings.Known)},
+		})
 	}
 	removed, err := c.remove(ctx, r, listing.Workers, findings.Suspect)
 	if err != nil {
@@ -176,7 +178,7 @@ func (c *Clusters) act(ctx context.Context, r *roster, listing Listing, proofs m
 }
 
 // spacing is how long the next listing must wait, so that many changes in a row cost one listing.
-// A purchase does not wait.
+// A launch does not wait.
 func (c *Clusters) spacing(r *roster) time.Duration {
 	now := c.clock.Now()
 	c.mu.Lock()
@@ -254,14 +256,40 @@ func (c *Clusters) next(r *roster, progress bool, launched launchResult) time.Du
 // hindered tells the intents that wait why nothing happens, and returns when to try again.
 func (c *Clusters) hindered(ctx context.Context, r *roster, err error) time.Duration {
 	e := AsCloudError(err)
-	h := hindrance(e)
-	for _, n := range r.candidates {
-		c.update(ctx, n, machine.Hindered(h, c.clock.Now()))
+	if e.Failure == Held && e.Code == "" {
+		return machine.AttemptWait // what the call rests on is read again
 	}
+	code := holdCode(e)
+	c.hold(ctx, r, launch.Refusal{Code: code, Message: explain(e)})
 	for _, n := range r.leaving {
-		c.update(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, h.Reason, h.Message))
+		c.decide(ctx, n, decided(reason.Hold, code, explain(e)), machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, code.Condition(), explain(e)))
 	}
 	return max(machine.AttemptWait, e.RetryAfter)
+}
+
+// hold keeps the candidates from being launched, and says why in their Launched condition.
+func (c *Clusters) hold(ctx context.Context, r *roster, why launch.Refusal) {
+	for _, n := range r.candidates {
+		c.waits(ctx, n, why)
+	}
+}
+
+// waits says in its Launched condition why a candidate is not launched now.
+func (c *Clusters) waits(ctx context.Context, n *v1beta1.VPSieNode, why launch.Refusal) {
+	why.Message = machine.Truncate(why.Message)
+	c.decide(ctx, n, decision{reason.Hold, why.Code, why.Message, why.Parameters}, machine.Hindered(machine.Because(why.Code, why.Message), c.clock.Now()))
+}
+
+// decide has a machine wait, or no longer be launched. Where that cannot be written it is decided again.
+func (c *Clusters) decide(ctx context.Context, n *v1beta1.VPSieNode, d decision, change machine.Change) bool {
+	decided, err := c.store.Decide(ctx, n, d, change)
+	if ignoreGone(err) != nil {
+		c.log.WarnContext(ctx, "status not written; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
+	}
+	if decided {
+		c.log.WarnContext(ctx, "decision", "kind", string(d.Kind), telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(d.Code), telemetry.KeyMessage, d.Message)
+	}
+	return decided
 }
 
 // update writes a status whose loss costs nothing but an explanation.

@@ -14,7 +14,6 @@ type Config struct {
 	AbsenceInterval time.Duration `help:"Shortest interval between the two listings that confirm a machine's absence." default:"10s"`
 	MissingAfter    time.Duration `help:"How long listings must lack a machine whose Node is not Ready before its VPSieNode and Node are removed." default:"12m30s"`
 	OrphanPolicy    string        `help:"What happens to orphans, machines of ours whose NodeGroup is gone: Report or Delete." default:"Report" enum:"Report,Delete"`
-	PriorityCutoff  int32         `help:"Priority below which pods do not block a drain. It must equal the planner's." default:"-10"`
 	ClusterPoll     time.Duration `help:"How often to list the machines of an idle VPSie cluster; several clusters share the calls." default:"15s"`
 }
 
@@ -41,7 +40,7 @@ func (c Config) Validate() error {
 const (
 	// drainSettleMax is well below the time for which a taint is remembered (taintKept).
 	drainSettleMax = time.Minute
-	// deleteAgain is how long a machine may stay listed before its deletion is asked for again.
+	// deleteAgain is how long a machine may stay listed before its deletion is requested again.
 	deleteAgain = time.Minute
 	// failedRetention is how long a failed intent stays visible; backoffs are derived from it.
 	failedRetention = 30 * time.Minute

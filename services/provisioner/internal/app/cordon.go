@@ -50,7 +50,7 @@ func (r *Nodes) cordon(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 	return tainted, r.patchNode(ctx, base, node, !tainted && base.Spec.Unschedulable)
 }
 
-// uncordon undoes our taint, and our cordon if it was ours.
+// uncordon removes our taint, and our cordon if it was ours.
 func (r *Nodes) uncordon(ctx context.Context, node *corev1.Node) error {
 	base := node.DeepCopy()
 	taints := node.Spec.Taints[:0:0]

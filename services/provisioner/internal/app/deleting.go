@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
@@ -43,9 +44,9 @@ func (c *Clusters) remove(ctx context.Context, r *roster, listed []launch.Listed
 		case exists:
 			changed, err = c.delete(ctx, n, worker, r.at)
 		case !c.wasAsked(n.Status.Identifier):
-			// A listing may lag or flap: only a machine whose deletion was asked for can be absent.
+			// A listing may lag or flap: only a machine whose deletion was requested can be absent.
 			changed, err = c.ask(ctx, n, r.at, notListed)
-		case !believed && n.Status.AbsentSightings == machine.AbsenceSightings-1:
+		case !believed && n.Status.AbsentSightings == fleet.AbsenceSightings-1:
 			changed, err = c.confirm(ctx, n, r.at)
 		default:
 			changed, err = c.sighted(ctx, n)
@@ -76,10 +77,9 @@ func missingFirst(leaving []*v1beta1.VPSieNode, present map[string]launch.Listed
 // delete has a machine deleted that is listed under the name that we know it by.
 func (c *Clusters) delete(ctx context.Context, n *v1beta1.VPSieNode, worker launch.Listed, basis time.Time) (bool, error) {
 	if !sameHostname(worker.Hostname, n.Status.Hostname) && !sabotage.OwnershipProof() {
-		_, err := c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "IdentityMismatch", fmt.Sprintf(
+		return false, c.holdDeletion(ctx, n, disruption.Refusal{Code: reason.HoldIdentityMismatch, Message: fmt.Sprintf(
 			"VPSie lists machine %s as %s, but it was launched as %s; it is not deleted because it may be a foreign machine; delete it in the console if it is not needed",
-			worker.Identifier, worker.Hostname, n.Status.Hostname)))
-		return false, err
+			worker.Identifier, worker.Hostname, n.Status.Hostname), Parameters: reason.Values{reason.ParamHostname: worker.Hostname}})
 	}
 	if c.clock.Now().Sub(c.askedAt(worker.Identifier)) < deleteAgain {
 		return c.store.Change(ctx, n, machine.SeenAgain())
@@ -91,7 +91,7 @@ func sameHostname(a, b string) bool { return strings.EqualFold(a, b) }
 
 func (c *Clusters) wasAsked(identifier string) bool { return !c.askedAt(identifier).IsZero() }
 
-// askedAt is when the deletion of a machine was last asked for, zero when this process never did.
+// askedAt is when the deletion of a machine was last requested, zero when this process never did.
 func (c *Clusters) askedAt(identifier string) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,13 +129,14 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 	gone, err := c.cloud.DeleteWorker(ctx, c.stillTrue(basis), n.Spec.Cluster.Identifier, identifier)
 	message := "VPSie was asked to delete the machine; two listings must confirm its absence"
 	why := "Requested"
+	var held decision
 	if err != nil {
 		e := AsCloudError(err)
 		if e.Failure == Held && e.Code == "" {
 			return false, nil // the next pass reads again what it is based on
 		}
-		h := hindrance(e)
-		why, message = h.Reason, h.Message
+		held = decided(reason.Hold, holdCode(e), explain(e))
+		why, message = held.Code.Condition(), held.Message
 		span.SetStatus(codes.Error, e.Message)
 		c.log.WarnContext(ctx, "deletion request not accepted; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, e)
 	} else {
@@ -149,13 +150,14 @@ func (c *Clusters) ask(ctx context.Context, n *v1beta1.VPSieNode, basis time.Tim
 		return c.sighted(ctx, n)
 	case gone && shown == isListed:
 		message = "VPSie lists the machine but answers the deletion request with 'not found'; the machine counts as existing and the request is repeated; check the machine in the console if this lasts"
-		why = "Contradiction"
+		held = decided(reason.Hold, reason.HoldContradiction, message)
+		why = held.Code.Condition()
 	}
-	_, updateErr := c.store.Change(ctx, n, machine.DeletionAsked(identifier, why, message))
+	_, updateErr := c.store.Decide(ctx, n, held, machine.DeletionAsked(identifier, why, message))
 	return err == nil, updateErr
 }
 
-// mayNotGo asks the guards before the deletion is asked for the first time: the Node may have joined after the machine was found to
+// mayNotGo asks the guards before the deletion is requested for the first time: the Node may have joined after the machine was found to
 // have none, and runs pods that would have to move. Whoever retires it has them move.
 func (c *Clusters) mayNotGo(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	node := &corev1.Node{}
@@ -167,15 +169,19 @@ func (c *Clusters) mayNotGo(ctx context.Context, n *v1beta1.VPSieNode) (bool, er
 		return false, err
 	}
 	v := &disruption.View{Kind: disruption.KindOf(n), Now: c.clock.Now(), Machine: n}
-	for _, pod := range pods {
-		v.Pods = append(v.Pods, disruption.Pod{Name: fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name)})
-	}
+	v.Pods = disruption.Known(make([]disruption.Pod, len(pods)))
 	refusal := disruption.First(disruption.Delete, v)
 	if refusal.Code == "" {
 		return false, nil
 	}
-	_, err = c.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, refusal.Code.Condition(), refusal.Message))
-	return true, err
+	return true, c.holdDeletion(ctx, n, refusal)
+}
+
+// holdDeletion says why a machine is not deleted yet.
+func (c *Clusters) holdDeletion(ctx context.Context, n *v1beta1.VPSieNode, why disruption.Refusal) error {
+	_, err := c.store.Decide(ctx, n, decision{reason.Hold, why.Code, why.Message, why.Parameters},
+		machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, why.Code.Condition(), why.Message))
+	return err
 }
 
 // closeLateNode keeps pods away from a Node that joined after its machine was given up, and has those move
@@ -218,7 +224,7 @@ func (c *Clusters) confirm(ctx context.Context, n *v1beta1.VPSieNode, basis time
 func (c *Clusters) sighted(ctx context.Context, n *v1beta1.VPSieNode) (bool, error) {
 	identifier := n.Status.Identifier
 	written, err := c.store.Change(ctx, n, machine.SeenAbsent(identifier, c.config.AbsenceInterval, c.clock.Now()))
-	if machine.IsAbsent(n) {
+	if fleet.IsAbsent(n) {
 		c.depart(n.Spec.Cluster.Identifier, identifier, c.clock.Now()) // also if the answer to the write is lost
 	}
 	return written, err
@@ -242,11 +248,11 @@ func (r *Nodes) finish(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration
 	if now := r.clock.Now(); len(machine.LateAttempts(n, now)) > 0 {
 		return 0, r.keepForAnswers(ctx, n, now)
 	}
-	return 0, r.release(ctx, n, "VPSie confirmed twice that the machine is absent")
+	return 0, r.finalize(ctx, n, "VPSie confirmed twice that the machine is absent")
 }
 
 // keepAsFailed leaves the object of a machine that never joined behind as a failed launch: without it
-// the next machine of the size would be bought at once, and the next.
+// the next machine of the size would be launched at once, and the next.
 func (r *Nodes) keepAsFailed(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if _, err := r.store.Change(ctx, n, machine.NeverJoined(n.Spec.Retirement.Message)); err != nil {
 		return err
@@ -277,13 +283,13 @@ func (r *Nodes) dropRetirement(ctx context.Context, n *v1beta1.VPSieNode) error 
 	return err
 }
 
-// release deletes the object, unless it is being deleted, and takes the finalizer off.
-func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
+// finalize deletes the object, unless it is being deleted, and takes the finalizer off.
+func (r *Nodes) finalize(ctx context.Context, n *v1beta1.VPSieNode, message string) error {
 	if n.DeletionTimestamp == nil {
 		// The next pass, which the deletion triggers, takes the finalizer off.
 		return ignoreGone(r.store.Delete(ctx, n, preconditions(n)))
 	}
-	written, err := r.store.LetGo(ctx, n, machine.Gone, message)
+	written, err := r.store.RemoveFinalizer(ctx, n, machine.Gone, message)
 	if written {
 		r.log.InfoContext(ctx, "machine terminated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 	}

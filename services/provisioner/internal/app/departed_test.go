@@ -33,7 +33,7 @@ func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1")))
+			f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1")))
 			f.cloud.machines, f.cloud.hide = []launch.Listed{departing}, true
 			lost := test.answer
 			f.answering = func(o client.Object) error {
@@ -98,7 +98,7 @@ func TestMachineThatIsGoneIsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestRequestNamesWhatLeavesBeforeItsObjectDoes takes a machine back in order to delete it, and buys another while listings lack it.
+// TestRequestNamesWhatLeavesBeforeItsObjectDoes adopts a machine in order to delete it, and launches another while listings lack it.
 func TestRequestNamesWhatLeavesBeforeItsObjectDoes(t *testing.T) {
 	f := newFixture(t, group(), intent("b"), intent("a", retired, func(n *v1beta1.VPSieNode) {
 		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
-	"github.com/vpsie/vpsie-autoscaler/libs/brake"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -40,8 +40,8 @@ const (
 // paused the machine stays at its step.
 func (r *Nodes) retire(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
 	wait, err := r.retireUnlessPaused(ctx, n)
-	if state, paused := asPaused(err); paused {
-		return pausedPoll, r.standStill(ctx, n, state)
+	if pause, paused := asPaused(err); paused {
+		return pausedPoll, r.standStill(ctx, n, pause)
 	}
 	return wait, err
 }
@@ -52,25 +52,29 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return 0, err
 	}
 	switch {
+	case machine.IsRefused(n):
+		return 0, r.withdraw(ctx, n)
 	case n.DeletionTimestamp == nil && machine.StateOf(n) == v1beta1.PhaseFailed:
 		return 0, r.dropRetirement(ctx, n) // there is nothing to drain or to delete
 	case n.DeletionTimestamp == nil && machine.IsAdoption(n) && machine.AwaitsMachine(n, false):
 		return launchOutcomePoll, nil // its status follows
 	case swept && n.Status.NodeName != "":
-		return 0, r.letGo(ctx, n)
+		return 0, r.release(ctx, n)
 	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
-		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDeleted, metav1.ConditionUnknown, "AwaitingLaunchOutcome",
-			"a machine may have been launched; listings are checked for it before the VPSieNode is deleted"))
-		return launchOutcomePoll, err
+		return launchOutcomePoll, r.waits(ctx, n, v1beta1.ConditionDeleted, disruption.Refusal{
+			Code: reason.HoldLaunchOutcome, Message: "a machine may have been launched; listings are checked for it before the VPSieNode is deleted",
+		})
+	case n.Status.Identifier == "" && machine.IsAdoption(n):
+		return 0, r.finalize(ctx, n, "the adoption ended without a machine")
 	case n.Status.Identifier == "":
-		return 0, r.release(ctx, n, "no machine was launched for it")
-	case n.Status.DeleteRequestedAt != nil && !machine.IsAbsent(n):
+		return 0, r.finalize(ctx, n, "no machine was launched for it")
+	case n.Status.DeleteRequestedAt != nil && !fleet.IsAbsent(n):
 		return r.closeLateNode(ctx, n) // the cluster's worker deletes and looks
 	}
 	if err := goOn(ctx, r.brake); err != nil {
 		return 0, err
 	}
-	if machine.IsAbsent(n) {
+	if fleet.IsAbsent(n) {
 		return r.finish(ctx, n)
 	}
 	if err := r.resume(ctx, n); err != nil {
@@ -82,8 +86,7 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 	}
 	if why != "" {
 		// Whether pods run on the machine behind that Node is unknown, so nothing is deleted.
-		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, reasonNotOurs, why+"; the machine is not deleted until this is resolved"))
-		return groupPausedPoll, err
+		return groupPausedPoll, r.waits(ctx, n, v1beta1.ConditionDrained, disruption.Refusal{Code: reason.HoldNodeNotOurs, Message: why + "; the machine is not deleted until this is resolved"})
 	}
 	if n.Status.DrainStartedAt == nil {
 		if stays, wait, err := r.mayStart(ctx, n, node); err != nil || stays {
@@ -107,8 +110,14 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 }
 
 // standStill notes since when a drain waits for the end of a pause.
-func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, state brake.State) error {
-	_, err := r.store.Change(ctx, n, machine.DrainHeld(reason.HoldPaused.Condition(), state.Message, r.clock.Now()))
+func (r *Nodes) standStill(ctx context.Context, n *v1beta1.VPSieNode, p *pausedError) error {
+	_, err := r.store.Decide(ctx, n, decision{reason.Hold, p.code, p.message, reason.UntilOf(p.until)}, machine.DrainHeld(p.code, p.message, r.clock.Now()))
+	return err
+}
+
+// waits says in a condition what holds a retirement up.
+func (r *Nodes) waits(ctx context.Context, n *v1beta1.VPSieNode, condition string, why disruption.Refusal) error {
+	_, err := r.store.Decide(ctx, n, decision{reason.Hold, why.Code, why.Message, why.Parameters}, machine.Note(condition, metav1.ConditionUnknown, why.Code.Condition(), why.Message))
 	return err
 }
 
@@ -138,22 +147,22 @@ func (r *Nodes) mayStart(ctx context.Context, n *v1beta1.VPSieNode, node *corev1
 	case err != nil || refusal.Code == "":
 		return false, 0, err
 	case refusal.Waits:
-		_, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, refusal.Code.Condition(), refusal.Message))
+		_, err := r.store.Decide(ctx, n, decision{reason.Hold, refusal.Code, refusal.Message, refusal.Parameters}, machine.ReplacementAwaited(refusal.Code.Condition(), refusal.Message, r.clock.Now()))
 		return true, refusedPoll, err
 	}
 	return true, 0, r.refuse(ctx, n, node, refusal)
 }
 
-// refuse takes a retirement back whose Node was never tainted.
+// refuse withdraws a retirement whose Node was never tainted.
 func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, refusal disruption.Refusal) error {
 	// On record first: without it the planner would decide the same again at once.
-	if _, err := r.store.Change(ctx, n, machine.RetirementRefused(refusal.Code, refusal.Message, r.clock.Now())); err != nil {
+	d := decision{reason.NoScaleDown, refusal.Code, refusal.Message, refusal.Parameters}
+	if _, err := r.store.Decide(ctx, n, d, machine.RetirementRefused(refusal.Code, refusal.Message, r.clock.Now())); err != nil {
 		return err
 	}
 	if err := r.withdraw(ctx, n); err != nil {
 		return err
 	}
-	r.store.record(ctx, r.log, n, reason.NoScaleDown, refusal.Code, refusal.Message)
 	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
 	if node != nil {
 		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("retirement refused: "+refusal.Message))
@@ -161,12 +170,14 @@ func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 	return nil
 }
 
-// withdraw takes the retirement off a machine that stays.
+// withdraw takes the retirement that was refused off a machine that stays.
 func (r *Nodes) withdraw(ctx context.Context, n *v1beta1.VPSieNode) error {
 	_, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		had := n.Spec.Retirement != nil
-		n.Spec.Retirement = nil
-		return had
+		refused := machine.IsRefused(n)
+		if refused {
+			n.Spec.Retirement = nil
+		}
+		return refused
 	})
 	return err
 }
@@ -193,7 +204,7 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 	return nil
 }
 
-// unlessTaintIsLost gives a drain up whose time is over and whose Node has no taint again: another component takes it off each time.
+// unlessTaintIsLost aborts a drain whose time is over and whose Node has no taint again: another component takes it off each time.
 func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tainted bool) error {
 	if !tainted || n.DeletionTimestamp != nil {
 		return nil
@@ -202,8 +213,10 @@ func (r *Nodes) unlessTaintIsLost(ctx context.Context, n *v1beta1.VPSieNode, tai
 	if err != nil {
 		return err
 	}
-	if timeout := disruption.DrainTimeout(group); r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
-		return r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("our taint was missing from the Node %s after the drain started: it was removed, or never set", timeout))
+	if timeout := nodegroup.PolicyOf(group).ScaleDown.DrainTimeout; r.clock.Now().Sub(n.Status.DrainStartedAt.Time) >= timeout {
+		return r.abort(ctx, n, disruption.Refusal{
+			Code: reason.NoScaleDownDrainFailed, Message: fmt.Sprintf("our taint was missing from the Node %s after the drain started: it was removed, or never set", timeout),
+		})
 	}
 	return nil
 }
@@ -219,9 +232,9 @@ func (r *Nodes) goWithoutNode(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 	case err != nil:
 		return 0, err
 	case refusal.Waits:
-		return r.hold(ctx, n, refusal.Code.Condition(), refusal.Message, group)
+		return r.hold(ctx, n, refusal, group)
 	case refusal.Code != "":
-		return 0, r.abort(ctx, n, refusal.Code, refusal.Message)
+		return 0, r.abort(ctx, n, refusal)
 	}
 	return 0, r.drained(ctx, n, "the machine has no Node")
 }
@@ -232,7 +245,7 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 		return 0, err
 	}
 	if !fleet.IsRetired(n) {
-		return 0, r.abort(ctx, n, reason.NoScaleDownWithdrawn, "the retirement was withdrawn")
+		return 0, r.abort(ctx, n, disruption.Refusal{Code: reason.NoScaleDownWithdrawn, Message: "the retirement was withdrawn"})
 	}
 	pods, err := r.podsOn(ctx, node)
 	if err != nil {
@@ -250,9 +263,9 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	case err != nil:
 		return 0, err
 	case refusal.Waits:
-		return r.hold(ctx, n, refusal.Code.Condition(), refusal.Message, group)
+		return r.hold(ctx, n, refusal, group)
 	case refusal.Code != "":
-		return 0, r.abort(ctx, n, refusal.Code, refusal.Message)
+		return 0, r.abort(ctx, n, refusal)
 	}
 	if len(pods) == 0 {
 		return 0, r.drained(ctx, n, "no pods are left to evict")
@@ -264,9 +277,12 @@ func (r *Nodes) drain(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	return r.progress(ctx, n, pods, blocked, group)
 }
 
+// blockade is a pod, as namespace/name, whose eviction is refused.
+type blockade struct{ pod, why string }
+
 // evict asks for the eviction of each pod and returns what stands in the way, in order.
-func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error) {
-	var blocked []string
+func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]blockade, error) {
+	var blocked []blockade
 	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil {
 			continue
@@ -282,9 +298,9 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 		case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
 			// Gone, or replaced by another of the same name, which the next look sees.
 		case apierrors.IsTooManyRequests(err):
-			blocked = append(blocked, fmt.Sprintf("%s/%s (PodDisruptionBudget)", pod.Namespace, pod.Name))
+			blocked = append(blocked, blockade{client.ObjectKeyFromObject(pod).String(), "PodDisruptionBudget"})
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err):
-			blocked = append(blocked, fmt.Sprintf("%s/%s (%s)", pod.Namespace, pod.Name, apierrors.ReasonForError(err)))
+			blocked = append(blocked, blockade{client.ObjectKeyFromObject(pod).String(), string(apierrors.ReasonForError(err))})
 		default:
 			return nil, fmt.Errorf("evict pod %s/%s: %w", pod.Namespace, pod.Name, err)
 		}
@@ -293,28 +309,47 @@ func (r *Nodes) evict(ctx context.Context, pods []*corev1.Pod) ([]string, error)
 }
 
 // progress records how far the drain is.
-func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []string, group *v1beta1.NodeGroup) (time.Duration, error) {
+func (r *Nodes) progress(ctx context.Context, n *v1beta1.VPSieNode, pods []*corev1.Pod, blocked []blockade, group *v1beta1.NodeGroup) (time.Duration, error) {
 	if len(blocked) == 0 {
-		message := "pods are evicted; their termination is awaited"
-		if r.isLate(n, group) {
-			message = fmt.Sprintf("pod %s/%s was evicted but has not terminated", pods[0].Namespace, pods[0].Name)
+		message, last := "pods are evicted; their termination is awaited", client.ObjectKeyFromObject(pods[0]).String()
+		if n.DeletionTimestamp != nil && r.drainedFor(n) >= nodegroup.PolicyOf(group).ScaleDown.DrainTimeout {
+			return r.hold(ctx, n, disruption.Refusal{
+				Code: reason.HoldPodTerminating, Message: "pod " + last + " was evicted but has not terminated; a person deleted the VPSieNode, so this is waited for",
+				Parameters: reason.Values{reason.ParamPod: last},
+			}, group)
 		}
-		return r.hold(ctx, n, "Draining", message, group)
+		if r.isLate(n, group) {
+			message = "pod " + last + " was evicted but has not terminated"
+		}
+		return r.hold(ctx, n, disruption.Refusal{Message: message}, group)
 	}
-	message := "pods cannot be evicted now: " + strings.Join(blocked[:min(len(blocked), blockersShown)], ", ")
+	var shown []string
+	for _, b := range blocked[:min(len(blocked), blockersShown)] {
+		shown = append(shown, b.pod+" ("+b.why+")")
+	}
+	message := "pods cannot be evicted now: " + strings.Join(shown, ", ")
 	if more := len(blocked) - blockersShown; more > 0 {
 		message += fmt.Sprintf(" and %d more", more)
 	}
-	return r.hold(ctx, n, "EvictionBlocked", message+"; eviction is tried again until the drain timeout; make room in the PodDisruptionBudget or protect the node", group)
+	return r.hold(ctx, n, disruption.Refusal{
+		Code: reason.HoldEvictionBlocked, Message: message + "; eviction is tried again until the drain timeout; make room in the PodDisruptionBudget or protect the node",
+		Parameters: reason.Values{reason.ParamPod: blocked[0].pod, reason.ParamPods: reason.CountOf(len(blocked))},
+	}, group)
 }
 
-// hold says what a drain waits for, and gives it up when it takes too long.
-func (r *Nodes) hold(ctx context.Context, n *v1beta1.VPSieNode, why, message string, group *v1beta1.NodeGroup) (time.Duration, error) {
-	timeout, elapsed := disruption.DrainTimeout(group), r.drainedFor(n)
+// hold says what a drain waits for, and aborts it when it takes too long. It has no code where pods only take their time to terminate.
+func (r *Nodes) hold(ctx context.Context, n *v1beta1.VPSieNode, why disruption.Refusal, group *v1beta1.NodeGroup) (time.Duration, error) {
+	timeout, elapsed := nodegroup.PolicyOf(group).ScaleDown.DrainTimeout, r.drainedFor(n)
 	if r.isLate(n, group) {
-		return 0, r.abort(ctx, n, reason.NoScaleDownDrainFailed, fmt.Sprintf("the drain took longer than %s: %s", timeout, message))
+		return 0, r.abort(ctx, n, disruption.Refusal{Code: reason.NoScaleDownDrainFailed, Message: fmt.Sprintf("the drain took longer than %s: %s", timeout, why.Message)})
 	}
-	if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message)); err != nil {
+	var err error
+	if why.Code != "" {
+		err = r.waits(ctx, n, v1beta1.ConditionDrained, why)
+	} else {
+		_, err = r.store.Change(ctx, n, machine.Note(v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", why.Message))
+	}
+	if err != nil {
 		return 0, err
 	}
 	wait := max(drainPoll, min(elapsed/10, drainPollMax))
@@ -326,7 +361,7 @@ func (r *Nodes) hold(ctx context.Context, n *v1beta1.VPSieNode, why, message str
 
 // isLate reports whether a drain took too long. One that a person wants goes on.
 func (r *Nodes) isLate(n *v1beta1.VPSieNode, group *v1beta1.NodeGroup) bool {
-	return n.DeletionTimestamp == nil && r.drainedFor(n) >= disruption.DrainTimeout(group)
+	return n.DeletionTimestamp == nil && r.drainedFor(n) >= nodegroup.PolicyOf(group).ScaleDown.DrainTimeout
 }
 
 // drainedFor is for how long a drain has gone on, without the time for which its taint settles.
@@ -334,9 +369,9 @@ func (r *Nodes) drainedFor(n *v1beta1.VPSieNode) time.Duration {
 	return max(r.clock.Now().Sub(n.Status.DrainStartedAt.Time)-r.config.DrainSettle, 0)
 }
 
-// abort gives a drain up: what we cordoned is uncordoned, and only that; then the retirement is
-// taken back, so that the planner decides anew.
-func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, why string) error {
+// abort ends a drain before its end: what we cordoned is uncordoned, and only that. Then it is on record, and then the retirement is
+// withdrawn, so that the planner decides anew.
+func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, why disruption.Refusal) error {
 	node, _, err := r.nodeOf(ctx, n)
 	if err != nil {
 		return err
@@ -346,17 +381,16 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, code reason.Cod
 			return err
 		}
 	}
+	aborted, err := r.store.Decide(ctx, n, decision{reason.NoScaleDown, why.Code, why.Message, why.Parameters}, machine.DrainAborted(why.Code, why.Message, r.clock.Now()))
+	if err != nil || !aborted {
+		return err
+	}
 	if err := r.withdraw(ctx, n); err != nil {
 		return err
 	}
-	written, err := r.store.Change(ctx, n, machine.DrainUndone(code, why, r.clock.Now()))
-	if err != nil || !written {
-		return err
-	}
-	r.store.record(ctx, r.log, n, reason.NoScaleDown, code, why)
-	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(code), telemetry.KeyMessage, why)
+	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(why.Code), telemetry.KeyMessage, why.Message)
 	if node != nil {
-		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("drain aborted; node uncordoned: "+why))
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("drain aborted; node uncordoned: "+why.Message))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -58,7 +59,8 @@ func TestTemplateThatKubernetesRefuses(t *testing.T) {
 		return nil
 	}
 	f.step("a", time.Second)
-	if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != "InvalidTemplate" {
+	f.wantDecision(reason.HoldTemplateInvalid)
+	if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != reason.HoldTemplateInvalid.Condition() {
 		t.Errorf("condition %+v, want it to name the template", c)
 	}
 	f.step("a", 16*time.Minute)
@@ -69,9 +71,9 @@ func TestTemplateThatKubernetesRefuses(t *testing.T) {
 
 func TestNodeThatIsNotOursIsLeftAlone(t *testing.T) {
 	tests := map[string]*corev1.Node{
-		"OlderThanThePurchase": node("host-1", "", createdAt(noon.Add(-time.Hour))),
-		"OfAnotherMachine":     node("host-1", "m9"),
-		"OfAnotherVPSieNode":   node("host-1", "", func(n *corev1.Node) { n.Labels = map[string]string{v1beta1.LabelVPSieNode: "b"} }),
+		"OlderThanTheLaunch": node("host-1", "", createdAt(noon.Add(-time.Hour))),
+		"OfAnotherMachine":   node("host-1", "m9"),
+		"OfAnotherVPSieNode": node("host-1", "", func(n *corev1.Node) { n.Labels = map[string]string{v1beta1.LabelVPSieNode: "b"} }),
 	}
 	for name, other := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +85,8 @@ func TestNodeThatIsNotOursIsLeftAlone(t *testing.T) {
 			if f.node("host-1").ResourceVersion != before {
 				t.Error("the Node was changed")
 			}
-			if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != "NodeNotOurs" {
+			f.wantDecision(reason.HoldNodeNotOurs)
+			if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != reason.HoldNodeNotOurs.Condition() {
 				t.Errorf("condition %+v, want it to say that the Node is not ours", c)
 			}
 		})
@@ -108,7 +111,7 @@ func (f *fixture) life(name string) {
 }
 
 func TestRetirement(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired), intent("b", bought("m2", "other")))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired), intent("b", launched("m2", "other")))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "HOST-1", Size: small}, {Identifier: "m2", Hostname: "other", Size: small}}
 	f.step("a", time.Second)
 	if n := f.node("host-1"); !n.Spec.Unschedulable || len(n.Spec.Taints) != 1 {
@@ -128,9 +131,9 @@ func TestRetirement(t *testing.T) {
 
 // The process that began the drain died before it could taint the Node, so nobody has seen a taint yet.
 func TestTaintSettlesWhoeverBeganTheDrain(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
 		n.Status.Phase, n.Status.DrainStartedAt = v1beta1.PhaseDraining, new(metav1.NewTime(noon.Add(-30*time.Second)))
-	}), intent("b", bought("m2", "other")))
+	}), intent("b", launched("m2", "other")))
 	f.step("a", time.Second)
 	f.step("a", time.Second) // the Node changed
 	if n := f.node("host-1"); !f.exists(pod("p", "host-1")) || len(n.Spec.Taints) != 1 {
@@ -149,7 +152,7 @@ func TestTaintSettlesWhoeverBeganTheDrain(t *testing.T) {
 
 // TestTaintSettlesAnewThoughItsAnswerIsLost has somebody take the taint off, and the answer to the patch that puts it on again get lost.
 func TestTaintSettlesAnewThoughItsAnswerIsLost(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	f.step("a", time.Second)
 	taints := f.node("host-1").Spec.Taints
 	f.clock.Step(4 * time.Second)
@@ -183,8 +186,8 @@ func TestTaintSettlesAnewThoughItsAnswerIsLost(t *testing.T) {
 }
 
 // Something takes the taint off whenever it is put on.
-func TestDrainWithoutTaintIsGivenUp(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+func TestDrainWithoutTaintIsAborted(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	for range 100 {
 		if f.machine("a").Spec.Retirement == nil {
 			break
@@ -197,12 +200,12 @@ func TestDrainWithoutTaintIsGivenUp(t *testing.T) {
 		}
 	}
 	if n := f.machine("a"); n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || !f.exists(pod("p", "host-1")) {
-		t.Errorf("retirement %+v, phase %s, want it given up and the pod left alone", n.Spec.Retirement, n.Status.Phase)
+		t.Errorf("retirement %+v, phase %s, want it withdrawn and the pod left alone", n.Spec.Retirement, n.Status.Phase)
 	}
 }
 
 func TestAbsenceIsConfirmedTwice(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	for range 3 {
 		f.step("a", 6*time.Second)
@@ -222,7 +225,7 @@ func TestAbsenceIsConfirmedTwice(t *testing.T) {
 
 // TestBlankListingProvesNoAbsence has VPSie list nothing while a machine that it was asked to delete lives on.
 func TestBlankListingProvesNoAbsence(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.cloud.deletionHangs, f.cloud.blank = true, true
 	f.life("a")
@@ -237,10 +240,41 @@ func TestBlankListingProvesNoAbsence(t *testing.T) {
 	}
 }
 
+// TestFailingDeletionIsToldOnce has VPSie fail the deletion of a machine again and again: the machine stays, its condition says why, and
+// that is on record once.
+func TestFailingDeletionIsToldOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		failure app.Failure
+		code    reason.Code
+	}{
+		"Refused":      {app.Refused, reason.HoldRefused},
+		"NotFound":     {app.NotFound, reason.HoldClusterUnknown},
+		"Unauthorized": {app.Unauthorized, reason.HoldUnauthorized},
+		"NotMade":      {app.NotMade, reason.HoldAPIUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
+			f.cloud.machines = one("host-1")
+			f.cloud.refuses = &app.CloudError{Failure: tc.failure, Message: "no"}
+			f.life("a")
+			for range 5 {
+				f.pass(61 * time.Second)
+			}
+			f.tell()
+			if c := condition(f.machine("a"), v1beta1.ConditionDeleted); c.Reason != tc.code.Condition() {
+				t.Errorf("condition %+v, want %s", c, tc.code)
+			}
+			if got := slices.DeleteFunc(slices.Clone(f.facts.codes), func(c reason.Code) bool { return c != tc.code }); len(got) != 1 {
+				t.Errorf("%s is on record %d times, among %v", tc.code, len(got), f.facts.codes)
+			}
+		})
+	}
+}
+
 // TestListedMachineIsNotGone has VPSie list a machine and answer that it does not know it, as it does where the call for its deletion
 // is not the right one.
 func TestListedMachineIsNotGone(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines, f.cloud.denies = one("host-1"), true
 	f.life("a")
 	for range 8 {
@@ -251,19 +285,20 @@ func TestListedMachineIsNotGone(t *testing.T) {
 	if n.Status.AbsentSightings != 0 || !f.exists(node("host-1", "")) {
 		t.Errorf("%d sightings of the absence of a machine that is listed", n.Status.AbsentSightings)
 	}
-	if c := condition(n, v1beta1.ConditionDeleted); c.Reason != "Contradiction" {
+	if c := condition(n, v1beta1.ConditionDeleted); c.Reason != reason.HoldContradiction.Condition() {
 		t.Errorf("condition %+v, want it to say that VPSie contradicts itself", c)
 	}
 }
 
 func TestMachineUnderAnotherNameIsNotDeleted(t *testing.T) {
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "somebody-elses", Size: small}}
 	f.life("a")
 	if len(f.cloud.deleted) > 0 {
 		t.Errorf("deleted %v", f.cloud.deleted)
 	}
-	if c := condition(f.machine("a"), v1beta1.ConditionDeleted); c.Reason != "IdentityMismatch" {
+	f.wantDecision(reason.HoldIdentityMismatch)
+	if c := condition(f.machine("a"), v1beta1.ConditionDeleted); c.Reason != reason.HoldIdentityMismatch.Condition() {
 		t.Errorf("condition %+v", c)
 	}
 }
@@ -278,6 +313,8 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 		why   string
 		group *v1beta1.NodeGroup
 		pod   *corev1.Pod
+		// other is the Node of another machine of the group.
+		other *corev1.Node
 		want  reason.Code
 	}{
 		"ProtectedPodCameMeanwhile": {
@@ -294,13 +331,23 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 		}), want: reason.NoScaleDownPodUnjudged},
 		"MinimumWasRaised": {group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize},
-		"GroupIsGone":      {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownGroupGone},
+		"OtherNodeFailed": {
+			why:   "the machine that stays does not work any more",
+			group: group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), want: reason.NoScaleDownMinSize,
+			other: node("host-2", "m2", func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionFalse }),
+		},
+		"GroupIsGone": {group: group(func(g *v1beta1.NodeGroup) { g.Name = "other" }), want: reason.NoScaleDownGroupGone},
 	}
 	for name, tc := range tests {
 		for when, tainted := range map[string]bool{"BeforeTheTaint": false, "AfterTheTaint": true} {
 			t.Run(name+"/"+when, func(t *testing.T) {
-				f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+				f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 				f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
+				if tc.other != nil {
+					f.create(tc.other.DeepCopy())
+					f.create(intent("b", launched("m2", "host-2")))
+					f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: "m2", Hostname: "host-2", Size: small})
+				}
 				if tainted {
 					f.step("a", time.Second)
 				}
@@ -364,7 +411,7 @@ func TestPodsThatThePlannerIgnoresStopNoDrain(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, group(), node("host-1", "m1"), tc.pod, intent("a", bought("m1", "host-1"), retired))
+			f := newFixture(t, group(), node("host-1", "m1"), tc.pod, intent("a", launched("m1", "host-1"), retired))
 			f.cloud.machines = one("host-1")
 			f.life("a")
 			if !slices.Equal(f.cloud.deleted, []string{"m1"}) || f.exists(intent("a")) {
@@ -377,9 +424,34 @@ func TestPodsThatThePlannerIgnoresStopNoDrain(t *testing.T) {
 	}
 }
 
+// TestCutOffIsTheDeciders: a protected pod keeps its machine unless whoever decided was told to ignore its priority.
+func TestCutOffIsTheDeciders(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cutoff, priority int32
+		goes             bool
+	}{
+		"Higher": {cutoff: 100, priority: 99, goes: true},
+		"AtIt":   {cutoff: 100, priority: 100},
+		"Lower":  {cutoff: -20, priority: -11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pod("p", "host-1", func(p *corev1.Pod) {
+				p.Spec.Priority, p.Annotations = new(tc.priority), map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+			})
+			cutoff := func(n *v1beta1.VPSieNode) { n.Spec.Retirement.PriorityCutoff = new(tc.cutoff) }
+			f := newFixture(t, group(), node("host-1", "m1"), p, intent("a", launched("m1", "host-1"), retired, cutoff))
+			f.cloud.machines = one("host-1")
+			f.life("a")
+			if goes := len(f.cloud.deleted) > 0; goes != tc.goes {
+				t.Errorf("the machine goes: %v, want %v", goes, tc.goes)
+			}
+		})
+	}
+}
+
 // TestBudgetBindsBelowTheCutOff keeps a machine whose pod of low priority must not be evicted now.
 func TestBudgetBindsBelowTheCutOff(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1", func(p *corev1.Pod) { p.Spec.Priority = new(int32(-11)) }), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1", func(p *corev1.Pod) { p.Spec.Priority = new(int32(-11)) }), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = one("host-1")
 	f.evict = func(*corev1.Pod) error { return apierrors.NewTooManyRequests("budget", 0) }
 	f.life("a")
@@ -388,25 +460,26 @@ func TestBudgetBindsBelowTheCutOff(t *testing.T) {
 	}
 }
 
-func TestBlockedDrainIsGivenUp(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+func TestBlockedDrainIsAborted(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	f.evict = func(*corev1.Pod) error {
 		return apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
 	}
 	f.step("a", time.Second)
 	f.step("a", 6*time.Second)
-	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != "EvictionBlocked" {
+	f.wantDecision(reason.HoldEvictionBlocked)
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != reason.HoldEvictionBlocked.Condition() {
 		t.Errorf("condition %+v, want it to name what blocks", c)
 	}
 	f.step("a", 2*time.Minute)
 	n := f.machine("a")
 	if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || f.node("host-1").Spec.Unschedulable {
-		t.Errorf("drain was not undone: %+v", n)
+		t.Errorf("drain was not aborted: %+v", n)
 	}
 }
 
 func TestPersonsDeletionWaitsForTheBudget(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", bought("m1", "host-1")))
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1")))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	blocked := true
 	f.evict = func(p *corev1.Pod) error {
@@ -433,7 +506,7 @@ func TestPersonsDeletionWaitsForTheBudget(t *testing.T) {
 }
 
 func TestPersonsCordonStays(t *testing.T) {
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired),
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), retired),
 		node("host-1", "m1", func(n *corev1.Node) { n.Spec.Unschedulable = true }))
 	f.step("a", time.Second)
 	f.remove(group())
@@ -455,6 +528,21 @@ func TestIntentWithoutMachineGoesAtOnce(t *testing.T) {
 	}
 }
 
+// TestPodThatDoesNotTerminateHoldsAPersonsDeletion has a person delete a machine with a pod that was evicted and stays: that is said and on record.
+func TestPodThatDoesNotTerminateHoldsAPersonsDeletion(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1"), pod("p", "host-1"), intent("a", launched("m1", "host-1")))
+	f.cloud.machines = one("host-1")
+	f.evict = func(*corev1.Pod) error { return nil }
+	f.remove(f.machine("a"))
+	for range 20 {
+		f.step("a", time.Minute)
+	}
+	f.wantDecision(reason.HoldPodTerminating)
+	if len(f.cloud.deleted) > 0 {
+		t.Error("the pod was passed over")
+	}
+}
+
 func TestIntentWithOpenRequestIsNotForgotten(t *testing.T) {
 	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchUnknown)))
 	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
@@ -462,8 +550,9 @@ func TestIntentWithOpenRequestIsNotForgotten(t *testing.T) {
 	}
 	f.step("a", time.Second)
 	if !f.exists(intent("a")) {
-		t.Fatal("a machine may have been bought, and nothing would know of it")
+		t.Fatal("a machine may have been launched, and nothing would know of it")
 	}
+	f.wantDecision(reason.HoldLaunchOutcome)
 	f.cloud.arrive()
 	f.pass(2 * time.Second)
 	f.life("a")
@@ -506,19 +595,20 @@ func TestPausedGroupKeepsAMachineThatDoesNotJoin(t *testing.T) {
 }
 
 func TestMachineBehindAForeignNodeIsNotDeleted(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "somebody-elses"), pod("p", "host-1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "somebody-elses"), pod("p", "host-1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.life("a")
 	if len(f.cloud.deleted) > 0 || !f.exists(pod("p", "")) {
 		t.Errorf("deleted %v although nobody knows what runs on the machine", f.cloud.deleted)
 	}
-	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != "NodeNotOurs" {
+	f.wantDecision(reason.HoldNodeNotOurs)
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != reason.HoldNodeNotOurs.Condition() {
 		t.Errorf("condition %+v", c)
 	}
 }
 
 func TestMachineMissingFromAListingIsDeletedAllTheSame(t *testing.T) {
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.cloud.blank = true
 	for range 3 {
@@ -534,7 +624,7 @@ func TestPodsOfADeadKubeletHoldNobodyUp(t *testing.T) {
 	f := newFixture(t, group(), node("host-1", "m1", func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }),
 		pod("p", "host-1", func(p *corev1.Pod) {
 			p.Finalizers, p.DeletionTimestamp = []string{"test/kept"}, new(metav1.NewTime(noon))
-		}), intent("a", bought("m1", "host-1")))
+		}), intent("a", launched("m1", "host-1")))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	if err := f.kube.Delete(t.Context(), f.machine("a")); err != nil {
 		t.Fatal(err)
@@ -553,9 +643,117 @@ func TestPodsOfADeadKubeletHoldNobodyUp(t *testing.T) {
 }
 
 func TestFinalizerIsPutBack(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) { n.Finalizers = nil }))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), func(n *v1beta1.VPSieNode) { n.Finalizers = nil }))
 	f.step("a", time.Second)
 	if got := f.machine("a").Finalizers; !slices.Contains(got, v1beta1.FinalizerMachine) {
 		t.Errorf("finalizers %v", got)
+	}
+}
+
+// TestRefusalIsOnRecordBeforeTheWithdrawal has a provisioner die between the two: the next withdraws what was refused, and decides nothing again.
+func TestRefusalIsOnRecordBeforeTheWithdrawal(t *testing.T) {
+	tests := map[string]struct {
+		pod   *corev1.Pod
+		steps []time.Duration
+		want  reason.Code
+	}{
+		"BeforeTheTaint": {pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }), []time.Duration{time.Second}, reason.NoScaleDownPodBare},
+		"AfterTheTaint":  {pod("p", "host-1"), []time.Duration{time.Second, 6 * time.Second, 2 * time.Minute}, reason.NoScaleDownDrainFailed},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(), node("host-1", "m1"), tc.pod, intent("a", launched("m1", "host-1"), retired))
+			f.evict = func(*corev1.Pod) error { return apierrors.NewTooManyRequests("no room in the budget", 0) }
+			died := errors.New("died")
+			f.patching = func(o client.Object) error {
+				if n, ok := o.(*v1beta1.VPSieNode); ok && n.Spec.Retirement == nil {
+					return died
+				}
+				return nil
+			}
+			var err error
+			for _, wait := range tc.steps {
+				f.clock.Step(wait)
+				_, err = f.nodes.Reconcile(t.Context(), client.ObjectKeyFromObject(f.machine("a")))
+			}
+			if !errors.Is(err, died) {
+				t.Fatalf("the retirement was not about to be withdrawn: %v", err)
+			}
+			f.wantDecision(tc.want)
+			f.patching = nil
+			f.restart()
+			f.step("a", time.Second)
+			f.step("a", time.Second)
+			f.tell()
+			n := f.machine("a")
+			if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || f.node("host-1").Spec.Unschedulable {
+				t.Errorf("the machine is still on its way out: %+v", n)
+			}
+			if got := len(slices.DeleteFunc(slices.Clone(f.facts.codes), func(c reason.Code) bool { return c != tc.want })); got != 1 {
+				t.Errorf("decisions %v, want %s once", f.facts.codes, tc.want)
+			}
+			if last := f.facts.decisions[len(f.facts.decisions)-1]; last.GetCause() != "r" {
+				t.Errorf("the record follows from %q, want the retirement", last.GetCause())
+			}
+			before := len(f.facts.codes)
+			retired(n) // somebody asks again, by the same id
+			if err := f.kube.Update(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+			f.step("a", time.Second)
+			f.tell()
+			if n := f.machine("a"); n.Spec.Retirement == nil && len(f.facts.codes) == before {
+				t.Error("a new retirement was withdrawn without a word")
+			}
+		})
+	}
+}
+
+// TestRetirementIsWithdrawnBeforeTheTaint holds that nothing of a hold stays that nobody is held by any more.
+func TestRetirementIsWithdrawnBeforeTheTaint(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", launched("m1", "host-1"), retired), pause())
+	f.step("a", time.Second)
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != reason.HoldPaused.Condition() {
+		t.Fatalf("condition %+v, want the retirement held by the pause", c)
+	}
+	n := f.machine("a")
+	n.Spec.Retirement = nil
+	if err := f.kube.Update(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	f.step("a", time.Second)
+	f.tell()
+	n = f.machine("a")
+	if c := condition(n, v1beta1.ConditionDrained); c.Status != metav1.ConditionFalse || len(n.Status.Holds) > 0 || n.Status.DrainHeldAt != nil {
+		t.Errorf("condition %+v, machine %+v; want no trace of the hold", c, n.Status)
+	}
+	f.wantDecision(reason.NoScaleDownWithdrawn)
+	before := n.ResourceVersion
+	f.step("a", time.Minute)
+	if f.machine("a").ResourceVersion != before {
+		t.Error("the withdrawal was written again")
+	}
+}
+
+// TestNodeThatRegistersAgainIsShown has a Node refuse the template once, when it came back.
+func TestNodeThatRegistersAgainIsShown(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", launched("m1", "host-1")))
+	f.step("a", time.Second)
+	f.remove(f.node("host-1"))
+	f.create(node("host-1", ""))
+	f.patching = func(o client.Object) error {
+		if _, is := o.(*corev1.Node); is {
+			return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Node").GroupKind(), o.GetName(), nil)
+		}
+		return nil
+	}
+	f.step("a", time.Second)
+	if c := condition(f.machine("a"), v1beta1.ConditionRegistered); c.Reason != reason.HoldTemplateInvalid.Condition() {
+		t.Fatalf("condition %+v", c)
+	}
+	f.patching = nil
+	f.step("a", time.Second)
+	if n := f.machine("a"); condition(n, v1beta1.ConditionRegistered).Status != metav1.ConditionTrue || len(n.Status.Holds) > 0 {
+		t.Errorf("machine %+v, want it Registered", n.Status)
 	}
 }

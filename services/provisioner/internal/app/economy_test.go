@@ -41,13 +41,13 @@ func (f *fixture) work(done func() bool) {
 
 // TestCallsPerMachine launches and retires a fleet and counts what VPSie is asked.
 func TestCallsPerMachine(t *testing.T) {
-	const machines = 200
+	const machines = 100
 	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 2 * machines }))
 	// A large cluster keeps some of its machines, without which a listing that lacks others would be doubted.
 	const staying = 10
 	for i := range staying {
 		id := fmt.Sprintf("stays-%d", i)
-		f.create(intent(id, bought(id, id)))
+		f.create(intent(id, launched(id, id)))
 		f.cloud.machines = append(f.cloud.machines, launch.Listed{Identifier: id, Hostname: id, Size: small})
 	}
 	for i := range machines {
@@ -83,7 +83,7 @@ func TestCallsPerMachine(t *testing.T) {
 	}
 }
 
-// TestIdleCalls looks at a quiet cluster for a quarter of an hour, with machines in use and the census at work.
+// TestIdleCalls looks at a quiet cluster for a quarter of an hour, with machines in use and listings compared.
 func TestIdleCalls(t *testing.T) {
 	f := newFixture(t, group())
 	f.fleet(10, 0)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestFactsTellWhatChanged(t *testing.T) {
 		// decided are the codes of what the provisioner decided by itself.
 		decided []reason.Code
 	}{
-		"BoughtUsedAndRetired": {live: func(f *fixture) {
+		"LaunchedUsedAndRetired": {live: func(f *fixture) {
 			f.create(intent("a"))
 			f.pass(time.Second)
 			f.pass(10 * time.Second)
@@ -46,12 +47,22 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f.pass(time.Minute)
 			f.cloud.add = nil
 			f.pass(settle)
-		}, want: []string{"Pending→Launching", "Launching→Pending"}, decided: []reason.Code{reason.LaunchUnconfirmed}},
+		}, want: []string{"Pending→Launching", "Launching→Pending"}, decided: []reason.Code{reason.HoldLaunchOutcome, reason.LaunchUnconfirmed}},
 		"NoGroupAtVPSie": {live: func(f *fixture) {
 			f.create(intent("a"))
 			f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "no more groups"}
 			f.pass(time.Second)
 		}, want: []string{"Pending→Failed"}, decided: []reason.Code{reason.NoScaleUpQuota}},
+		"SoldOut": {live: func(f *fixture) {
+			f.create(intent("a"))
+			f.cloud.add = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpOfferingSoldOut, Message: "sold out"}
+			f.pass(time.Second)
+		}, want: []string{"Pending→Launching", "Launching→Failed"}, decided: []reason.Code{reason.NoScaleUpOfferingSoldOut}},
+		"Refused": {live: func(f *fixture) {
+			f.create(intent("a"))
+			f.cloud.add = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpLaunchFailed, Message: "no"}
+			f.pass(time.Second)
+		}, want: []string{"Pending→Launching", "Launching→Failed"}, decided: []reason.Code{reason.NoScaleUpLaunchFailed}},
 		"NothingCame": {live: func(f *fixture) {
 			f.create(intent("a", attempt(v1beta1.LaunchAccepted)))
 			f.pass(16 * time.Minute)
@@ -61,23 +72,23 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f.cloud.machines = one("host-1")
 			f.step("a", 16*time.Minute)
 			f.life("a")
-		}, want: []string{"Joining→Draining", "Draining→Deleting", "Deleting→Failed"}},
-		"Paused": {live: func(f *fixture) {
+		}, want: []string{"Joining→Draining", "Draining→Deleting", "Deleting→Failed"}, decided: []reason.Code{reason.LaunchDeadline}},
+		"ListingFails": {live: func(f *fixture) {
 			f.create(intent("a"))
 			f.cloud.list = errors.New("down")
 			f.pass(time.Second)
 			f.pass(time.Minute)
-		}},
+		}, decided: []reason.Code{reason.HoldAPIUnavailable}},
 		"SweptAway": {live: func(f *fixture) {
 			f.create(node("host-1", "m1", registered("a")))
-			f.create(intent("a", bought("m1", "host-1")))
+			f.create(intent("a", launched("m1", "host-1")))
 			f.terminate()
 			f.remove(f.machine("a"))
 			f.step("a", time.Second)
 		}, want: []string{"Ready→Released"}, decided: []reason.Code{reason.AdoptReleased}},
 		"DrainAborted": {live: func(f *fixture) {
 			f.create(node("host-1", "m1", registered("a")))
-			f.create(intent("a", bought("m1", "host-1"), retired))
+			f.create(intent("a", launched("m1", "host-1"), retired))
 			f.step("a", time.Second)
 			n := f.machine("a")
 			n.Spec.Retirement = nil
@@ -99,6 +110,7 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			f := newFixture(t, group())
 			tc.live(f)
 			f.tell()
+			f.judgeCarried() // what the planner publishes
 			if diff := cmp.Diff(tc.want, f.facts.phases); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
 			}
@@ -175,6 +187,56 @@ func TestToldChangesAreTakenOff(t *testing.T) {
 	}
 }
 
+// TestDecisionSurvivesItsService has a launch abandoned while the bus is away and the service die: the object carries the record, and the next
+// service tells it once.
+func TestDecisionSurvivesItsService(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.facts.away, f.facts.full = errors.New("bus is away"), errors.New("nothing is taken")
+	f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "no more groups"}
+	f.pass(time.Second)
+	if n := f.machine("a"); n.Status.Phase != v1beta1.PhaseFailed || len(n.Status.UntoldDecisions) != 1 {
+		t.Fatalf("the machine is %s and carries %d decisions, want Failed and 1", n.Status.Phase, len(n.Status.UntoldDecisions))
+	}
+	f.restart()
+	f.facts.away, f.facts.full = nil, nil
+	f.tell()
+	f.tell()
+	if got := f.machine("a").Status.UntoldDecisions; len(got) > 0 || !slices.Equal(f.facts.codes, []reason.Code{reason.NoScaleUpQuota}) {
+		t.Errorf("told %v, and %d decisions are still carried", f.facts.codes, len(got))
+	}
+}
+
+// TestHoldIsDecidedOnce has a hold last whose wording changes: it is on record once, and again with another code.
+func TestHoldIsDecidedOnce(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	for _, why := range []string{"down", "down as well"} {
+		f.cloud.list = errors.New(why)
+		f.pass(time.Minute)
+	}
+	f.cloud.list = &app.CloudError{Failure: app.Unauthorized, Message: "token expired"}
+	f.pass(time.Minute)
+	f.tell()
+	if want := []reason.Code{reason.HoldAPIUnavailable, reason.HoldUnauthorized}; !slices.Equal(f.facts.codes, want) {
+		t.Errorf("decided %v, want %v", f.facts.codes, want)
+	}
+}
+
+// TestHoldThatComesAndGoesIsDecidedOnce has VPSie's listing and its launch requests fail in turn: the machine gets no further, and one record
+// says so.
+func TestHoldThatComesAndGoesIsDecidedOnce(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	for range 3 {
+		f.cloud.list, f.cloud.add = errors.New("down"), nil
+		f.pass(time.Minute)
+		f.cloud.list, f.cloud.add = nil, &app.CloudError{Failure: app.NotMade, Message: "HTTP 429"}
+		f.pass(time.Minute)
+	}
+	f.tell()
+	if want := []reason.Code{reason.HoldAPIUnavailable}; !slices.Equal(f.facts.codes, want) {
+		t.Errorf("decided %v, want %v", f.facts.codes, want)
+	}
+}
+
 // TestEndIsToldOfWhatIsThere has a cache show an object that might go while the API server has another: no end is on record, and the object stays.
 func TestEndIsToldOfWhatIsThere(t *testing.T) {
 	tests := map[string]func(f *fixture){
@@ -208,12 +270,64 @@ func TestEndIsToldOfWhatIsThere(t *testing.T) {
 			cached := f.machine("a")
 			change(f)
 			there := f.exists(cached.DeepCopy())
-			if written, err := f.store.LetGo(t.Context(), cached, machine.Gone, "nothing was bought for it"); err != nil || written {
+			if written, err := f.store.RemoveFinalizer(t.Context(), cached, machine.Gone, "nothing was launched for it"); err != nil || written {
 				t.Errorf("the object was let go: %v, %v", written, err)
 			}
 			if len(f.facts.phases) > 0 || f.exists(intent("a")) != there {
 				t.Errorf("told %v, and the object is there: %v, before: %v", f.facts.phases, f.exists(intent("a")), there)
 			}
 		})
+	}
+}
+
+// TestRecordsWithoutRoomGoToTheOutbox has a drain aborted again and again while the bus is away.
+func TestRecordsWithoutRoomGoToTheOutbox(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", launched("m1", "host-1")))
+	f.facts.away = errors.New("the bus is away")
+	f.step("a", time.Second)
+	const rounds = 60
+	for i := range rounds {
+		n := f.machine("a")
+		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireScaleDown, DecisionID: fmt.Sprintf("r%d", i), Reason: "scaledown.empty", Message: "unneeded"}
+		if err := f.kube.Update(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		f.step("a", time.Second)
+		n = f.machine("a")
+		n.Spec.Retirement = nil
+		if err := f.kube.Update(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		f.step("a", time.Second)
+	}
+	n := f.machine("a")
+	if records, changes := len(f.facts.records)+len(n.Status.UntoldDecisions), len(f.facts.phases)+len(n.Status.Untold); records != rounds || changes < 2*rounds {
+		t.Errorf("%d records and %d changes are left of %d aborted drains", records, changes, rounds)
+	}
+}
+
+// TestOutcomeNamesItsDecision follows what became of a launch and of a retirement.
+func TestOutcomeNamesItsDecision(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", joining("m1", "host-1")))
+	f.cloud.machines = one("host-1")
+	f.step("a", time.Second)
+	n := f.machine("a")
+	retired(n)
+	if err := f.kube.Update(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	f.life("a")
+	f.tell()
+	for _, c := range f.facts.changes {
+		want := n.Spec.DecisionID
+		if slices.Contains([]string{"Draining", "Deleting", "Gone"}, c.GetTo()) {
+			want = n.Spec.Retirement.DecisionID
+		}
+		if c.GetDecisionId() != want {
+			t.Errorf("%s → %s is the outcome of %q, want %q", c.GetFrom(), c.GetTo(), c.GetDecisionId(), want)
+		}
+	}
+	if len(f.facts.changes) < 4 {
+		t.Errorf("changes %v, want a life", f.facts.phases)
 	}
 }

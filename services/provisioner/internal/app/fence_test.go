@@ -14,15 +14,15 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
-// TestFrozenReplicaBuysNothing stops the process between the ledger and the call for longer than another
+// TestFrozenReplicaLaunchesNothing stops the process between the ledger and the call for longer than another
 // replica needs to take over.
-func TestFrozenReplicaBuysNothing(t *testing.T) {
+func TestFrozenReplicaLaunchesNothing(t *testing.T) {
 	f := newFixture(t, group(), intent("a"))
 	f.cloud.waits = func() { f.clock.Step(2 * time.Minute) }
 	f.pass(time.Second)
 	n := f.machine("a")
 	if f.cloud.asked > 0 || n.Status.Launches[0].Outcome != v1beta1.LaunchNotMade || n.Status.Phase != v1beta1.PhasePending {
-		t.Errorf("asked %d times, %+v; want nothing bought on an entry of two minutes ago", f.cloud.asked, n.Status)
+		t.Errorf("asked %d times, %+v; want nothing launched on an entry of two minutes ago", f.cloud.asked, n.Status)
 	}
 	f.cloud.waits = nil
 	f.pass(10 * time.Second)
@@ -31,9 +31,9 @@ func TestFrozenReplicaBuysNothing(t *testing.T) {
 	}
 }
 
-// TestReplicaThatWasFrozenAfterTheListingBuysNothing stops the process before the ledger: whose the listed machines
+// TestReplicaThatWasFrozenAfterTheListingLaunchesNothing stops the process before the ledger: whose the listed machines
 // are may have changed meanwhile.
-func TestReplicaThatWasFrozenAfterTheListingBuysNothing(t *testing.T) {
+func TestReplicaThatWasFrozenAfterTheListingLaunchesNothing(t *testing.T) {
 	f := newFixture(t, group(), intent("a"))
 	f.cloud.groups[1] = 101
 	f.cloud.onGroups = func() { f.clock.Step(2 * time.Minute) }
@@ -69,7 +69,7 @@ func TestFrozenReplicaConcludesNothing(t *testing.T) {
 }
 
 func TestFrozenReplicaDeletesNothing(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	for range 3 {
 		f.step("a", 6*time.Second)
@@ -93,7 +93,7 @@ func leavingFleet(t *testing.T) *fixture {
 	objects := []client.Object{group()}
 	names := []string{"a", "b", "c", "d"}
 	for _, name := range names {
-		objects = append(objects, node("host-"+name, "m-"+name), intent(name, bought("m-"+name, "host-"+name), retired))
+		objects = append(objects, node("host-"+name, "m-"+name), intent(name, launched("m-"+name, "host-"+name), retired))
 	}
 	f := newFixture(t, objects...)
 	for _, name := range names {
@@ -144,7 +144,7 @@ func TestSightingsDoNotWaitBehindDeletions(t *testing.T) {
 // TestFrozenReplicaCountsNoSighting lets a replica wake up after its successor has seen the machine go and taken it
 // off the object: what it has listed is no sighting of the machine that may come.
 func TestFrozenReplicaCountsNoSighting(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	for range 3 {
 		f.step("a", 6*time.Second)
@@ -165,7 +165,7 @@ func TestFrozenReplicaCountsNoSighting(t *testing.T) {
 
 // TestDeletionIsReadAfreshBeforeTheCall changes the object between the list and the call.
 func TestDeletionIsReadAfreshBeforeTheCall(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	for range 3 {
 		f.step("a", 6*time.Second)

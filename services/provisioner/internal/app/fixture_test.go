@@ -44,7 +44,7 @@ const (
 
 var small = launch.Size{CPU: 4, MemoryMiB: 8192}
 
-// cloud is a VPSie in memory. Machines are listed as soon as they are asked for, unless hidden.
+// cloud is a VPSie in memory. Machines are listed as soon as they are requested, unless hidden.
 type cloud struct {
 	machines []launch.Listed
 	groups   map[int64]int64
@@ -54,14 +54,16 @@ type cloud struct {
 	calls int
 	// hide keeps new machines out of the listing.
 	hide bool
-	// add and list fail the next calls when set; addTakesEffect says that a failed add bought all the same.
+	// add and list fail the next calls when set; addTakesEffect says that a failed add launched a machine all the same.
 	add, list error
-	// group is the answer to the next creations of groups; onAdd is called with each purchase.
+	// group is the answer to the next creations of groups; onAdd is called with each launch request.
 	group          error
 	onAdd          func()
 	addTakesEffect bool
 	// deletionHangs says that machines outlive their deletion, blank that listings show nothing.
 	deletionHangs, blank bool
+	// refuses fails each deletion when set.
+	refuses error
 	// denies says that VPSie answers each deletion with not knowing the machine, and does nothing.
 	denies bool
 	// offers is how the offerings fail.
@@ -157,6 +159,9 @@ func (c *cloud) DeleteWorker(ctx context.Context, g app.Guard, _, identifier str
 	if err := g(ctx); err != nil {
 		return false, err
 	}
+	if c.refuses != nil {
+		return false, c.refuses
+	}
 	if c.denies {
 		return true, nil
 	}
@@ -179,7 +184,10 @@ type told struct {
 	mu      sync.Mutex
 	ids     map[string]bool
 	phases  []string
+	changes []*busv1.NodePhaseChanged
 	records []string
+	// decisions are the records of decisions.
+	decisions []*busv1.DecisionRecord
 	// codes are those of the decisions on record.
 	codes []reason.Code
 	// away fails what is published, after the first few, and full what is put on record.
@@ -217,20 +225,56 @@ func (f *told) keep(fact facts.Fact) {
 	f.ids[fact.ID] = true
 	switch m := fact.Message.(type) {
 	case *busv1.NodePhaseChanged:
+		f.changes = append(f.changes, m)
 		f.phases = append(f.phases, m.GetFrom()+"→"+m.GetTo())
 	case *busv1.DecisionRecord:
 		f.records, f.codes = append(f.records, m.GetId()), append(f.codes, reason.Code(m.GetReason()))
+		f.decisions = append(f.decisions, m)
+		produced.Add(reason.Code(m.GetReason()))
 		f.judge(m)
 	}
 }
 
-// judge fails the test for a record of the provisioner that is not complete, or names no group.
+// judge fails the test for a record of the provisioner that is not complete.
 func (f *told) judge(r *busv1.DecisionRecord) {
 	if r.GetReason() == "" {
 		return // a test's own
 	}
-	if err := facts.Check(r); err != nil || r.GetNodeGroup() == "" {
-		f.t.Errorf("record %v, of group %q: %v", r, r.GetNodeGroup(), err)
+	if err := facts.Check(r); err != nil {
+		f.t.Errorf("record %v: %v", r, err)
+	}
+}
+
+// judgeCarried holds every record to the registry that machines carry at the end of a test.
+func (f *fixture) judgeCarried() {
+	f.facts.mu.Lock()
+	defer f.facts.mu.Unlock()
+	var list v1beta1.VPSieNodeList
+	if err := f.kube.List(context.Background(), &list); err != nil { // the test's own context has ended
+		f.t.Fatal(err)
+	}
+	for i := range list.Items {
+		n := &list.Items[i]
+		for _, fact := range facts.Attached(n) {
+			f.facts.keep(fact)
+		}
+		for _, text := range n.Status.UntoldDecisions {
+			fact, err := facts.Parse(text)
+			if err != nil {
+				f.t.Errorf("record of %s: %v", n.Name, err)
+				continue
+			}
+			f.facts.keep(fact)
+		}
+	}
+}
+
+// wantDecision fails the test unless the record of a decision with the code is told, or carried by a machine.
+func (f *fixture) wantDecision(code reason.Code) {
+	f.t.Helper()
+	f.judgeCarried()
+	if !slices.Contains(f.facts.codes, code) {
+		f.t.Errorf("nothing on record has the code %s; decided was %v", code, f.facts.codes)
 	}
 }
 
@@ -238,7 +282,7 @@ func (f *told) judge(r *busv1.DecisionRecord) {
 func (f *fixture) tell() {
 	f.t.Helper()
 	for _, n := range f.objects() {
-		wait, err := app.NewTeller(f.store).Reconcile(f.t.Context(), client.ObjectKeyFromObject(&n))
+		wait, err := app.NewTeller(f.store, slog.New(slog.DiscardHandler)).Reconcile(f.t.Context(), client.ObjectKeyFromObject(&n))
 		if err != nil || wait == 0 && f.facts.away != nil && len(f.machine(n.Name).Status.Untold) > 0 {
 			f.t.Fatalf("what %s carries is looked at again in %v: %v", n.Name, wait, err)
 		}
@@ -291,7 +335,11 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 			if at := o.GetCreationTimestamp(); at.IsZero() { // as the API server does, and the fake does not
 				o.SetCreationTimestamp(metav1.NewTime(f.clock.Now()))
 			}
+			o.SetGeneration(1)
 			return c.Create(ctx, o, opts...)
+		}, Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			o.SetGeneration(o.GetGeneration() + 1) // tests change specs so, what is tested patches
+			return c.Update(ctx, o, opts...)
 		}, Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			if f.patching != nil {
 				if err := f.patching(o); err != nil {
@@ -312,6 +360,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		}}).Build()
 	f.store = &app.Store{Client: f.kube, Live: f.kube, Facts: f.facts, Clock: f.clock}
 	f.restart()
+	t.Cleanup(f.judgeCarried)
 	return f
 }
 
@@ -325,7 +374,7 @@ func definition() *unstructured.Unstructured {
 
 // restart forgets everything that was only in memory.
 func (f *fixture) restart() {
-	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second, PriorityCutoff: -10}
+	config := app.Config{MissingAfter: 10*time.Minute + 30*time.Second, OrphanPolicy: f.orphans, LaunchSettle: settle, LaunchPoll: time.Second, DrainSettle: 5 * time.Second, AbsenceInterval: 10 * time.Second, ClusterPoll: 15 * time.Second}
 	log := slog.New(slog.DiscardHandler)
 	catalogue := app.NewCatalogue(f.cloud, f.cloud, f.store, f.clock, config, log)
 	f.catalogue = catalogue
@@ -336,11 +385,10 @@ func (f *fixture) restart() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	holds, err := app.NewHolds(f.registry)
-	if err != nil {
+	if f.store.Decisions, err = facts.NewDecisions(f.registry); err != nil {
 		f.t.Fatal(err)
 	}
-	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, holds, &events.FakeRecorder{}, f.clock, config, log)
+	f.clusters = app.NewClusters(f.store, f.cloud, catalogue, orphans, b, &events.FakeRecorder{}, f.clock, config, log)
 	f.nodes = app.NewNodes(f.store, catalogue, b, &events.FakeRecorder{}, f.clock, config, log)
 }
 
@@ -423,7 +471,7 @@ func intent(name string, change ...func(*v1beta1.VPSieNode)) *v1beta1.VPSieNode 
 	n := &v1beta1.VPSieNode{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "default", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon.Add(-10 * time.Second)),
-			Finalizers: []string{v1beta1.FinalizerMachine},
+			Finalizers: []string{v1beta1.FinalizerMachine}, Generation: 1,
 		},
 		Spec: v1beta1.VPSieNodeSpec{
 			NodeGroup: "g", Offering: 1, OfferingName: "small", DecisionID: "d", LaunchDeadline: metav1.Duration{Duration: 15 * time.Minute},
@@ -436,8 +484,8 @@ func intent(name string, change ...func(*v1beta1.VPSieNode)) *v1beta1.VPSieNode 
 	return n
 }
 
-// bought makes an intent whose machine is known and Ready.
-func bought(identifier, hostname string) func(*v1beta1.VPSieNode) {
+// launched makes an intent whose machine is known and Ready.
+func launched(identifier, hostname string) func(*v1beta1.VPSieNode) {
 	return func(n *v1beta1.VPSieNode) {
 		n.Status = v1beta1.VPSieNodeStatus{
 			Phase: v1beta1.PhaseReady, Identifier: identifier, Hostname: hostname, NodeName: hostname, ReadyAt: new(metav1.NewTime(noon)),

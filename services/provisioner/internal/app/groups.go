@@ -14,7 +14,7 @@ import (
 const vpsieGroupPrefix = "vpsie-autoscaler-"
 
 // vpsieGroups finds the VPSie group of each size, and makes those that are missing. VPSie allows one
-// group a size and cluster, so it is shared by all NodeGroups that buy the size. For a size without a
+// group a size and cluster, so it is shared by all NodeGroups that launch the size. For a size without a
 // group it returns why VPSie makes none.
 func (c *Clusters) vpsieGroups(ctx context.Context, cluster string, batch []launch.Candidate) (map[int64]int64, map[int64]*CloudError, error) {
 	have := func() map[int64]int64 {

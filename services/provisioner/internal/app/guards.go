@@ -23,45 +23,63 @@ import (
 // refusal asks the guards whether a machine may be drained now, on fresh reads: what was seen when it was decided may have changed
 // since. The node is nil when there is none. It returns a *pausedError while everything is paused.
 func (r *Nodes) refusal(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node, pods []*corev1.Pod, group *v1beta1.NodeGroup) (disruption.Refusal, error) {
-	v := &disruption.View{Kind: disruption.KindOf(n), Now: r.clock.Now(), Group: group, Machine: n, IsMissing: n.Status.MissingSince != nil}
-	state, err := r.brake.State(ctx)
-	if err != nil {
+	kind := disruption.KindOf(n)
+	v := &disruption.View{Kind: kind, Now: r.clock.Now(), Machine: n}
+	v.Group, v.IsMissing, v.Node = disruption.Known(group), n.Status.MissingSince != nil, viewNode(node)
+	var unknown *pausedError
+	if v.Paused, unknown = viewPause(ctx, r.brake); unknown != nil {
+		return disruption.Refusal{}, unknown
+	}
+	if err := r.viewPods(ctx, v, node, pods); err != nil {
 		return disruption.Refusal{}, err
 	}
-	if state.Paused {
-		v.Paused = state.Message
-	}
-	if node != nil {
-		v.Node = viewNode(node)
-		if err := r.viewPods(ctx, v, node, pods); err != nil {
-			return disruption.Refusal{}, err
-		}
-	}
-	if v.Kind == v1beta1.RetireScaleDown || v.Kind == v1beta1.RetireReplace {
-		if err := r.viewOthers(ctx, v, n); err != nil {
+	if kind == v1beta1.RetireScaleDown || kind == v1beta1.RetireReplace {
+		if err := r.viewOthers(ctx, v, n, group); err != nil {
 			return disruption.Refusal{}, err
 		}
 	}
 	var failed error
-	v.Together = func() (string, time.Time) {
+	v.Together = disruption.Known(func() (string, time.Time) {
 		why, err := r.together(ctx, n, node == nil || v.IsMissing)
 		failed = err
 		return why, time.Time{}
-	}
+	})
 	refusal := disruption.First(disruption.Act, v)
 	if refusal.Code == reason.HoldPaused {
-		return disruption.Refusal{}, &pausedError{state} // not even the drain timeout goes on
+		return disruption.Refusal{}, &pausedError{refusal.Code, refusal.Message, refusal.Until} // not even the drain timeout goes on
 	}
 	return refusal, failed
 }
 
-func viewNode(node *corev1.Node) *disruption.Node {
-	return &disruption.Node{Name: node.Name, IsReady: isNodeReady(node), Protection: scheduling.NodeProtection(node)}
+// viewPause is what guards judge of a pause. It returns a *pausedError where nobody knows.
+func viewPause(ctx context.Context, b Brake) (disruption.Fact[disruption.Refusal], *pausedError) {
+	pause, paused := asPaused(goOn(ctx, b))
+	switch {
+	case !paused:
+		return disruption.Known(disruption.Refusal{}), nil
+	case pause.code == reason.HoldPaused:
+		return disruption.Known(pause.refusal()), nil
+	}
+	return disruption.Fact[disruption.Refusal]{}, pause
 }
 
-// viewPods adds the pods that were not told to end.
+// viewNode is what guards judge of a Node, which is nil when there is none.
+func viewNode(node *corev1.Node) disruption.Fact[*disruption.Node] {
+	if node == nil {
+		return disruption.Known[*disruption.Node](nil)
+	}
+	return disruption.Known(&disruption.Node{
+		Name: node.Name, IsReady: disruption.Known(isNodeReady(node)), Protection: disruption.Known(scheduling.NodeProtection(node)),
+	})
+}
+
+// viewPods adds the pods that were not told to end; without a Node there are none.
 func (r *Nodes) viewPods(ctx context.Context, v *disruption.View, node *corev1.Node, pods []*corev1.Pod) error {
-	requested := scheduling.Resources{}
+	if node == nil {
+		v.Pods, v.Utilization = disruption.Known[[]disruption.Pod](nil), disruption.Known[int64](0)
+		return nil
+	}
+	requested, moving := scheduling.Resources{}, []disruption.Pod(nil)
 	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil {
 			v.IsEvicting = true
@@ -72,17 +90,18 @@ func (r *Nodes) viewPods(ctx context.Context, v *disruption.View, node *corev1.N
 			return err
 		}
 		shape := scheduling.ShapeOf(pod, scheduling.PodContext{Budgets: budgets, Now: r.clock.Now()})
-		// The planner ignores such pods, and each drain would be given up for what the next decision ignores again.
+		// Who decided has ignored such pods, and each drain would be aborted for what the next decision ignores again.
 		// PodDisruptionBudgets bind for them as well.
-		if shape.Priority < r.config.PriorityCutoff {
+		if shape.Priority < disruption.PriorityCutoffOf(v.Machine) {
 			continue
 		}
 		requested.Add(shape.Requests, 1)
-		v.Pods = append(v.Pods, disruption.Pod{
-			Name: fmt.Sprintf("pod %s/%s", pod.Namespace, pod.Name), Protection: shape.Protection, Unjudged: string(shape.Unjudged),
+		name := client.ObjectKeyFromObject(pod).String()
+		moving = append(moving, disruption.Pod{
+			Name: "pod " + name, Reference: name, Protection: disruption.Known(shape.Protection), Unjudged: disruption.Known(string(shape.Unjudged)),
 		})
 	}
-	v.Utilization = scheduling.Utilization(requested, scheduling.ResourcesOf(node.Status.Allocatable))
+	v.Pods, v.Utilization = disruption.Known(moving), disruption.Known(scheduling.Utilization(requested, scheduling.ResourcesOf(node.Status.Allocatable)))
 	return nil
 }
 
@@ -107,18 +126,20 @@ func (r *Nodes) systemBudgets(ctx context.Context, pod *corev1.Pod) ([]string, e
 }
 
 // viewOthers adds the machines that would stay, those that replace this one, and those that it replaces.
-func (r *Nodes) viewOthers(ctx context.Context, v *disruption.View, n *v1beta1.VPSieNode) error {
+func (r *Nodes) viewOthers(ctx context.Context, v *disruption.View, n *v1beta1.VPSieNode, group *v1beta1.NodeGroup) error {
 	all, err := r.store.allNodes(ctx)
 	if err != nil {
 		return err
 	}
+	staying, err := r.staying(ctx, n, group, all)
+	if err != nil {
+		return err
+	}
+	replaced, replacements := []disruption.Replaced(nil), []disruption.Replacement(nil)
 	for _, other := range all {
 		state := machine.StateOf(other)
-		if fleet.GroupOf(other) == fleet.GroupOf(n) && other.Name != n.Name && state == v1beta1.PhaseReady && !fleet.IsRetired(other) {
-			v.Staying++
-		}
 		if disruption.Replaces(n, other) && state != v1beta1.PhaseFailed {
-			v.Replaced = append(v.Replaced, disruption.Replaced{Name: other.Name, IsLeaving: fleet.IsRetired(other)})
+			replaced = append(replaced, disruption.Replaced{Name: other.Name, Stays: !fleet.IsRetired(other)})
 		}
 		if !disruption.Replaces(other, n) {
 			continue
@@ -127,17 +148,36 @@ func (r *Nodes) viewOthers(ctx context.Context, v *disruption.View, n *v1beta1.V
 		if err != nil {
 			return err
 		}
-		v.Replacements = append(v.Replacements, replacement)
+		replacements = append(replacements, replacement)
 	}
+	v.Staying, v.Replaced, v.Replacements = disruption.Known(staying), disruption.Known(replaced), disruption.Known(replacements)
 	return nil
+}
+
+// staying counts the group's other machines that work and that nobody asked to leave. It reads no more Nodes than minNodes needs.
+func (r *Nodes) staying(ctx context.Context, n *v1beta1.VPSieNode, group *v1beta1.NodeGroup, all []*v1beta1.VPSieNode) (int, error) {
+	count := 0
+	for _, other := range all {
+		if group == nil || count >= int(group.Spec.MinNodes) {
+			break
+		}
+		if fleet.GroupOf(other) != fleet.GroupOf(n) || other.Name == n.Name || machine.StateOf(other) != v1beta1.PhaseReady || fleet.IsRetired(other) {
+			continue
+		}
+		node, _, err := r.nodeOf(ctx, other)
+		if err != nil {
+			return 0, err
+		}
+		if node != nil && isNodeReady(node) {
+			count++
+		}
+	}
+	return count, nil
 }
 
 // replacement tells how far a machine is that takes the place of another: pods must be able to go there.
 func (r *Nodes) replacement(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Replacement, error) {
-	out := disruption.Replacement{Name: n.Name, HasFailed: fleet.IsRetired(n) || machine.StateOf(n) == v1beta1.PhaseFailed}
-	if at := n.Status.ReadyAt; at != nil {
-		out.ReadyAt = at.Time
-	}
+	out := disruption.ReplacementOf(n, false, fleet.IsRetired(n) || machine.StateOf(n) == v1beta1.PhaseFailed)
 	if out.HasFailed || machine.StateOf(n) != v1beta1.PhaseReady {
 		return out, nil
 	}

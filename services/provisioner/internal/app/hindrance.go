@@ -7,30 +7,18 @@ import (
 
 // hindrance is what a failed call means for a machine.
 func hindrance(e *CloudError) machine.Hindrance {
-	return machine.Hindrance{Code: e.Code, Said: e.Message, Reason: conditionReason(e), Message: explain(e)}
+	return machine.Hindrance{Code: e.Code, Scope: e.Scope, Said: e.Message, Reason: conditionReason(e), Message: explain(e)}
 }
 
 // conditionReason is the reason of a condition that a failed call explains.
 func conditionReason(e *CloudError) string {
-	switch e.Failure {
-	case Unauthorized:
-		return "Unauthorized"
-	case NotMade:
-		return "APIUnavailable"
-	case NotFound:
-		return "NotFound"
-	case Refused:
-		if e.Code == "" {
-			return "Failed"
-		}
+	switch {
+	case e.Failure == Refused && e.Code != "":
 		return e.Code.Condition()
-	case Held:
-		if e.Code == reason.HoldPaused {
-			return e.Code.Condition()
-		}
+	case e.Failure == Held && e.Code == "":
 		return "Outdated"
 	}
-	return "OutcomeUnknown"
+	return holdCode(e).Condition()
 }
 
 // explain says what a failed call means: what, why, what happens next, what to do. It has no
@@ -44,7 +32,7 @@ func explain(e *CloudError) string {
 	case NotFound:
 		return "VPSie does not know the cluster or machine of the call (" + e.Message + "), so no machine is launched or terminated; the lookup is repeated automatically; check spec.cluster.identifier and what the credentials give access to"
 	case Held:
-		if e.Code == reason.HoldPaused {
+		if e.Code != "" {
 			return e.Message
 		}
 		return "the call was not made (" + e.Message + "); it is decided again automatically; nothing needs to be done unless this lasts"
@@ -55,4 +43,19 @@ func explain(e *CloudError) string {
 		return "VPSie refused the machine (" + e.Message + "); this size is in backoff and the next best one is used where the NodeGroup allows it; allow another size if this lasts"
 	}
 	return "VPSie's answer is unclear (" + e.Message + "); listings are checked for its effect before the call is repeated; nothing needs to be done unless this lasts"
+}
+
+// holdCode is why what needs a call to VPSie waits while calls fail; empty where what the call rests on is read again.
+func holdCode(e *CloudError) reason.Code {
+	switch e.Failure {
+	case Held:
+		return e.Code
+	case Unauthorized:
+		return reason.HoldUnauthorized
+	case NotFound:
+		return reason.HoldClusterUnknown
+	case Refused:
+		return reason.HoldRefused
+	}
+	return reason.HoldAPIUnavailable
 }

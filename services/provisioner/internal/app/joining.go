@@ -32,7 +32,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		return 0, err
 	}
 	if why := disowned(n, node); why != "" {
-		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, reasonNotOurs, why)); err != nil {
+		if err := r.unregistered(ctx, n, reason.HoldNodeNotOurs, why); err != nil {
 			return 0, err
 		}
 		return r.awaitNode(ctx, n)
@@ -42,9 +42,8 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 			return 0, err
 		}
 		// Nothing mends that by itself, so the launch deadline must not wait for it.
-		if _, err := r.store.Change(ctx, n, machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, "InvalidTemplate",
-			machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
-				"), so the Node is not registered and the machine is terminated at the launch deadline; correct spec.template"))); err != nil {
+		if err := r.unregistered(ctx, n, reason.HoldTemplateInvalid, machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
+			"), so the Node is not registered and the machine is terminated at the launch deadline; correct spec.template")); err != nil {
 			return 0, err
 		}
 		return r.awaitNode(ctx, n)
@@ -61,6 +60,12 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 		return opens, err
 	}
 	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
+}
+
+// unregistered says why a Node is not registered.
+func (r *Nodes) unregistered(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) error {
+	_, err := r.store.Decide(ctx, n, decided(reason.Hold, code, message), machine.Note(v1beta1.ConditionRegistered, metav1.ConditionFalse, code.Condition(), message))
+	return err
 }
 
 // awaitNode waits for a Ready Node until the launch deadline.
@@ -93,7 +98,7 @@ func (r *Nodes) ready(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.No
 	return nil
 }
 
-// traceReady ends the story of a purchase: a span from the request to the Ready Node, below the launch.
+// traceReady ends the story of a launch: a span from the request to the Ready Node, below the launch.
 func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
 	a := machine.LastAttempt(n)
 	if a == nil || a.Traceparent == "" {
@@ -106,7 +111,7 @@ func (r *Nodes) traceReady(ctx context.Context, n *v1beta1.VPSieNode) {
 	span.End()
 }
 
-// reopen undoes the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
+// reopen aborts the drain of a machine that stays: whoever began it lost its object, and the machine was adopted.
 func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err := r.store.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil {
 		return err
@@ -118,8 +123,17 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err != nil || node == nil {
 		return err
 	}
-	return r.uncordon(ctx, node)
+	if err := r.store.record(ctx, n, string(n.UID)+"."+n.ResourceVersion+".reopened", decided(reason.NoScaleDown, reason.NoScaleDownWithdrawn, reopened)); err != nil {
+		return err
+	}
+	if err := r.uncordon(ctx, node); err != nil {
+		return err
+	}
+	r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDownAborted", "Drain", reopened)
+	return nil
 }
+
+const reopened = "an earlier VPSieNode of the machine began a drain that nobody wants any more; the Node is uncordoned"
 
 // giveUpJoining has a machine deleted whose Node was not Ready by the deadline, once it is its turn.
 func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, error) {
@@ -132,18 +146,14 @@ func (r *Nodes) giveUpJoining(ctx context.Context, n *v1beta1.VPSieNode) (time.D
 		return 0, err
 	}
 	if refusal.Code != "" {
-		_, err := r.store.Change(ctx, n, machine.JoinHeld(refusal.Code, "the machine did not join before the launch deadline; "+refusal.Message, r.clock.Now()))
+		message := "the machine did not join before the launch deadline; " + refusal.Message
+		_, err := r.store.Decide(ctx, n, decision{reason.Hold, refusal.Code, message, refusal.Parameters}, machine.JoinHeld(refusal.Code, message, r.clock.Now()))
 		return turnPoll, err
 	}
 	message := fmt.Sprintf("the Node was not Ready within %s of the launch request, so the machine is terminated and the planner decides again; check the machine's console if this repeats", n.Spec.LaunchDeadline.Duration)
-	written, err := r.store.Update(ctx, n, func(n *v1beta1.VPSieNode) bool {
-		if n.Spec.Retirement != nil || outage.WasReady(n) {
-			return false
-		}
-		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireLaunchFailed, DecisionID: n.Spec.DecisionID, Reason: string(reason.LaunchDeadline), Message: message}
-		return true
-	})
-	if written {
+	failed := v1beta1.Retirement{Kind: v1beta1.RetireLaunchFailed, Reason: string(reason.LaunchDeadline), Message: message}
+	retired, err := r.store.Retire(ctx, n, failed, reason.Launch, func(n *v1beta1.VPSieNode) bool { return !outage.WasReady(n) })
+	if retired {
 		r.events.Eventf(n, nil, corev1.EventTypeWarning, reason.LaunchDeadline.Condition(), "Launch", "%s", message)
 	}
 	return 0, err

@@ -32,7 +32,7 @@ func askedTwice(t *testing.T) *fixture {
 }
 
 // TestLateMachineOfARequestThatWasMadeAgain lets the machine of an unclear request come half an hour late, when
-// another has been bought in its place.
+// another has been launched in its place.
 func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	f := askedTwice(t)
 	f.clock.Step(20 * time.Minute)
@@ -46,7 +46,8 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 	remnant := node("host-2", "", createdAt(noon.Add(-time.Minute)))
 	f.create(remnant)
 	f.step("a-1", time.Second)
-	if c := condition(f.machine("a-1"), v1beta1.ConditionRegistered); c.Reason != "NodeNotOurs" {
+	f.wantDecision(reason.HoldNodeNotOurs)
+	if c := condition(f.machine("a-1"), v1beta1.ConditionRegistered); c.Reason != reason.HoldNodeNotOurs.Condition() {
 		t.Errorf("condition %+v, want a Node that is older than the intent left alone", c)
 	}
 	f.remove(remnant)
@@ -65,8 +66,8 @@ func TestLateMachineOfARequestThatWasMadeAgain(t *testing.T) {
 
 // TestLateMachineThatIsOlderThanItsIntent has one come late that VPSie made beside that of an earlier request.
 func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
-	first := intent("x", bought("m1", "host-1"))
-	later := intent("a", bought("m3", "host-3"), func(n *v1beta1.VPSieNode) {
+	first := intent("x", launched("m1", "host-1"))
+	later := intent("a", launched("m3", "host-3"), func(n *v1beta1.VPSieNode) {
 		n.CreationTimestamp = metav1.NewTime(noon.Add(5 * time.Minute))
 		n.Status.Launches = []v1beta1.LaunchAttempt{
 			{Number: 1, RequestedAt: metav1.NewTime(noon.Add(5 * time.Minute)), Outcome: v1beta1.LaunchUnconfirmed},
@@ -84,9 +85,9 @@ func TestLateMachineThatIsOlderThanItsIntent(t *testing.T) {
 	}
 }
 
-// TestLateMachineOfARetiredOne lets it come when the machine that was bought in its place is gone already.
+// TestLateMachineOfARetiredOne lets it come when the machine that was launched in its place is gone already.
 func TestLateMachineOfARetiredOne(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
+	f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired, func(n *v1beta1.VPSieNode) {
 		n.Status.Launches = []v1beta1.LaunchAttempt{
 			{Number: 1, RequestedAt: metav1.NewTime(noon), Outcome: v1beta1.LaunchUnconfirmed},
 			{Number: 2, RequestedAt: metav1.NewTime(noon.Add(10 * time.Minute)), Outcome: v1beta1.LaunchAccepted},
@@ -175,7 +176,7 @@ func TestDeletedIntentDoesNotWaitForEver(t *testing.T) {
 
 // TestNodeThatJoinsAfterItsMachineWasGivenUp has pods land on a machine that is about to be deleted.
 func TestNodeThatJoinsAfterItsMachineWasGivenUp(t *testing.T) {
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}}
 	f.step("a", time.Second)
 	if f.machine("a").Status.DeleteRequestedAt == nil {

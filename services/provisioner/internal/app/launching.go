@@ -12,10 +12,11 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
-	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -33,15 +34,12 @@ func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (laun
 		return launchResult{}, err
 	}
 	if err := c.orphans.load(ctx, r.cluster); err != nil {
-		c.hold(ctx, r, reason.HoldReportUnreadable, "nothing is launched until the report of unclaimed machines can be read: "+err.Error())
+		c.hold(ctx, r, launch.Refusal{Code: reason.HoldReportUnreadable, Message: "nothing is launched until the report of unclaimed machines can be read: " + err.Error()})
 		return launchResult{}, nil
 	}
-	if err := goOn(ctx, c.brake); err != nil {
-		if state, paused := asPaused(err); paused {
-			c.hold(ctx, r, reason.HoldPaused, state.Message)
-			return launchResult{}, nil
-		}
-		return launchResult{}, err
+	if pause, paused := asPaused(goOn(ctx, c.brake)); paused {
+		c.hold(ctx, r, launch.Refusal{Code: pause.code, Message: pause.message, Parameters: reason.UntilOf(pause.until)})
+		return launchResult{}, nil
 	}
 	groups, err := c.limits(ctx, r, candidates)
 	if err != nil {
@@ -55,8 +53,11 @@ func (c *Clusters) launch(ctx context.Context, r *roster, listing Listing) (laun
 	}
 	batch := launch.Choose(candidates, groups, open, listing.ShowsSizes)
 	nodes := r.byKey()
+	for intent, refusal := range batch.Waiting {
+		c.waits(ctx, nodes[intent], refusal)
+	}
 	for intent, refusal := range batch.Refused {
-		c.fail(ctx, nodes[intent], refusal.Code, refusal.Message)
+		c.fail(ctx, nodes[intent], refusal)
 	}
 	if len(batch.Launch) == 0 {
 		return launchResult{}, nil
@@ -86,7 +87,7 @@ func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, erro
 			continue // recognised a moment ago
 		}
 		if age := c.clock.Now().Sub(n.CreationTimestamp.Time); age > n.Spec.LaunchDeadline.Duration {
-			c.fail(ctx, n, reason.LaunchExpired, "the launch could not be requested within the launch deadline; the planner decides again")
+			c.fail(ctx, n, launch.Refusal{Code: reason.LaunchExpired, Message: "the launch could not be requested within the launch deadline; the planner decides again" + machine.WhyNotRequested(n)})
 			continue
 		}
 		size, known := c.amountsOf(n)
@@ -98,6 +99,10 @@ func (c *Clusters) due(ctx context.Context, r *roster) ([]launch.Candidate, erro
 // limits reads the NodeGroups live: whoever acts checks again what the decider promised.
 func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Candidate) (map[string]launch.Group, error) {
 	nodes, groups := r.byKey(), map[string]launch.Group{}
+	chosen := make(map[string]bool, len(candidates))
+	for _, candidate := range candidates {
+		chosen[candidate.Intent] = true
+	}
 	for _, candidate := range candidates {
 		if _, ok := groups[candidate.Group]; ok {
 			continue
@@ -112,18 +117,17 @@ func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Ca
 		if err != nil {
 			return nil, fmt.Errorf("read NodeGroup %s: %w", candidate.Group, err)
 		}
-		enabled := group.Spec.ScaleUp.Enabled == nil || *group.Spec.ScaleUp.Enabled
+		code, why := nodegroup.PolicyOf(&group).NoLaunch()
 		g := launch.Group{
-			MaxNodes: int(group.Spec.MaxNodes), Held: !enabled || group.Spec.Mode != v1beta1.ModeEnforce && group.Spec.Mode != "",
-			Ceilings: fleet.CeilingsOf(group.Spec.Limits), HasKnown: true,
+			Held: launch.Refusal{Code: code, Message: why}, Limit: fleet.LimitOf(group.Spec.Limits).WithNodes(int(group.Spec.MaxNodes)), HasKnown: true,
 		}
 		for _, other := range r.all {
 			if sabotage.InFlightCounting() && other.Status.Identifier == "" {
 				continue
 			}
-			if fleet.GroupOf(other) == candidate.Group && machine.MayExist(other) {
+			if fleet.GroupOf(other) == candidate.Group && fleet.Occupies(other) && !chosen[fleet.Key(other)] {
 				size, known := c.amountsOf(other)
-				g.Machines, g.Has, g.HasKnown = g.Machines+1, g.Has.Add(size), g.HasKnown && known
+				g.Has, g.HasKnown = g.Has.Add(size), g.HasKnown && known
 			}
 		}
 		groups[candidate.Group] = g
@@ -132,9 +136,9 @@ func (c *Clusters) limits(ctx context.Context, r *roster, candidates []launch.Ca
 }
 
 // amountsOf is what a machine has and costs; false while VPSie has not said what its size is.
-func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (fleet.Amounts, bool) {
+func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (bounds.Amounts, bool) {
 	o, known := c.catalogue.Offering(n.Spec.Cluster.Datacenter, n.Spec.Offering)
-	a := fleet.Amounts{MilliCPU: o.Size.CPU * 1000, MemoryBytes: o.Size.MemoryMiB << 20, MonthlyPrice: o.MonthlyPrice}
+	a := bounds.Amounts{Nodes: 1, MilliCPU: o.Size.CPU * 1000, MemoryBytes: o.Size.MemoryMiB << 20, MonthlyPrice: o.MonthlyPrice}
 	if price, known := money.Parse(n.Status.MonthlyPrice); known {
 		a.MonthlyPrice = price
 	}
@@ -142,12 +146,12 @@ func (c *Clusters) amountsOf(n *v1beta1.VPSieNode) (fleet.Amounts, bool) {
 }
 
 // foreign are the machines that no request from now on can have brought: those that nobody claims in the
-// listing, those that were nobody's a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
+// listing, those that were unclaimed a while ago, which the listing may lack for a moment, also by what an earlier process wrote down, and
 // those that are leaving, from their retirement on, or gone, which a later listing may show when nobody claims them any more.
 func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
 	claimed := r.claimed()
 	foreign := launch.Foreign(listed, claimed)
-	for _, id := range append(c.strangers(r.cluster), c.orphans.known(r.cluster)...) {
+	for _, id := range append(c.unclaimed(r.cluster), c.orphans.known(r.cluster)...) {
 		if !claimed[id] {
 			foreign = append(foreign, id)
 		}
@@ -165,20 +169,15 @@ func (c *Clusters) foreign(r *roster, listed []launch.Listed) []string {
 // failRefused ends an intent for whose size VPSie makes no group.
 func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *CloudError) {
 	h := hindrance(e)
-	c.update(ctx, n, machine.RefusedUnasked(h, c.clock.Now()))
-	c.store.record(ctx, c.log, n, reason.Launch, h.Code, h.Message)
+	if !c.decide(ctx, n, decided(reason.Launch, h.Code, h.Message), machine.RefusedUnasked(h, c.clock.Now())) {
+		return
+	}
 	c.events.Eventf(n, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(e)))
 }
 
-// fail ends an intent for which nothing was bought and nothing will be.
-func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, code reason.Code, message string) {
-	written, err := c.store.Change(ctx, n, machine.Abandoned(machine.Because(code, message), c.clock.Now()))
-	if ignoreGone(err) != nil {
-		c.log.WarnContext(ctx, "failed launch not recorded; it is repeated", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyError, err)
-	}
-	if written {
-		c.store.record(ctx, c.log, n, reason.Launch, code, message)
-		c.log.WarnContext(ctx, "launch abandoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyReason, string(code), telemetry.KeyMessage, message)
-		c.events.Eventf(n, nil, corev1.EventTypeWarning, code.Condition(), "Launch", "%s", machine.Truncate(message))
+// fail ends an intent for which nothing was launched and nothing will be.
+func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, why launch.Refusal) {
+	if c.decide(ctx, n, decision{reason.Launch, why.Code, why.Message, why.Parameters}, machine.Abandoned(machine.Because(why.Code, why.Message), c.clock.Now())) {
+		c.events.Eventf(n, nil, corev1.EventTypeWarning, why.Code.Condition(), "Launch", "%s", machine.Truncate(why.Message))
 	}
 }

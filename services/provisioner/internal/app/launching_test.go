@@ -3,15 +3,16 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -23,7 +24,7 @@ func TestEveryIntentGetsOneMachine(t *testing.T) {
 		f.pass(2 * time.Second)
 	}
 	if f.cloud.asked != 3 {
-		t.Errorf("VPSie was asked for %d machines, want 3", f.cloud.asked)
+		t.Errorf("%d machines were requested from VPSie, want 3", f.cloud.asked)
 	}
 	identifiers := map[string]bool{}
 	for _, name := range []string{"a", "b", "c"} {
@@ -121,7 +122,7 @@ func TestForeignMachineIsNeverClaimed(t *testing.T) {
 	}
 }
 
-func TestPurchasesStayWithinTheGroup(t *testing.T) {
+func TestLaunchesStayWithinTheGroup(t *testing.T) {
 	tests := map[string]struct {
 		group  *v1beta1.NodeGroup
 		asked  int
@@ -153,16 +154,16 @@ func TestPurchasesStayWithinTheGroup(t *testing.T) {
 	}
 }
 
-// TestMachineThatIsGoneTakesNoPlace buys while the object of a machine that is confirmed absent waits for its record.
+// TestMachineThatIsGoneTakesNoPlace launches while the object of a machine that is confirmed absent waits for its record.
 func TestMachineThatIsGoneTakesNoPlace(t *testing.T) {
-	for sightings, asked := range map[int32]int{machine.AbsenceSightings - 1: 0, machine.AbsenceSightings: 1} {
-		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }), intent("a"), intent("gone", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) {
+	for sightings, asked := range map[int32]int{fleet.AbsenceSightings - 1: 0, fleet.AbsenceSightings: 1} {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 }), intent("a"), intent("gone", launched("m1", "host-1"), func(n *v1beta1.VPSieNode) {
 			n.Status.Phase, n.Status.DeleteRequestedAt, n.Status.AbsentSightings = v1beta1.PhaseDeleting, new(metav1.NewTime(noon)), sightings
 			n.Status.DrainStartedAt = new(metav1.NewTime(noon))
 		}))
 		f.pass(time.Second)
 		if f.cloud.asked != asked {
-			t.Errorf("%d sightings of the absence: asked for %d machines, want %d", sightings, f.cloud.asked, asked)
+			t.Errorf("%d sightings of the absence: requested %d machines, want %d", sightings, f.cloud.asked, asked)
 		}
 	}
 }
@@ -184,7 +185,7 @@ func TestRefusalEndsTheBatch(t *testing.T) {
 
 func TestRefusedGroupIsOnRecord(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), intent("b"))
-	f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Message: "no more groups"}
+	f.cloud.group = &app.CloudError{Failure: app.Refused, Code: reason.NoScaleUpQuota, Scope: v1beta1.RefusedCluster, Message: "no more groups"}
 	f.pass(time.Second)
 	for _, name := range []string{"a", "b"} {
 		n := f.machine(name)
@@ -195,14 +196,20 @@ func TestRefusedGroupIsOnRecord(t *testing.T) {
 	if f.cloud.asked > 0 {
 		t.Errorf("asked %d times without a group", f.cloud.asked)
 	}
+	a := f.machine("a")
+	key := launch.Key{Cluster: a.Spec.Cluster.Identifier}
+	if held := launch.Backoffs(machine.Failures([]*v1beta1.VPSieNode{a}, f.clock.Now())); held[key].Until.IsZero() {
+		t.Errorf("the backoffs are %v, want one of the whole cluster", held)
+	}
 }
 
-func TestNothingIsAskedAgainBesideAStrayMachine(t *testing.T) {
+func TestNothingIsRequestedAgainBesideAnUnclaimedMachine(t *testing.T) {
 	f := newFixture(t, group(), intent("a", attempt(v1beta1.LaunchUnknown)))
 	f.cloud.machines = []launch.Listed{{Identifier: "odd", Hostname: "odd", Size: launch.Size{CPU: 3, MemoryMiB: 5000}}}
 	f.pass(settle + time.Minute)
 	f.pass(2 * time.Second)
-	if n := f.machine("a"); f.cloud.asked > 0 || condition(n, v1beta1.ConditionLaunched).Reason != "MachineUnassigned" {
+	f.wantDecision(reason.HoldLaunchUnclear)
+	if n := f.machine("a"); f.cloud.asked > 0 || condition(n, v1beta1.ConditionLaunched).Reason != reason.HoldLaunchUnclear.Condition() {
 		t.Errorf("asked %d times, %+v; the machine may be the answer, in a size that VPSie names otherwise", f.cloud.asked, n.Status)
 	}
 }
@@ -246,7 +253,7 @@ func TestOutageKeepsIntents(t *testing.T) {
 	}
 }
 
-func TestOldIntentIsNotBoughtAnyMore(t *testing.T) {
+func TestOldIntentIsNotLaunchedAnyMore(t *testing.T) {
 	f := newFixture(t, group(), intent("a", func(n *v1beta1.VPSieNode) { n.CreationTimestamp = metav1.NewTime(noon.Add(-time.Hour)) }))
 	f.pass(time.Second)
 	n := f.machine("a")
@@ -255,7 +262,7 @@ func TestOldIntentIsNotBoughtAnyMore(t *testing.T) {
 	}
 }
 
-func TestRestartBetweenPassesBuysNothingTwice(t *testing.T) {
+func TestRestartBetweenPassesLaunchesNothingTwice(t *testing.T) {
 	f := newFixture(t, group(), intent("a"), intent("b"))
 	f.cloud.hide = true
 	f.pass(time.Second)
@@ -314,5 +321,47 @@ func TestLargeBatchIsListedInBetween(t *testing.T) {
 	f.pass(time.Millisecond)
 	if f.cloud.asked != launch.BatchMax+5 {
 		t.Errorf("asked %d times after two passes, want %d", f.cloud.asked, launch.BatchMax+5)
+	}
+}
+
+// TestLaunchThatTheGroupForbidsSaysSo has the group forbid launches after the intent was written, until the intent expires.
+func TestLaunchThatTheGroupForbidsSaysSo(t *testing.T) {
+	limited := func(g *v1beta1.NodeGroup) { g.Spec.Limits = v1beta1.GroupLimits{CPU: new(resource.MustParse("100"))} }
+	tests := map[string]struct {
+		group func(*v1beta1.NodeGroup)
+		want  reason.Code
+		// offers is how the offerings fail.
+		offers error
+	}{
+		"Paused":           {group: func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }, want: reason.NoScaleUpGroupPaused},
+		"Recommends":       {group: func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }, want: reason.NoScaleUpGroupRecommend},
+		"ScaleUpIsOff":     {group: func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }, want: reason.NoScaleUpGroupDisabled},
+		"ModeIsNotKnown":   {group: func(g *v1beta1.NodeGroup) { g.Spec.Mode = "Later" }, want: reason.NoScaleUpGroupInvalid},
+		"SizesAreNotKnown": {group: limited, offers: &app.CloudError{Failure: app.OutcomeUnknown}, want: reason.HoldSizesUnknown},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group(tc.group), intent("a"))
+			f.cloud.offers = tc.offers
+			f.restart()
+			f.pass(time.Second)
+			before := f.machine("a")
+			if c := condition(before, v1beta1.ConditionLaunched); f.cloud.asked > 0 || c.Reason != tc.want.Condition() {
+				t.Errorf("asked %d times, condition %+v; want the intent to wait and say why", f.cloud.asked, c)
+			}
+			f.pass(time.Minute)
+			if f.machine("a").ResourceVersion != before.ResourceVersion {
+				t.Error("a standing hold was written again")
+			}
+			f.tell()
+			f.wantDecision(tc.want)
+			f.pass(15 * time.Minute)
+			f.tell()
+			n := f.machine("a")
+			if a := machine.LastAttempt(n); n.Status.Phase != v1beta1.PhaseFailed || !strings.Contains(a.Message, "what kept it last") {
+				t.Errorf("machine %+v, want it expired for the reason that it waited for", n.Status)
+			}
+			f.wantDecision(reason.LaunchExpired)
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -88,10 +89,16 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
 		// The retirement was withdrawn while the drain went on.
-		return r.unlessPaused(ctx, func() error { return r.abort(ctx, n, reason.NoScaleDownWithdrawn, "the retirement was withdrawn") })
+		return r.unlessPaused(ctx, func() error {
+			return r.abort(ctx, n, disruption.Refusal{Code: reason.NoScaleDownWithdrawn, Message: "the retirement was withdrawn"})
+		})
 	}
 	if n.Status.Identifier == "" {
 		return 0, nil
+	}
+	const withdrawn = "the retirement was withdrawn before the Node was tainted"
+	if _, err := r.store.Decide(ctx, n, decided(reason.NoScaleDown, reason.NoScaleDownWithdrawn, withdrawn), machine.RetirementWithdrawn(withdrawn)); err != nil {
+		return 0, ignoreGone(err)
 	}
 	wait, err := r.join(ctx, n)
 	return wait, ignoreGone(err)

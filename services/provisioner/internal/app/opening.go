@@ -15,7 +15,7 @@ import (
 // Ready: the network's agent may be one of the pods that are kept off.
 const openingMax = 10 * time.Second
 
-// staysClosed is for how much longer a Node is kept closed for the pods that its machine was bought for: those that kube-scheduler tries
+// staysClosed is for how much longer a Node is kept closed for the pods that its machine was launched for: those that kube-scheduler tries
 // before they are nominated would take the room of others.
 func staysClosed(n *v1beta1.VPSieNode, node *corev1.Node, now time.Time) time.Duration {
 	if n.Annotations[v1beta1.AnnotationNominations] != v1beta1.NominationsPending {
@@ -38,7 +38,7 @@ func opened(node *corev1.Node) bool {
 	return len(node.Spec.Taints) < before
 }
 
-// open lets pods onto a Node once those that it was bought for are nominated to it, and returns when to look again; zero is when
+// open lets pods onto a Node once those that it was launched for are nominated to it, and returns when to look again; zero is when
 // something changes.
 func (r *Nodes) open(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.Node) (time.Duration, error) {
 	if !hasTaint(node, v1beta1.TaintOpening) {

@@ -90,7 +90,7 @@ func TestNodeWithoutNominationsIsNeverClosed(t *testing.T) {
 
 // TestNodeThatRegistersAgainIsNotClosed: its pods were placed long ago.
 func TestNodeThatRegistersAgainIsNotClosed(t *testing.T) {
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), nominations(v1beta1.NominationsPending)), node("host-1", ""))
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), nominations(v1beta1.NominationsPending)), node("host-1", ""))
 	f.step("a", time.Minute)
 	if isClosed(f.node("host-1")) {
 		t.Error("the Node of a machine in use is closed")

@@ -33,12 +33,12 @@ const (
 const (
 	// OrphansConfigMap lists the machines that nobody claims, under a key for each VPSie cluster.
 	OrphansConfigMap = "vpsie-autoscaler-orphans"
-	// straysMax bounds the machines that are listed for a cluster.
-	straysMax = 100
+	// unclaimedMax bounds the machines that are listed for a cluster.
+	unclaimedMax = 100
 )
 
-// Stray is a listed machine that no object claims and that came after us.
-type Stray struct {
+// Unclaimed is a listed machine that no object claims and that came after us.
+type Unclaimed struct {
 	Identifier string    `json:"identifier"`
 	Hostname   string    `json:"hostname"`
 	Since      time.Time `json:"since"`
@@ -47,10 +47,10 @@ type Stray struct {
 	Why    string `json:"why"`
 }
 
-// strays is what is told of one cluster.
-type strays struct {
-	Machines []Stray `json:"machines"`
-	// Foreign are the workers, by identifier, that were nobody's in the first listings of all of the cluster. They were there
+// orphanReport is what is told of one cluster.
+type orphanReport struct {
+	Machines []Unclaimed `json:"machines"`
+	// Foreign are the workers, by identifier, that were unclaimed in the first listings of all of the cluster. They were there
 	// before us and are not told of; nil says that this is not known yet.
 	Foreign []string `json:"foreign"`
 }
@@ -69,7 +69,7 @@ type Orphans struct {
 
 	mu sync.Mutex
 	// told is what the ConfigMap says, by cluster; a cluster that is missing was not read yet.
-	told map[string]strays
+	told map[string]orphanReport
 	// seen is when a machine that was told of was last listed, by identifier.
 	seen map[string]time.Time
 }
@@ -82,7 +82,7 @@ func NewOrphans(store *Store, namespace Namespace, registry prometheus.Registere
 	if err := registry.Register(gauge); err != nil {
 		return nil, err
 	}
-	return &Orphans{store: store, namespace: string(namespace), gauge: gauge, events: recorder, log: log, told: map[string]strays{}, seen: map[string]time.Time{}}, nil
+	return &Orphans{store: store, namespace: string(namespace), gauge: gauge, events: recorder, log: log, told: map[string]orphanReport{}, seen: map[string]time.Time{}}, nil
 }
 
 // load reads once what was told of a cluster, so that a restart forgets no machine and no date.
@@ -94,7 +94,7 @@ func (o *Orphans) load(ctx context.Context, cluster string) error {
 	if err := o.store.Live.Get(ctx, o.key(), object); ignoreGone(err) != nil {
 		return fmt.Errorf("read ConfigMap %s: %w", o.key(), err)
 	}
-	var s strays
+	var s orphanReport
 	if text, told := object.Data[cluster]; told {
 		if err := json.Unmarshal([]byte(text), &s); err != nil {
 			// What can be read of it stands. That nothing was there before us makes too many machines news, and hides none.
@@ -113,13 +113,13 @@ func (o *Orphans) isLoaded(cluster string) bool {
 	return ok
 }
 
-func (o *Orphans) remember(cluster string, s strays) {
+func (o *Orphans) remember(cluster string, s orphanReport) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.told[cluster] = s
 }
 
-func (o *Orphans) toldOf(cluster string) strays {
+func (o *Orphans) toldOf(cluster string) orphanReport {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.told[cluster]
@@ -140,7 +140,7 @@ func (o *Orphans) known(cluster string) []string {
 }
 
 // find returns what was told of a machine.
-func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
+func (o *Orphans) find(cluster, identifier string) (Unclaimed, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range o.told[cluster].Machines {
@@ -148,7 +148,7 @@ func (o *Orphans) find(cluster, identifier string) (Stray, bool) {
 			return s, true
 		}
 	}
-	return Stray{}, false
+	return Unclaimed{}, false
 }
 
 // wasBeforeUs reports whether a machine that nobody claims was in the first listings of all of its cluster; known is false until
@@ -162,15 +162,15 @@ func (o *Orphans) wasBeforeUs(cluster, identifier string) (was, known bool) {
 
 // unlisted returns the machines that were told of, that a listing at a time lacks, and that nobody claims: a
 // listing may lag or leave some out, so they stay told of until they were missing for a while.
-func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bool, at time.Time, patience time.Duration) []Stray {
+func (o *Orphans) unlisted(cluster string, listed []Unclaimed, claimed map[string]bool, at time.Time, patience time.Duration) []Unclaimed {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range listed {
 		o.seen[s.Identifier] = at
 	}
-	var kept []Stray
+	var kept []Unclaimed
 	for _, s := range o.told[cluster].Machines {
-		if claimed[s.Identifier] || slices.ContainsFunc(listed, func(l Stray) bool { return l.Identifier == s.Identifier }) {
+		if claimed[s.Identifier] || slices.ContainsFunc(listed, func(l Unclaimed) bool { return l.Identifier == s.Identifier }) {
 			continue
 		}
 		if o.seen[s.Identifier].IsZero() {
@@ -187,18 +187,20 @@ func (o *Orphans) unlisted(cluster string, listed []Stray, claimed map[string]bo
 
 // report tells what changed about the machines of a cluster that nobody claims. What was there before us is kept once
 // the first looks have settled it.
-func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, foreign []string, settled bool) error {
+func (o *Orphans) report(ctx context.Context, cluster string, machines []Unclaimed, foreign []string, settled bool) error {
 	before := o.toldOf(cluster)
-	now := strays{Machines: append([]Stray{}, machines[:min(len(machines), straysMax)]...), Foreign: before.Foreign}
+	now := orphanReport{Machines: append([]Unclaimed{}, machines[:min(len(machines), unclaimedMax)]...), Foreign: before.Foreign}
 	if now.Foreign == nil && settled {
 		now.Foreign = append([]string{}, foreign...)
 	}
-	byProof := map[bool]int{}
+	byProof := map[bool]int{} // of those too that are not listed
+	for _, s := range machines {
+		byProof[s.Proven]++
+	}
 	for i := range now.Machines {
 		s := &now.Machines[i]
-		byProof[s.Proven]++
 		s.Since = s.Since.UTC().Truncate(time.Second)
-		known := slices.IndexFunc(before.Machines, func(old Stray) bool { return old.Identifier == s.Identifier })
+		known := slices.IndexFunc(before.Machines, func(old Unclaimed) bool { return old.Identifier == s.Identifier })
 		if known >= 0 {
 			s.Since = before.Machines[known].Since
 		} else {
@@ -219,7 +221,7 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Stray, 
 }
 
 // tell says once that a machine is unclaimed.
-func (o *Orphans) tell(ctx context.Context, cluster string, s Stray) {
+func (o *Orphans) tell(ctx context.Context, cluster string, s Unclaimed) {
 	o.log.WarnContext(ctx, "unclaimed machine", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
 	node := &corev1.Node{}
 	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
@@ -227,7 +229,7 @@ func (o *Orphans) tell(ctx context.Context, cluster string, s Stray) {
 	}
 }
 
-func (o *Orphans) write(ctx context.Context, cluster string, s strays) error {
+func (o *Orphans) write(ctx context.Context, cluster string, s orphanReport) error {
 	if len(validation.IsConfigMapKey(cluster)) > 0 {
 		return nil // a cluster of that name cannot be told of
 	}

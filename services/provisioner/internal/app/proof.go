@@ -44,16 +44,16 @@ func (c *Clusters) proofs(ctx context.Context) (map[string]proof, error) {
 	return proofs, nil
 }
 
-// lost are the machines of a cluster that a Node proves ours and that no object claims. Which cluster a Node's
+// provenUnclaimed are the machines of a cluster that a Node proves ours and that no object claims. Which cluster a Node's
 // machine is in its NodeGroup tells; without one nobody knows.
-func (c *Clusters) lost(ctx context.Context, cluster string, claimed map[string]bool, proofs map[string]proof) []string {
-	var lost []string
+func (c *Clusters) provenUnclaimed(ctx context.Context, cluster string, claimed map[string]bool, proofs map[string]proof) []string {
+	var found []string
 	for id := range proofs {
 		if !claimed[id] {
-			lost = append(lost, id)
+			found = append(found, id)
 		}
 	}
-	if len(lost) == 0 {
+	if len(found) == 0 {
 		return nil
 	}
 	var groups v1beta1.NodeGroupList
@@ -66,7 +66,7 @@ func (c *Clusters) lost(ctx context.Context, cluster string, claimed map[string]
 			here[scheduling.GroupLabel(g.Namespace, g.Name)] = true
 		}
 	}
-	return slices.DeleteFunc(lost, func(id string) bool { return !here[proofs[id].group] })
+	return slices.DeleteFunc(found, func(id string) bool { return !here[proofs[id].group] })
 }
 
 // mark writes on the listed machines whose they are, where a Node proves it: such a machine answers nobody

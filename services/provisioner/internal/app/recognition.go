@@ -27,10 +27,17 @@ func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Lis
 	if len(r.waiting)+len(r.late) == 0 {
 		return false, nil
 	}
+	nodes, now := r.byKey(), c.clock.Now()
 	if !c.knowsSizes(r) {
+		const message = "VPSie has not said yet what its sizes are, by which machines are told apart, so the machine of the launch request is not recognised; the sizes are read again automatically"
+		for _, w := range r.waiting {
+			c.decide(ctx, nodes[w.Intent], decided(reason.Hold, reason.HoldSizesUnknown, message), machine.SizesUnknown(message))
+		}
 		return false, nil
 	}
-	nodes, now := r.byKey(), c.clock.Now()
+	for _, w := range r.waiting {
+		c.update(ctx, nodes[w.Intent], machine.SizesKnown())
+	}
 	if err := c.date(ctx, r, listed); err != nil {
 		return false, err
 	}
@@ -54,19 +61,16 @@ func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Lis
 			continue
 		}
 		if !found {
-			written, err := c.store.Change(ctx, n, machine.Unanswered(spare, c.config.LaunchSettle, now))
-			if ignoreGone(err) != nil {
+			decided := func(n *v1beta1.VPSieNode) decision { return unanswered(n, spare) }
+			if _, err := c.store.decide(ctx, n, decided, machine.Unanswered(spare, c.config.LaunchSettle, now)); ignoreGone(err) != nil {
 				return progress, err
-			}
-			if a := machine.LastAttempt(n); written && a.Reason != "" {
-				c.store.record(ctx, c.log, n, reason.Launch, reason.Code(a.Reason), a.Message)
 			}
 			continue
 		}
 		written, err := c.store.Change(ctx, n, machine.Answered(worker, launch.Earliest(worker, asked), c.catalogue.Price(n), now))
 		if err != nil {
 			if ignoreGone(err) == nil {
-				continue // it is listed as nobody's next time
+				continue // it is listed as unclaimed next time
 			}
 			return progress, err
 		}
@@ -79,7 +83,7 @@ func (c *Clusters) recognise(ctx context.Context, r *roster, listed []launch.Lis
 }
 
 // knowsSizes reports whether the sizes are known by which machines are told apart. After a start they are read within seconds; until then
-// machines that were asked for would seem not to come.
+// machines that were requested would seem not to come.
 func (c *Clusters) knowsSizes(r *roster) bool {
 	for _, n := range r.nodes {
 		if (machine.Answerable(n) != nil || len(machine.LateAttempts(n, r.at)) > 0) && !c.catalogue.KnowsSizes(n.Spec.Cluster.Datacenter) {
@@ -104,13 +108,12 @@ func forgetProofs(waiting []launch.Waiting, listed []launch.Listed) {
 func (c *Clusters) requests(r *roster) []launch.Waiting {
 	var asked []launch.Waiting
 	for _, n := range r.nodes {
-		for i := range n.Status.Launches {
-			a := &n.Status.Launches[i]
-			if !machine.MayHaveBrought(a) || machine.WasAnswered(n, r.at.Add(-machine.AnswerWindow)) {
+		for _, a := range n.Status.Launches {
+			if !machine.MayHaveBrought(&a) || machine.WasAnswered(n, r.at.Add(-machine.AnswerWindow)) {
 				continue
 			}
 			asked = append(asked, launch.Waiting{
-				Intent: fleet.Key(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
+				Intent: fleet.Key(n), Offering: n.Spec.Offering, Size: c.sizeOf(n, &a), RequestedAt: n.CreationTimestamp.Time, Foreign: a.Foreign,
 			})
 		}
 	}
@@ -140,7 +143,7 @@ func (c *Clusters) date(ctx context.Context, r *roster, listed []launch.Listed) 
 }
 
 // adoptLate makes objects for machines that answer requests which were given up while the intent got, or waits
-// for, another: both were bought.
+// for, another: both were launched.
 func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Listed, asked []launch.Waiting, answers map[string]launch.Listed) (bool, error) {
 	claimed, nodes, progress := r.claimed(), r.byKey(), false
 	for _, worker := range answers {
@@ -169,7 +172,7 @@ func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Lis
 				Origin: v1beta1.OriginLateAnswer, Reason: string(reason.AdoptLateAnswer), DecisionID: n.Spec.DecisionID, LaunchDeadline: n.Spec.LaunchDeadline,
 			},
 		}
-		if err := c.createAdoption(ctx, adoption, taken, "it is the late answer to a launch request of "+key); err != nil {
+		if err := c.createAdoption(ctx, adoption, taken, found{strings.ToLower(worker.Hostname), "it is the late answer to a launch request of " + key}); err != nil {
 			return progress, err
 		}
 		if _, err := c.store.Change(ctx, n, machine.AnsweredElsewhere(text, worker.Identifier)); ignoreGone(err) != nil {
@@ -178,6 +181,14 @@ func (c *Clusters) adoptLate(ctx context.Context, r *roster, listed []launch.Lis
 		progress = true
 	}
 	return progress, nil
+}
+
+// unanswered is what is decided of a request that no listing answers: it ended, or waits because of spare machines.
+func unanswered(n *v1beta1.VPSieNode, spare []string) decision {
+	if a := machine.LastAttempt(n); !machine.IsOpen(n) {
+		return decided(reason.Launch, reason.Code(a.Reason), a.Message)
+	}
+	return decision{reason.Hold, reason.HoldLaunchUnclear, machine.WhyNotRepeated(spare), reason.Values{reason.ParamMachines: reason.NamesOf(spare)}}
 }
 
 // unassigned are the listed machines that nobody claims and that answer no request.

@@ -17,11 +17,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
-// reasonNotOurs is the reason of conditions of a machine whose name a Node has that is not its own.
-const reasonNotOurs = "NodeNotOurs"
-
 // disowned says why a Node that has the machine's name is not the machine's: matched by name alone, a Node that belongs to
-// another is left alone, and so is one that was there before any machine was asked for that may be this one.
+// another is left alone, and so is one that was there before any machine was requested that may be this one.
 func disowned(n *v1beta1.VPSieNode, node *corev1.Node) string {
 	own := v1beta1.ProviderIDPrefix + n.Status.Identifier
 	switch {
@@ -70,7 +67,7 @@ func (r *Nodes) applyTemplate(ctx context.Context, n *v1beta1.VPSieNode, node *c
 		return fmt.Errorf("read NodeGroup of %s: %w", fleet.Key(n), err)
 	}
 	if err != nil {
-		// The group is gone; the machine stays under our care with what its purchase tells.
+		// The group is gone; the machine stays under our care with what its launch tells.
 		group.Namespace, group.Name, group.Spec.Cluster = n.Namespace, n.Spec.NodeGroup, n.Spec.Cluster
 	}
 	if node.Labels == nil {

@@ -145,32 +145,32 @@ func (r *Nodes) turn(ctx context.Context, n *v1beta1.VPSieNode) (disruption.Refu
 	if err != nil {
 		return disruption.Refusal{}, err
 	}
-	state, err := r.brake.State(ctx)
-	if err != nil {
-		return disruption.Refusal{}, err
+	pause, unknown := viewPause(ctx, r.brake)
+	if unknown != nil {
+		return unknown.refusal(), nil
 	}
 	all, err := r.population(ctx)
 	if err != nil {
 		return disruption.Refusal{}, err
 	}
-	v := &disruption.View{Kind: v1beta1.RetireLaunchFailed, Now: now, Group: group, Machine: n}
-	if state.Paused {
-		v.Paused = state.Message
-	}
+	v := &disruption.View{Kind: v1beta1.RetireLaunchFailed, Now: now, Machine: n}
+	v.Paused, v.Group = pause, disruption.Known(group)
 	goes := func(other *v1beta1.VPSieNode) bool {
 		return fleet.GroupOf(other) == fleet.GroupOf(n) && other.UID != n.UID && disruption.IsRetiredFor(other, v1beta1.RetireLaunchFailed) &&
 			other.Status.Identifier != "" && !all.isStuck(other)
 	}
+	busy := ""
 	if slices.ContainsFunc(all.objects, goes) {
-		v.Busy = "another machine of the group is being terminated for the same reason; this one follows"
+		busy = "another machine of the group is being terminated for the same reason; this one follows"
 	}
-	v.Together = func() (string, time.Time) {
+	v.Busy = disruption.Known(busy)
+	v.Together = disruption.Known(func() (string, time.Time) {
 		why := outage.Stops(all.machines, fleet.GroupOf(n))
-		if why == "" || v.Busy == "" && q.mayTry(n, now, outage.TrialInterval) {
+		if why == "" || busy == "" && q.mayTry(n, now, outage.TrialInterval) {
 			return "", time.Time{}
 		}
 		return fmt.Sprintf("%s; one machine is terminated every %s until that ends; check what the machines have in common", why, outage.TrialInterval), time.Time{}
-	}
+	})
 	q.refusal, q.at = disruption.First(disruption.Decide, v), now
 	return q.refusal, nil
 }

@@ -38,7 +38,7 @@ func (f *fixture) fleet(machines, failing int) {
 	f.t.Helper()
 	for i := 1; i <= machines; i++ {
 		name, id := fmt.Sprintf("n%d", i), fmt.Sprintf("m%d", i)
-		f.create(intent(name, bought(id, name)))
+		f.create(intent(name, launched(id, name)))
 		if i <= failing {
 			f.create(node(name, id, notReady))
 		} else {
@@ -198,7 +198,7 @@ func TestMachinesThatDoNotJoinGoOneAtATime(t *testing.T) {
 	f.overdue(2)
 	for i := range 10 { // so many that two do not fail together
 		name := fmt.Sprintf("w%d", i)
-		f.create(intent(name, bought("id-"+name, name)))
+		f.create(intent(name, launched("id-"+name, name)))
 		f.create(node(name, "id-"+name))
 	}
 	for range 5 {

@@ -29,8 +29,8 @@ func busy(p *corev1.Pod) {
 
 // replacing is a busy node whose machine old is to be replaced by new, which is as far as the change says.
 func replacing(t *testing.T, change ...func(*v1beta1.VPSieNode)) *fixture {
-	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), node("host-1", "m1"), intent("old", bought("m1", "host-1"), replaced),
-		intent("new", append([]func(*v1beta1.VPSieNode){bought("m2", "host-2"), replaces("old")}, change...)...), pod("p", "host-1", busy))
+	f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }), node("host-1", "m1"), intent("old", launched("m1", "host-1"), replaced),
+		intent("new", append([]func(*v1beta1.VPSieNode){launched("m2", "host-2"), replaces("old")}, change...)...), pod("p", "host-1", busy))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "host-1", Size: small}, {Identifier: "m2", Hostname: "host-2", Size: small}}
 	return f
 }
@@ -78,6 +78,18 @@ func TestBusyNodeIsReplaced(t *testing.T) {
 	}
 }
 
+// TestScaleDownSwitchKeepsNoReplacement holds that scaleDown.enabled is about scale-down and repair alone.
+func TestScaleDownSwitchKeepsNoReplacement(t *testing.T) {
+	f := replacing(t)
+	f.remove(group())
+	f.create(group(func(g *v1beta1.NodeGroup) { g.Spec.MinNodes, g.Spec.ScaleDown.Enabled = 1, new(false) }))
+	f.create(node("host-2", "m2"))
+	f.life("old")
+	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
+		t.Errorf("deleted %v, want m1: scale-down is switched off, replacement is not", f.cloud.deleted)
+	}
+}
+
 // TestReplacementIsAwaited holds that nothing is done to a Node before pods can go to the one that takes its place.
 func TestReplacementIsAwaited(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -122,6 +134,36 @@ func TestAwaitedReplacementComes(t *testing.T) {
 	f.life("old")
 	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {
 		t.Errorf("deleted %v, want m1", f.cloud.deleted)
+	}
+}
+
+// TestReplacementIsNotAwaitedForEverBeforeTheTaint withdraws a retirement whose replacement was Ready and does not come back, though nobody takes
+// it away. The time of a pause does not count.
+func TestReplacementIsNotAwaitedForEverBeforeTheTaint(t *testing.T) {
+	for name, paused := range map[string]bool{"Waited": false, "Paused": true} {
+		t.Run(name, func(t *testing.T) {
+			f := replacing(t)
+			f.create(node("host-2", "m2", func(n *corev1.Node) { n.Spec.Unschedulable = true }))
+			f.step("old", time.Second)
+			f.step("old", 14*time.Minute)
+			f.wantDrained(metav1.ConditionUnknown, reason.HoldReplacement)
+			if paused {
+				f.create(pause())
+				f.step("old", 10*time.Minute)
+				f.wantDrained(metav1.ConditionUnknown, reason.HoldPaused)
+				f.remove(pause())
+				f.step("old", 6*time.Second)
+				f.step("old", 14*time.Minute)
+				f.wantDrained(metav1.ConditionUnknown, reason.HoldReplacement)
+			}
+			f.step("old", time.Minute+time.Second)
+			f.wantDrained(metav1.ConditionFalse, reason.NoReplaceLate)
+			f.wantUntouched(name)
+			if wait := f.machine("old").Status.ReplacementWait; wait != nil {
+				t.Errorf("the next retirement would find a wait %+v", wait)
+			}
+			f.wantDecision(reason.NoReplaceLate)
+		})
 	}
 }
 
@@ -205,7 +247,7 @@ func TestReplacementFailsWhileBudgetsBlock(t *testing.T) {
 	}
 }
 
-// TestReplacementIsNotAwaitedForEver gives the drain up that began when the replacement was Ready.
+// TestReplacementIsNotAwaitedForEver aborts the drain that began when the replacement was Ready.
 func TestReplacementIsNotAwaitedForEver(t *testing.T) {
 	f := replacing(t)
 	f.create(node("host-2", "m2"))
@@ -232,11 +274,11 @@ func TestReplacementIsKept(t *testing.T) {
 	}
 }
 
-// TestReplacementIsBought holds that the machine of a replacement is launched like any other.
-func TestReplacementIsBought(t *testing.T) {
+// TestReplacementIsLaunched holds that the machine of a replacement is launched like any other.
+func TestReplacementIsLaunched(t *testing.T) {
 	f := newFixture(t, group(), intent("new", replaces("old")))
 	f.pass(time.Second)
 	if f.cloud.asked != 1 {
-		t.Errorf("%d machines were asked for, want 1", f.cloud.asked)
+		t.Errorf("%d machines were requested, want 1", f.cloud.asked)
 	}
 }

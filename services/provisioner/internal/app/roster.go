@@ -32,7 +32,7 @@ type roster struct {
 	at time.Time
 }
 
-// newRoster sorts the objects of a cluster, of all there are, as of a time. Which machines Nodes prove, and what was asked for
+// newRoster sorts the objects of a cluster, of all there are, as of a time. Which machines Nodes prove, and what was requested
 // by each request, is given.
 func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof, size machine.SizeOf, now time.Time) *roster {
 	r := &roster{cluster: cluster, all: all, at: now}
@@ -57,7 +57,7 @@ func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof
 			}
 		}
 		switch {
-		case machine.IsAbsent(n):
+		case fleet.IsAbsent(n):
 			r.absent = append(r.absent, n)
 		case machine.StateOf(n) == v1beta1.PhaseDeleting:
 			r.leaving = append(r.leaving, n)

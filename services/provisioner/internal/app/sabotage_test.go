@@ -38,7 +38,7 @@ func TestSabotage(t *testing.T) {
 			return f.cloud.asked > 1
 		},
 		sabotage.CheckFreshReadAfterTaint: func(t *testing.T) bool {
-			f := newFixture(t, group(), node("host-1", "m1"), intent("a", bought("m1", "host-1"), retired),
+			f := newFixture(t, group(), node("host-1", "m1"), intent("a", launched("m1", "host-1"), retired),
 				pod("p", "host-1", func(p *corev1.Pod) { p.OwnerReferences = nil }))
 			f.step("a", time.Second)
 			f.step("a", 6*time.Second)
@@ -77,7 +77,7 @@ func TestSabotage(t *testing.T) {
 func TestSabotagedDeletion(t *testing.T) {
 	sabotage.Set(sabotage.CheckOwnershipProof)
 	defer sabotage.Set("")
-	f := newFixture(t, group(), intent("a", bought("m1", "host-1"), retired))
+	f := newFixture(t, group(), intent("a", launched("m1", "host-1"), retired))
 	f.cloud.machines = []launch.Listed{{Identifier: "m1", Hostname: "somebody-elses", Size: small}}
 	f.life("a")
 	if !slices.Equal(f.cloud.deleted, []string{"m1"}) {

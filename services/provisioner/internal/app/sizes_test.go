@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
@@ -110,10 +111,35 @@ func TestNothingIsGivenUpBeforeSizesAreKnown(t *testing.T) {
 	if n := f.machine("a"); n.Status.Phase != v1beta1.PhaseLaunching {
 		t.Fatalf("machine %+v, want it waited for as long as nothing tells it from others", n.Status)
 	}
+	f.tell()
+	f.wantDecision(reason.HoldSizesUnknown)
+	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); c.Reason != reason.HoldSizesUnknown.Condition() {
+		t.Errorf("condition %+v, want it to say that sizes are unknown", c)
+	}
 	f.cloud.offers = nil
 	f.runCatalogueOnce()
 	f.pass(time.Second)
 	if n := f.machine("a"); n.Status.Identifier != "m1" || n.Status.Phase != v1beta1.PhaseJoining {
 		t.Errorf("machine %+v, want m1, Joining", n.Status)
+	}
+}
+
+// TestHoldEndsOnceSizesAreKnown has a request wait for its machine when they are.
+func TestHoldEndsOnceSizesAreKnown(t *testing.T) {
+	f := newFixture(t, group(), intent("a"))
+	f.cloud.hide = true
+	f.pass(time.Second)
+	f.cloud.offers = &app.CloudError{Failure: app.OutcomeUnknown}
+	f.restart()
+	f.pass(time.Second)
+	if c := condition(f.machine("a"), v1beta1.ConditionLaunched); c.Reason != reason.HoldSizesUnknown.Condition() {
+		t.Fatalf("condition %+v, want it to say that sizes are unknown", c)
+	}
+	f.cloud.offers = nil
+	f.clock.Step(time.Minute)
+	f.runCatalogueOnce()
+	f.pass(2 * time.Second)
+	if n := f.machine("a"); condition(n, v1beta1.ConditionLaunched).Reason != "Awaited" || len(n.Status.Holds) > 0 {
+		t.Errorf("machine %+v, want it awaited", n.Status)
 	}
 }

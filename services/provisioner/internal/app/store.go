@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
@@ -24,7 +25,9 @@ type Store struct {
 	client.Client
 	Live  client.Reader
 	Facts Facts
-	Clock clock.PassiveClock
+	// Decisions counts what is decided here.
+	Decisions *facts.Decisions
+	Clock     clock.PassiveClock
 }
 
 // Facts puts on record what happened to machines.
@@ -40,12 +43,26 @@ type Facts interface {
 // then. The object is brought up to date, and carries the change of its phase until that is told. It reports whether anything was written.
 func (s *Store) Change(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) (bool, error) {
 	return s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
-		step, err := machine.Apply(n, change)
-		if step.IsTransition() {
-			machine.Untold(n, machine.ChangeOf(n, step.From, step.To, step.Why, telemetry.Traceparent(ctx), s.Clock.Now()))
-		}
+		step, err := s.apply(ctx, n, change)
 		return step.Changed, err
-	}, func(base client.Patch) error { return s.Status().Patch(ctx, n, base) })
+	}, s.writeStatus(ctx, n))
+}
+
+func (s *Store) apply(ctx context.Context, n *v1beta1.VPSieNode, change machine.Change) (machine.Step, error) {
+	step, err := machine.Apply(n, change)
+	if err != nil || !step.IsTransition() {
+		return step, err
+	}
+	for _, c := range machine.Untold(n, machine.ChangeOf(n, step.From, step.To, step.Why, telemetry.Traceparent(ctx), s.Clock.Now())) {
+		if err := s.Facts.Record(ctx, facts.PhaseChanged(n, c)); err != nil {
+			return step, err
+		}
+	}
+	return step, nil
+}
+
+func (s *Store) writeStatus(ctx context.Context, n *v1beta1.VPSieNode) func(client.Patch) error {
+	return func(base client.Patch) error { return s.Status().Patch(ctx, n, base) }
 }
 
 // Update does for the rest of the object what Change does for its status.
@@ -54,27 +71,42 @@ func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change func
 		func(base client.Patch) error { return s.Patch(ctx, node, base) })
 }
 
-// LetGo takes the finalizer off an object that is deleted, if it may go as the API server has it. What it carries, and its end, Gone or Released,
+// RemoveFinalizer takes the finalizer off an object that is deleted, if it may go as the API server has it. What it carries, and its end, Gone or Released,
 // is on record before, since nobody can look it up after. An end is on record twice where the object changed in between.
-func (s *Store) LetGo(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
+// That a machine is released is a decision, which is on record as well.
+func (s *Store) RemoveFinalizer(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
 	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil { // an end is not told of what a cache had
 		return false, ignoreGone(err)
 	}
-	return s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
+	written, err := s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
 		if n.DeletionTimestamp == nil || !machine.MayGo(n, end) || !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
 			return false, nil
 		}
 		last := machine.ChangeOf(n, machine.StateOf(n), end, why, telemetry.Traceparent(ctx), s.Clock.Now())
-		if err := s.Facts.Record(ctx, append(carriedBy(n), facts.PhaseChanged(n, last))...); err != nil {
+		all := append(carriedBy(n), facts.PhaseChanged(n, last))
+		if end == machine.Released {
+			// Its id follows from the object, so that a repeat is known as one.
+			all = append(all, s.factOf(ctx, last.ID+".decision", n, decided(reason.Adoption, reason.AdoptReleased, why)))
+		}
+		if err := s.Facts.Record(ctx, all...); err != nil {
 			return false, err
 		}
 		return controllerutil.RemoveFinalizer(n, v1beta1.FinalizerMachine), nil
 	}, func(base client.Patch) error { return s.Patch(ctx, n, base) })
+	if written && end == machine.Released {
+		s.Decisions.Count(reason.Adoption, reason.AdoptReleased)
+	}
+	return written, err
 }
 
-// carriedBy are the facts that an object carries: decision records of the planner, and changes of the phase.
+// carriedBy are the facts that an object carries: records of decisions, and changes of the phase. What cannot be read is left out.
 func carriedBy(n *v1beta1.VPSieNode) []facts.Fact {
 	carried := facts.Attached(n)
+	for _, record := range n.Status.UntoldDecisions {
+		if f, err := facts.Parse(record); err == nil {
+			carried = append(carried, f)
+		}
+	}
 	for _, c := range n.Status.Untold {
 		carried = append(carried, facts.PhaseChanged(n, c))
 	}
@@ -121,7 +153,7 @@ func (s *Store) acceptsObjects(ctx context.Context, namespace string) (bool, err
 	return object.DeletionTimestamp == nil, nil
 }
 
-// allNodes reads every VPSieNode live, because a stale list would count a machine as nobody's.
+// allNodes reads every VPSieNode live, because a stale list would count a machine as unclaimed.
 func (s *Store) allNodes(ctx context.Context) ([]*v1beta1.VPSieNode, error) {
 	return listNodes(ctx, s.Live)
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
@@ -45,9 +44,9 @@ func (r *Nodes) isSwept(ctx context.Context, n *v1beta1.VPSieNode) (bool, error)
 	return definition.GetDeletionTimestamp() != nil, nil
 }
 
-// letGo takes the finalizer off a machine's object that is swept away, and leaves the machine as it was before
+// release takes the finalizer off a machine's object that is swept away, and leaves the machine as it was before
 // anybody wanted to drain it. Its Node keeps the proof by which it is adopted once its NodeGroup is back.
-func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
+func (r *Nodes) release(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if err := goOn(ctx, r.brake); err != nil && n.Status.DrainStartedAt != nil {
 		return err
 	}
@@ -73,9 +72,8 @@ func (r *Nodes) letGo(ctx context.Context, n *v1beta1.VPSieNode) error {
 			return err
 		}
 	}
-	written, err := r.store.LetGo(ctx, n, machine.Released, message)
+	written, err := r.store.RemoveFinalizer(ctx, n, machine.Released, message)
 	if written {
-		r.store.record(ctx, r.log, n, reason.Adoption, reason.AdoptReleased, message)
 		r.log.WarnContext(ctx, "machine released", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Status.Identifier, telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
 			r.events.Eventf(node, n, corev1.EventTypeWarning, "MachineReleased", "Retire", "%s", message)

@@ -44,7 +44,7 @@ func TestObjectsThatAreSweptAwayDeleteNoMachine(t *testing.T) {
 	}
 	for name, sweep := range sweeps {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", bought("m1", "host-1")))
+			f := newFixture(t, node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", launched("m1", "host-1")))
 			f.orphans = app.OrphansDelete
 			f.restart()
 			f.cloud.machines = one("host-1")
@@ -67,8 +67,8 @@ func TestObjectsThatAreSweptAwayDeleteNoMachine(t *testing.T) {
 	}
 }
 
-func TestSweptDrainIsUndone(t *testing.T) {
-	f := newFixture(t, group(), node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", bought("m1", "host-1")))
+func TestSweptDrainIsAborted(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", launched("m1", "host-1")))
 	f.remove(f.machine("a"))
 	f.step("a", time.Second)
 	if !f.node("host-1").Spec.Unschedulable {
@@ -85,7 +85,7 @@ func TestSweptDrainIsUndone(t *testing.T) {
 func TestSweptRetirementThatWaitsReleasesTheMachine(t *testing.T) {
 	for kind, stays := range map[v1beta1.RetirementKind]bool{v1beta1.RetireReplace: true, v1beta1.RetireScaleDown: true, v1beta1.RetireLaunchFailed: false} {
 		t.Run(string(kind), func(t *testing.T) {
-			f := newFixture(t, group(), node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", bought("m1", "host-1"), func(n *v1beta1.VPSieNode) {
+			f := newFixture(t, group(), node("host-1", "m1", registered("a")), pod("p", "host-1"), intent("a", launched("m1", "host-1"), func(n *v1beta1.VPSieNode) {
 				n.Spec.Retirement = &v1beta1.Retirement{Kind: kind, DecisionID: "d", Reason: "r", Message: "why"}
 			}))
 			f.terminate()
@@ -104,7 +104,7 @@ func TestSweptLaunchIsResolvedFirst(t *testing.T) {
 	f.remove(f.machine("a"))
 	f.step("a", time.Minute)
 	if !f.exists(intent("a")) {
-		t.Fatal("a machine may have been bought, and nothing would know of it")
+		t.Fatal("a machine may have been launched, and nothing would know of it")
 	}
 	f.pass(16 * time.Minute)
 	f.step("a", time.Second)

@@ -56,7 +56,7 @@ func TestNewIntentIsLaunchedAtOnce(t *testing.T) {
 	f.create(intent("a", func(n *v1beta1.VPSieNode) { n.CreationTimestamp.Time = noon }))
 	f.pass(time.Millisecond)
 	if f.cloud.asked != 1 {
-		t.Errorf("VPSie was asked for %d machines, want 1 without a message and without a wait", f.cloud.asked)
+		t.Errorf("%d machines were requested from VPSie, want 1 without a message and without a wait", f.cloud.asked)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestLaunchMessageReachesPastTheCache(t *testing.T) {
 	f.clusters.Announce("default", []string{"a", "never-written"})
 	f.pass(time.Second)
 	if f.cloud.asked != 1 {
-		t.Errorf("VPSie was asked for %d machines, want 1", f.cloud.asked)
+		t.Errorf("%d machines were requested from VPSie, want 1", f.cloud.asked)
 	}
 	calls := f.cloud.calls
 	f.machineGone("a")
@@ -97,7 +97,7 @@ func (f *fixture) machineGone(name string) {
 	f.cloud.machines = nil
 }
 
-// TestRetireMessageReachesPastTheCache drains what a message told of, and does not undo it on a cache that still shows the
+// TestRetireMessageReachesPastTheCache drains what a message told of, and does not abort it on a cache that still shows the
 // machine as it was.
 func TestRetireMessageReachesPastTheCache(t *testing.T) {
 	f := newFixture(t, group())

@@ -23,8 +23,8 @@ const usage = `usage: plan -types FILE -pods FILE
 
 Plans the cheapest machines for pods that wait, starting from an empty cluster, and prints one JSON object:
 
-  nodes               machines to buy: type, zone, and the pods on each
-  unplaced            pods that no machine is bought for, and why
+  nodes               machines to launch: type, zone, and the pods on each
+  unplaced            pods that no machine is launched for, and why
   costPerHour         dollars
   lowerBoundPerHour   what any plan for the same pods costs at least, by their requests alone
   wallSeconds         the time of planning, without reading the files and without the bound

@@ -256,7 +256,7 @@ type result struct {
 	Hits       map[string]int
 	Lives      int
 	Followed   int
-	Bought     int
+	Launched   int
 	Calls      int
 	Seconds    float64
 	Trace      string
@@ -291,7 +291,7 @@ type sums struct {
 	// followed are the pods that were bound where the planner had nominated them.
 	followed int
 	fewest   int
-	bought   int
+	launched int
 	calls    int
 	seconds  float64
 	short    float64
@@ -322,7 +322,7 @@ func (s *sums) add(r result) {
 	for name, n := range r.Hits {
 		s.hits[name] += n
 	}
-	s.lives, s.bought, s.calls, s.seconds, s.followed = s.lives+r.Lives, s.bought+r.Bought, s.calls+r.Calls, s.seconds+r.Seconds, s.followed+r.Followed
+	s.lives, s.launched, s.calls, s.seconds, s.followed = s.lives+r.Lives, s.launched+r.Launched, s.calls+r.Calls, s.seconds+r.Seconds, s.followed+r.Followed
 	if s.fewest < 0 || r.Lives < s.fewest {
 		s.fewest = r.Lives
 	}
@@ -344,8 +344,8 @@ func (s *sums) print(out io.Writer, o options, took time.Duration) {
 			fmt.Fprintf(out, "%-32s %d\n", name, s.hits[name])
 		}
 	}
-	fmt.Fprintf(out, "%d runs, %.0f simulated hours (at least %.1f a seed), %d machines bought, %d lives (at least %d a seed), %d pods bound where nominated, %d calls to VPSie, %d faults did something; %d broke an invariant; %s\n",
-		s.seeds, s.seconds/3600, s.short/3600, s.bought, s.lives, max(s.fewest, 0), s.followed, s.calls, acted, len(s.broken), took.Round(time.Second))
+	fmt.Fprintf(out, "%d runs, %.0f simulated hours (at least %.1f a seed), %d machines launched, %d lives (at least %d a seed), %d pods bound where nominated, %d calls to VPSie, %d faults did something; %d broke an invariant; %s\n",
+		s.seeds, s.seconds/3600, s.short/3600, s.launched, s.lives, max(s.fewest, 0), s.followed, s.calls, acted, len(s.broken), took.Round(time.Second))
 }
 
 func (s *sums) verdict(o options) error {

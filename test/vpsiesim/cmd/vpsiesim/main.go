@@ -69,7 +69,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.Uint64Var(&o.config.RandomSeed, "seed", 0, "seed of names and random choices")
 	fs.StringVar(&o.seedFile, "seed-file", "", "JSON file with more datacenters, offers and clusters")
 	fs.BoolVar(&o.verbose, "verbose", false, "log every call to stderr")
-	fs.Func("list-delay", "time until a bought machine is listed (default 1s)", set("listDelay"))
+	fs.Func("list-delay", "time until a launched machine is listed (default 1s)", set("listDelay"))
 	fs.Func("boot-delay", "time from listed to registered (default 3s)", set("bootDelay"))
 	fs.Func("delete-delay", "time until a deleted machine leaves the list (default 1s)", set("deleteDelay"))
 	fs.Func("latency", "time every call takes (default 0s)", set("latency"))

@@ -277,7 +277,7 @@ type NodePhaseChanged struct {
 	Time     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=time,proto3" json:"time,omitempty"`
 	// Price in millionths of a US dollar a month.
 	MonthlyPriceMicros int64 `protobuf:"varint,10,opt,name=monthly_price_micros,json=monthlyPriceMicros,proto3" json:"monthly_price_micros,omitempty"`
-	// Decision that asked for the machine.
+	// Decision whose outcome the change is: by which the machine is retired while it is, and launched otherwise.
 	DecisionId string `protobuf:"bytes,11,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
 	// VPSie size id.
 	Offering      int64 `protobuf:"varint,12,opt,name=offering,proto3" json:"offering,omitempty"`
@@ -466,7 +466,7 @@ type Candidate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// NodeGroup in namespace/name form, or Node name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// VPSie size, empty where the alternative is not a purchase.
+	// VPSie size, empty where the alternative is not a launch.
 	Offering string `protobuf:"bytes,2,opt,name=offering,proto3" json:"offering,omitempty"`
 	// Reason code of the rejection, empty for the chosen one.
 	Rejection string `protobuf:"bytes,3,opt,name=rejection,proto3" json:"rejection,omitempty"`

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: vpsie/catalogue/v1/catalogue.proto
 
-// What can be bought at VPSie, for what price, and whether VPSie answers.
+// What can be launched at VPSie, for what price, and whether VPSie answers.
 
 package cataloguev1
 
@@ -244,7 +244,7 @@ func (x *Health) GetBreakerOpen() bool {
 	return false
 }
 
-// Offering is a size that can be bought.
+// Offering is a size that can be launched.
 type Offering struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Id          int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -254,7 +254,7 @@ type Offering struct {
 	DiskBytes   int64                  `protobuf:"varint,5,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
 	// Price in millionths of a US dollar a month.
 	MonthlyPriceMicros int64 `protobuf:"varint,6,opt,name=monthly_price_micros,json=monthlyPriceMicros,proto3" json:"monthly_price_micros,omitempty"`
-	// Until when no purchase is tried, because the last one was refused.
+	// Until when no launch is tried, because the last one was refused.
 	BackoffUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=backoff_until,json=backoffUntil,proto3" json:"backoff_until,omitempty"`
 	// Reason code of the refusal that the backoff follows.
 	BackoffReason string `protobuf:"bytes,8,opt,name=backoff_reason,json=backoffReason,proto3" json:"backoff_reason,omitempty"`

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: vpsie/catalogue/v1/catalogue.proto
 
-// What can be bought at VPSie, for what price, and whether VPSie answers.
+// What can be launched at VPSie, for what price, and whether VPSie answers.
 
 package cataloguev1
 
@@ -30,7 +30,7 @@ const (
 //
 // CatalogueService is served by the provisioner, which alone talks to VPSie.
 type CatalogueServiceClient interface {
-	// Describe returns what can be bought for one cluster. It answers from a cache and never fails
+	// Describe returns what can be launched for one cluster. It answers from a cache and never fails
 	// because VPSie does: the health in the answer says how far the rest can be trusted.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 }
@@ -59,7 +59,7 @@ func (c *catalogueServiceClient) Describe(ctx context.Context, in *DescribeReque
 //
 // CatalogueService is served by the provisioner, which alone talks to VPSie.
 type CatalogueServiceServer interface {
-	// Describe returns what can be bought for one cluster. It answers from a cache and never fails
+	// Describe returns what can be launched for one cluster. It answers from a cache and never fails
 	// because VPSie does: the health in the answer says how far the rest can be trusted.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	mustEmbedUnimplementedCatalogueServiceServer()

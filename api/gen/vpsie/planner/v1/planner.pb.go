@@ -148,7 +148,7 @@ func (*ExplainRequest_NodeGroup) isExplainRequest_Subject() {}
 type ExplainResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	PlannedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=planned_at,json=plannedAt,proto3" json:"planned_at,omitempty"`
-	// Acts first, then refusals. They have no id and no time: they are no decisions of their own, and need not be on record.
+	// A hold of all planning first, which says that the plan is not carried out or made anew; then acts, then refusals. They have no id and no time: they are no decisions of their own, and need not be on record.
 	Records []*v1.DecisionRecord `protobuf:"bytes,2,rep,name=records,proto3" json:"records,omitempty"`
 	// How many more records there are of a large NodeGroup.
 	Omitted       int32 `protobuf:"varint,3,opt,name=omitted,proto3" json:"omitted,omitempty"`

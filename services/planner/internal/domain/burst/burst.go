@@ -48,7 +48,7 @@ const (
 	None Step = iota
 	// Hold means that more is on its way, and nothing is to be done yet.
 	Hold
-	// Early means to buy what any plan of the whole burst would contain, and no more.
+	// Early means to launch what any plan of the whole burst would contain, and no more.
 	Early
 	// Whole means that the burst is over, or was waited for long enough.
 	Whole

@@ -3,29 +3,29 @@ package scaling
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 )
 
 // offeringsShown bounds the sizes that a message lists.
 const offeringsShown = 8
 
-// admission is what may be bought for a group now.
+// admission is what may be launched for a group now.
 type admission struct {
 	// refusal says why nothing may be, the zero Refusal that something may.
 	refusal Refusal
-	// offerings are the sizes that the group can buy, paused those whose purchases pause after VPSie refused them.
+	// offerings are the sizes that the group can launch, paused those in backoff after VPSie refused them.
 	offerings, paused []*fleet.Offering
 }
 
-// admit finds out what may be bought for a group.
+// admit finds out what may be launched for a group.
 func (p *planner) admit(g *fleet.Group) admission {
-	if refusal := p.shut(g); refusal.Code != "" {
-		return admission{refusal: refusal}
+	if refusal := p.cluster.Shut(g); refusal.Code != "" {
+		return admission{refusal: Refusal{refusal.Code, refusal.Message, refusal.Parameters}}
 	}
 	wanted := g.Wanted()
 	if len(wanted) == 0 {
@@ -39,42 +39,17 @@ func (p *planner) admit(g *fleet.Group) admission {
 			a.offerings = append(a.offerings, o)
 		}
 	}
+	code, message := g.Policy().NoLaunch()
 	switch {
-	case g.Spec.Mode == v1beta1.ModePaused:
-		a.refusal = Refusal{reason.NoScaleUpGroupPaused, "the group is paused, so no machine is launched or retired for it; set spec.mode to Enforce to resume"}
-	case g.Spec.ScaleUp.Enabled != nil && !*g.Spec.ScaleUp.Enabled:
-		a.refusal = Refusal{reason.NoScaleUpGroupDisabled, "scale-up is switched off for the group; set spec.scaleUp.enabled to true to allow launches"}
+	case code != "" && code != reason.NoScaleUpGroupRecommend: // which shows what it would launch
+		a.refusal = Refusal{Code: code, Message: message}
 	case len(a.offerings) == 0:
 		soonest := slices.MinFunc(a.paused, func(x, y *fleet.Offering) int { return x.BackoffUntil.Compare(y.BackoffUntil) })
 		a.refusal = Refusal{soonest.BackoffReason, fmt.Sprintf("every size of the group is in backoff because VPSie refused it (%s); it is requested again at %s; %s",
-			soonest.BackoffMessage, minute(soonest.BackoffUntil), remedy(soonest.BackoffReason))}
+			soonest.BackoffMessage, minute(soonest.BackoffUntil), remedy(soonest.BackoffReason)),
+			reason.Values{reason.ParamOffering: soonest.Name, reason.ParamUntil: reason.TimeOf(soonest.BackoffUntil)}}
 	}
 	return a
-}
-
-// shut says why nothing may be bought for a group whatever its sizes are.
-func (p *planner) shut(g *fleet.Group) Refusal {
-	c, problems := &g.Catalogue, fleet.Validate(g.NodeGroup)
-	switch {
-	case len(problems) > 0:
-		return Refusal{reason.NoScaleUpGroupInvalid, strings.Join(problems, "; ") + "; nothing is launched or retired for the group until this is corrected"}
-	case c.Health == fleet.Unauthorized:
-		return Refusal{reason.NoScaleUpUnauthorized, fmt.Sprintf(
-			"VPSie refuses the credentials (%s), so no machine can be launched or terminated; they are read and tried again every few seconds; put a valid token where the provisioner reads it", c.HealthMessage)}
-	case c.ClusterKnown && !c.ClusterFound:
-		return Refusal{reason.NoScaleUpClusterUnknown, fmt.Sprintf(
-			"VPSie knows no cluster %s (%s), so nothing is launched for the group; it is looked up again every few seconds; correct spec.cluster.identifier, or give the credentials access to that cluster",
-			g.Spec.Cluster.Identifier, c.ClusterMessage)}
-	case c.Health == fleet.Unavailable:
-		return Refusal{reason.NoScaleUpAPIUnavailable, fmt.Sprintf(
-			"VPSie's API fails (%s), so the circuit breaker is open and no machine is launched or terminated; a call is tried every few seconds and work resumes automatically; nothing needs to be done unless this lasts", c.HealthMessage)}
-	case !c.Known || !c.ClusterKnown || p.blind[g.Key()]:
-		return Refusal{reason.NoScaleUpCatalogueUnknown,
-			"the catalogue for the group is not known yet, so nothing is launched; it is requested again at once; check the provisioner's log if this lasts"}
-	case p.snapshot.Paused != "":
-		return Refusal{reason.HoldPaused, p.snapshot.Paused}
-	}
-	return Refusal{}
 }
 
 // minute is a time for people, rounded up to the minute.
@@ -106,9 +81,19 @@ func (p *planner) nothingWanted(g *fleet.Group) Refusal {
 	if len(g.Spec.Offerings) > 0 {
 		return Refusal{reason.NoScaleUpOfferingUnknown, fmt.Sprintf(
 			"VPSie sells none of the sizes %v in datacenter %s, so nothing can be launched for the group; the catalogue is read again every five minutes; name sizes that are sold in spec.offerings: %s",
-			g.Spec.Offerings, g.Spec.Cluster.Datacenter, shown)}
+			g.Spec.Offerings, g.Spec.Cluster.Datacenter, shown),
+			reason.Values{reason.ParamDatacenter: g.Spec.Cluster.Datacenter, reason.ParamOfferings: reason.NamesOf(texts(g.Spec.Offerings))}}
 	}
 	return Refusal{reason.NoScaleUpNoOffering, fmt.Sprintf(
 		"no size that VPSie sells in datacenter %s meets spec.offeringSelector, so nothing can be launched for the group; the catalogue is read again every five minutes; widen the selector: %s",
-		g.Spec.Cluster.Datacenter, shown)}
+		g.Spec.Cluster.Datacenter, shown), reason.Values{reason.ParamDatacenter: g.Spec.Cluster.Datacenter}}
+}
+
+// texts are identifiers as parameters have them.
+func texts(identifiers []int64) []string {
+	out := make([]string, len(identifiers))
+	for i, id := range identifiers {
+		out[i] = strconv.FormatInt(id, 10)
+	}
+	return out
 }

@@ -25,7 +25,7 @@ func TestNegativeAmountsAreRefused(t *testing.T) {
 	} {
 		t.Run(field, func(t *testing.T) {
 			w := newWorld(group("g", func(g *v1beta1.NodeGroup) { change(&g.Spec) }))
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			c := condition(plan, "default/g", v1beta1.ConditionReady)
 			if c.Status != scaling.False || c.Reason != reason.NoScaleUpGroupInvalid.Condition() || !strings.Contains(c.Message, field+" is -500m and must not be negative") {
 				t.Errorf("Ready is %+v", c)

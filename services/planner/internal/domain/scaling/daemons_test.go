@@ -40,52 +40,39 @@ func TestDaemonSetsPodsOnNewNodes(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(group("a", offerings(smallID)))
-			w.Daemons["system/agent"] = w.shape("agent", 100, 64, daemonOf("system", agent), tc.daemon)
-			w.pending(w.shape("pod", 500, 64, tc.pod), tc.pods)
-			if got := w.boughtSmall(); got != tc.want {
-				t.Errorf("%d machines are bought, want %d", got, tc.want)
+			w.Daemons["system/agent"] = w.Shape("agent", 100, 64, daemonOf("system", agent), tc.daemon)
+			w.Wait(w.Shape("pod", 500, 64, tc.pod), tc.pods)
+			if got := w.launchedSmall(); got != tc.want {
+				t.Errorf("%d machines are launched, want %d", got, tc.want)
 			}
 		})
 	}
 }
 
-func TestDaemonSetsPodsCountAsTheyRun(t *testing.T) {
-	g := group("a", offerings(smallID))
-	w := newWorld(g)
-	w.Daemons["system/agent"] = w.shape("agent", 100, 64, daemonOf("system", nil))
-	grown, full := w.shape("agent-grown", 900, 64, daemonOf("system", nil)), w.shape("full", 2500, 64)
-	w.since(g, "n1", time.Hour, map[scheduling.ShapeID]int{grown: 1, full: 1})
-	w.since(g, "n2", time.Hour, map[scheduling.ShapeID]int{grown: 1, full: 1})
-	w.pending(w.shape("job", 3500, 64), 1)
-	if got := w.boughtSmall(); got != 0 {
-		t.Errorf("%d machines are bought; beside the DaemonSet's pod as it runs the job does not fit", got)
-	}
-}
-
-// TestPodsThatPreemptADaemonSet plans through the life of a machine: bought, on its way, and Ready with the DaemonSet's pod on it.
+// TestPodsThatPreemptADaemonSet plans through the life of a machine: launched, on its way, and Ready with the DaemonSet's pod on it.
 func TestPodsThatPreemptADaemonSet(t *testing.T) {
 	for name, tc := range map[string]struct{ daemon, work int32 }{"Filler": {-1000, 0}, "Lower": {0, 100}} {
 		t.Run(name, func(t *testing.T) {
 			g := group("a", offerings(smallID))
 			w := newWorld(g)
-			filler := w.shape("filler", 3500, 64, daemonOf("system", nil), func(s *scheduling.Shape) { s.Priority = tc.daemon })
+			filler := w.Shape("filler", 3500, 64, daemonOf("system", nil), func(s *scheduling.Shape) { s.Priority = tc.daemon })
 			w.Daemons["system/filler"] = filler
-			work := w.shape("work", 3000, 64, func(s *scheduling.Shape) { s.Priority = tc.work })
-			w.pending(work, 1)
-			if got := w.boughtSmall(); got != 1 {
-				t.Fatalf("%d machines are bought, want one, on which the work preempts", got)
+			work := w.Shape("work", 3000, 64, func(s *scheduling.Shape) { s.Priority = tc.work })
+			w.Wait(work, 1)
+			if got := w.launchedSmall(); got != 1 {
+				t.Fatalf("%d machines are launched, want one, on which the work preempts", got)
 			}
-			w.since(g, "n1", 10*time.Second, map[scheduling.ShapeID]int{filler: 1})
-			w.boughtFor(work)
-			if got := w.boughtSmall(); got != 0 {
-				t.Errorf("%d machines are bought while kube-scheduler preempts on n1", got)
+			w.Since(g, "n1", 10*time.Second, map[scheduling.ShapeID]int{filler: 1})
+			w.LaunchedFor(work)
+			if got := w.launchedSmall(); got != 0 {
+				t.Errorf("%d machines are launched while kube-scheduler preempts on n1", got)
 			}
 		})
 	}
 	w := newWorld(group("a", offerings(smallID)))
-	w.Daemons["system/agent"] = w.shape("agent", 3500, 64, daemonOf("system", nil))
-	w.pending(w.shape("work", 3000, 64), 1)
-	if got := bought(w.plan(scaling.Memory{})); len(got) != 0 {
-		t.Errorf("%v are bought for work that preempts nothing", got)
+	w.Daemons["system/agent"] = w.Shape("agent", 3500, 64, daemonOf("system", nil))
+	w.Wait(w.Shape("work", 3000, 64), 1)
+	if got := launched(w.plan(scaling.Memory{})); len(got) != 0 {
+		t.Errorf("%v are launched for work that preempts nothing", got)
 	}
 }

@@ -3,7 +3,6 @@ package scaling
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,9 +11,9 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/evacuation"
 )
 
 // removal is a managed node that is looked at for removal.
@@ -34,11 +33,9 @@ type removal struct {
 // that has been so for long enough. A node that can go is taken out of the simulation before the
 // next is looked at, so nodes that could replace only each other do not both go.
 func (p *planner) scaleDown(m Memory) {
-	simulator := evacuation.New(p.state, p.movable)
-	p.makeWay(simulator)
-	budgets := maps.Clone(p.snapshot.Budgets)
+	evacuation := p.cluster.Evacuate()
 	leaving := map[string]int{}
-	for _, g := range p.groups {
+	for _, g := range p.cluster.Groups {
 		leaving[g.Key()] = p.counts[g.Key()].Leaving
 	}
 	for _, r := range p.removals(m) {
@@ -46,19 +43,19 @@ func (p *planner) scaleDown(m Memory) {
 		if !known || since.After(p.now) {
 			since = p.now
 		}
-		view := p.viewOf(r, budgets)
-		view.UnneededSince = since
-		view.Leaving = leaving[r.group.Key()]
+		view := p.viewOf(r, evacuation)
+		view.UnneededSince = disruption.Known(since)
+		view.Leaving = disruption.Known(leaving[r.group.Key()])
 		// Machines on their way may never come, so they do not count.
 		c := p.counts[r.group.Key()]
-		view.Staying = c.Ready - 1 - (view.Leaving - c.Leaving)
-		view.NoPlace = func() string {
-			why := p.move(r.node, simulator, budgets)
+		view.Staying = disruption.Known(c.Ready - 1 - (leaving[r.group.Key()] - c.Leaving))
+		view.NoPlace = disruption.Known(func() string {
+			why := p.move(r.node, evacuation)
 			if why == "" {
 				p.plan.Memory.Unneeded[r.node.Name] = since
 			}
 			return why
-		}
+		})
 		if p.keeps(r.node.Name, view) {
 			continue
 		}
@@ -67,65 +64,27 @@ func (p *planner) scaleDown(m Memory) {
 	}
 }
 
-// makeWay gives the pods of nodes that leave the room that they will need: it is not there for those of others. What finds
-// none now finds none on nodes that stay either.
-func (p *planner) makeWay(simulator *evacuation.Simulator) {
-	var names []string
-	for _, m := range p.snapshot.Machines {
-		if name := fleet.NodeName(m); fleet.IsLeaving(m) && p.snapshot.Nodes[name] != nil {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		node := p.snapshot.Nodes[name]
-		index := p.state.AddNode(new(*node))
-		if _, ok := simulator.Remove(index, p.moves); ok {
-			continue
-		}
-		p.state.RemoveNode(index)
-		for _, id := range slices.Sorted(maps.Keys(node.Pods)) {
-			item, left := p.snapshot.Items[id], node.Pods[id]
-			if item == nil || !p.moves(item) {
-				continue
-			}
-			for _, target := range p.movable {
-				left -= p.state.PlaceUpTo(item, target, left)
-			}
-		}
-	}
-}
-
-// moves reports whether pods of an item look for another place when their node goes. Those that are being deleted do not:
-// whoever makes another in their stead has made it, or makes it then.
-func (p *planner) moves(item *scheduling.Item) bool {
-	return !item.Shape.IsDaemon() && !item.Shape.Terminating && !p.isExpendable(item)
-}
-
 // removals are the managed nodes in the order in which they would go: those that run nothing, so that no pod moves to one that
 // could have gone; then those that have been unneeded longest, then the emptiest, then the dearest.
 func (p *planner) removals(m Memory) []removal {
 	var out []removal
 	for _, machine := range p.snapshot.Machines {
 		node := p.snapshot.Nodes[machine.Status.NodeName]
-		group := p.find(fleet.GroupOf(machine))
-		if machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || node == nil || !p.works(machine) {
+		group := p.cluster.Find(fleet.GroupOf(machine))
+		if machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) {
 			continue
 		}
-		if group == nil {
-			p.keeps(node.Name, &disruption.View{Kind: v1beta1.RetireScaleDown, Now: p.now, Machine: machine})
+		if group == nil { // whether its Node works does not matter
+			p.keeps(machine.Status.NodeName, p.cluster.View(v1beta1.RetireScaleDown, machine))
+			continue
+		}
+		if node == nil || !p.cluster.Works(machine) {
 			continue
 		}
 		r := removal{group: group, machine: machine, node: node, since: m.Unneeded[node.Name]}
 		r.price, r.priced = group.PriceOf(machine)
-		used := scheduling.Resources{}
-		for id, n := range node.Pods {
-			if item := p.snapshot.Items[id]; item != nil && p.moves(item) {
-				used.Add(item.Shape.Requests, int64(n))
-				r.pods += n
-			}
-		}
-		r.utilization = scheduling.Utilization(used, node.Allocatable)
+		load := p.cluster.Load(node)
+		r.pods, r.utilization = load.Pods, load.Utilization
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b removal) int {
@@ -153,24 +112,16 @@ func bySince(a, b time.Time) int {
 
 // move takes the node out of the simulation and places its pods on others, or says which do not fit. A node that can go is gone for
 // those that are looked at later, whether it goes now or not.
-func (p *planner) move(node *scheduling.Node, simulator *evacuation.Simulator, budgets map[string]int) string {
-	stuck, ok := simulator.Remove(p.nodeIndex[node.Name], p.moves)
-	if !ok {
-		message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
-		if p.gone > 0 {
-			message += "; " + number(p.gone, "other unneeded node was", "other unneeded nodes were") + " counted as gone"
-		}
-		return message
+func (p *planner) move(node *scheduling.Node, e *simulation.Evacuation) string {
+	stuck, ok := e.Remove(node)
+	if ok {
+		return ""
 	}
-	p.gone++
-	for id, n := range node.Pods {
-		if item := p.snapshot.Items[id]; p.moves(item) {
-			for _, budget := range item.Shape.Budgets {
-				budgets[budget] -= n
-			}
-		}
+	message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
+	if e.Gone > 0 {
+		message += "; " + number(e.Gone, "other unneeded node was", "other unneeded nodes were") + " counted as gone"
 	}
-	return ""
+	return message
 }
 
 func describeShape(s *scheduling.Shape) string {
@@ -190,7 +141,7 @@ func describeShape(s *scheduling.Shape) string {
 func (p *planner) retire(r removal, since time.Time) {
 	out := Retirement{
 		Kind: v1beta1.RetireScaleDown, Group: r.group.Key(), Machine: r.machine.Name, Node: r.node.Name, Pods: r.pods, Reason: reason.ScaleDownUnneeded,
-		Recommended: r.group.Spec.Mode == v1beta1.ModeRecommend, MonthlyPrice: r.price,
+		Recommended: r.group.Policy().Recommends(), MonthlyPrice: r.price,
 	}
 	verb := "retire"
 	if out.Recommended {

@@ -20,8 +20,8 @@ import (
 func TestRetirementSaysWhetherPodsMove(t *testing.T) {
 	g := group("g")
 	w := newWorld(g)
-	w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("web", 500, 256): 1})
-	w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+	w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("web", 500, 256): 1})
+	w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 	plan := w.plan(scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour)}})
 	if len(plan.Retirements) != 1 || plan.Retirements[0].Reason != reason.ScaleDownUnneeded || plan.Retirements[0].Pods != 1 {
 		t.Errorf("retirements %+v, want one whose pod moves", plan.Retirements)
@@ -38,80 +38,96 @@ func TestScaleDown(t *testing.T) {
 		kept   map[string]reason.Code
 	}{
 		"EmptyNodeGoesAfterItsTime": {
-			build:  func(w *world, g *v1beta1.NodeGroup) { w.machine(g, "n1", v1beta1.PhaseReady, nil) },
+			build:  func(w *world, g *v1beta1.NodeGroup) { w.Machine(g, "n1", v1beta1.PhaseReady, nil) },
 			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
 		},
 		"NotBeforeItsTime": {
 			why:   "time that was not watched does not count",
-			build: func(w *world, g *v1beta1.NodeGroup) { w.machine(g, "n1", v1beta1.PhaseReady, nil) },
+			build: func(w *world, g *v1beta1.NodeGroup) { w.Machine(g, "n1", v1beta1.PhaseReady, nil) },
 			kept:  map[string]reason.Code{"n1": reason.NoScaleDownUnneededFor},
 		},
 		"PodsMoveToWhereTheyFit": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				web := w.shape("web", 500, 256)
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
-				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 6})
+				web := w.Shape("web", 500, 256)
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 6})
 			},
 			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{"n2": reason.NoScaleDownUtilization},
 		},
 		"TwoHalfEmptyNodesDoNotBothGo": {
 			why: "each could replace the other, but not both",
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				web := w.shape("web", 1500, 256)
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
-				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				web := w.Shape("web", 1500, 256)
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
 			},
 			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{"n2": reason.NoScaleDownPodNoPlace},
 		},
 		"DaemonPodsDoNotHoldANode": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				agent := w.shape("agent", 3000, 256, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{agent: 1})
+				agent := w.Shape("agent", 3000, 256, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{agent: 1})
 			},
 			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
 		},
 		"ProtectedPod": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				sacred := w.shape("sacred", 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodProtected })
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{sacred: 1})
-				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+				sacred := w.Shape("sacred", 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodProtected })
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{sacred: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodProtected, "n2": reason.NoScaleDownUtilization},
 		},
 		"BudgetWithoutRoom": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				w.Budgets["default/web"] = 0
-				web := w.shape("web", 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/web"} })
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
-				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+				web := w.Shape("web", 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/web"} })
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodBudget, "n2": reason.NoScaleDownUtilization},
 		},
 		"UnjudgedPod": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				spread := w.shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread })
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{spread: 1})
-				w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+				spread := w.Shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread })
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{spread: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodUnjudged, "n2": reason.NoScaleDownUtilization},
 		},
 		"NodeThatWaitingPodsWillTake": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				w.pending(w.shape("web", 3000, 64), 1)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Wait(w.Shape("web", 3000, 64), 1)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPendingPods},
 		},
 		"ProtectedNode": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				w.Nodes["n1"].Protection = reason.NoScaleDownNodeProtected
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownNodeProtected},
 		},
+		"ControlPlane": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Nodes["n1"].Protection = reason.NoScaleDownControlPlane
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownControlPlane},
+		},
+		"BarePodAndKubeSystemPod": {
+			build: func(w *world, g *v1beta1.NodeGroup) {
+				bare := w.Shape("bare", 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodBare })
+				system := w.Shape("system", 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodKubeSystem })
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{bare: 1})
+				w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{system: 1})
+			},
+			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownPodBare, "n2": reason.NoScaleDownPodKubeSystem},
+		},
 		"NotReadyNode": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				w.Nodes["n1"].Ready = false
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownNodeNotReady},
@@ -119,9 +135,9 @@ func TestScaleDown(t *testing.T) {
 		"MinimumStays": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.MinNodes = 2
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				w.machine(g, "n2", v1beta1.PhaseReady, nil)
-				w.machine(g, "n3", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n2", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n3", v1beta1.PhaseReady, nil)
 			},
 			memory: long, want: []string{"n1"},
 			kept: map[string]reason.Code{"n2": reason.NoScaleDownMinSize, "n3": reason.NoScaleDownMinSize},
@@ -130,60 +146,60 @@ func TestScaleDown(t *testing.T) {
 			why: "they may never come",
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.MinNodes = 1
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				w.machine(g, "m2", v1beta1.PhaseLaunching, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "m2", v1beta1.PhaseLaunching, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownMinSize},
 		},
 		"LeavingNodesCountInTheStep": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.ScaleDown.MaxNodesPerStep = new(int32(1))
-				w.machine(g, "n0", v1beta1.PhaseDraining, nil)
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n0", v1beta1.PhaseDraining, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownStepLimit},
 		},
 		"ScaleDownSwitchedOff": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.ScaleDown.Enabled = new(false)
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownDisabled},
 		},
 		"PausedGroup": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				g.Spec.Mode = v1beta1.ModePaused
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownGroupPaused},
 		},
 		"OutageRemovesNothing": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
 				w.Groups[0].Catalogue.Health = fleet.Unavailable
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleUpAPIUnavailable},
 		},
 		"FailedDrainRests": {
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				m.Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-time.Minute)))
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownDrainFailed},
 		},
 		"ReplacementIsOnItsWay": {
-			why: "whoever bought it retires the node, pods and all",
+			why: "whoever launched it retires the node, pods and all",
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				w.machine(g, "new", v1beta1.PhaseLaunching, nil).Spec.Replaces = []string{"n1"}
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "new", v1beta1.PhaseLaunching, nil).Spec.Replaces = []string{"n1"}
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownBeingReplaced},
 		},
 		"ReplacementWaitsForWhatItReplaces": {
 			why: "it is empty while the pods that are to move there still run",
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "old", v1beta1.PhaseDraining, map[scheduling.ShapeID]int{w.shape("web", 500, 256): 1}).Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace}
-				n := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "old", v1beta1.PhaseDraining, map[scheduling.ShapeID]int{w.Shape("web", 500, 256): 1}).Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireReplace}
+				n := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				n.Spec.Replaces, n.Status.ReadyAt = []string{"old"}, new(metav1.NewTime(noon.Add(-time.Hour)))
 			},
 			memory: long, kept: map[string]reason.Code{"n1": reason.NoScaleDownReplacement},
@@ -191,8 +207,8 @@ func TestScaleDown(t *testing.T) {
 		"ReplacementThatNobodyFinishes": {
 			why: "it must not be paid for without end, nor keep what it was to replace",
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				n := w.machine(g, "n2", v1beta1.PhaseReady, nil)
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				n := w.Machine(g, "n2", v1beta1.PhaseReady, nil)
 				n.Spec.Replaces, n.Status.ReadyAt = []string{"n1"}, new(metav1.NewTime(noon.Add(-time.Hour)))
 			},
 			memory: long, want: []string{"n1", "n2"}, kept: map[string]reason.Code{},
@@ -200,8 +216,8 @@ func TestScaleDown(t *testing.T) {
 		"ReplacementThatFailed": {
 			why: "nothing takes the node's place, so it is looked at like any other",
 			build: func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "n1", v1beta1.PhaseReady, nil)
-				w.machine(g, "new", v1beta1.PhaseFailed, nil).Spec.Replaces = []string{"n1"}
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+				w.Machine(g, "new", v1beta1.PhaseFailed, nil).Spec.Replaces = []string{"n1"}
 			},
 			memory: long, want: []string{"n1"}, kept: map[string]reason.Code{},
 		},
@@ -218,7 +234,7 @@ func TestScaleDown(t *testing.T) {
 			g := group("a", offerings(smallID))
 			w := newWorld(g)
 			tc.build(w, g)
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
 			if diff := cmp.Diff(tc.want, retired(plan)); diff != "" {
 				t.Errorf("retired (-want +got):\n%s%s", diff, tc.why)
 			}
@@ -241,19 +257,19 @@ func TestScaleDown(t *testing.T) {
 func TestUnneededTimeIsRemembered(t *testing.T) {
 	g := group("a", offerings(smallID))
 	w := newWorld(g)
-	w.machine(g, "n1", v1beta1.PhaseReady, nil)
-	first := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+	first := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	if !first.Next.Equal(noon.Add(time.Minute)) {
 		t.Errorf("next plan at %s, want when the node's time is over", first.Next)
 	}
-	again := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(time.Minute))
+	again := propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(time.Minute))
 	if diff := cmp.Diff([]string{"n1"}, retired(again)); diff != "" {
 		t.Errorf("after its time (-want +got):\n%s", diff)
 	}
-	w.pending(w.shape("web", 3000, 64), 1)
-	needed := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(30*time.Second))
+	w.Wait(w.Shape("web", 3000, 64), 1)
+	needed := propose(w.Snapshot, scaling.DefaultPolicy, first.Memory, noon.Add(30*time.Second))
 	delete(w.Pending, "web")
-	if got := retired(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
+	if got := retired(propose(w.Snapshot, scaling.DefaultPolicy, needed.Memory, noon.Add(time.Minute))); len(got) > 0 {
 		t.Errorf("retired %v though the node was needed in between", got)
 	}
 }
@@ -272,10 +288,10 @@ func TestUnknownPriceIsNotZero(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := group("g")
 			w := newWorld(g)
-			m := w.machine(g, "n", v1beta1.PhaseReady, nil)
+			m := w.Machine(g, "n", v1beta1.PhaseReady, nil)
 			m.Spec.Offering, m.Status.MonthlyPrice = tc.offering, ""
 			memory := scaling.Memory{Unneeded: map[string]time.Time{"n": noon.Add(-time.Hour)}}
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
 			if r := plan.Groups["default/g"]; r.MonthlyCost != tc.cost || r.CostKnown != tc.known {
 				t.Errorf("the group costs %s, known %v; want %s, known %v", r.MonthlyCost, r.CostKnown, tc.cost, tc.known)
 			}

@@ -8,12 +8,11 @@ import (
 	"strings"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// explain says of a shape which group buys for it, and why the others do not.
+// explain says of a shape which group launches for it, and why the others do not.
 func (p *planner) explain(id scheduling.ShapeID) {
 	fate := p.plan.Shapes[id]
 	for _, l := range p.plan.Launches {
@@ -24,7 +23,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 	if fate.Left > 0 && fate.Refusal.Code == "" {
 		item := p.snapshot.Items[id]
 		fate.ByGroup = map[string]Refusal{}
-		for _, g := range p.groups {
+		for _, g := range p.cluster.Groups {
 			refusal, weighed := p.refuse(g, item)
 			fate.Candidates = append(fate.Candidates, weighed...)
 			fate.ByGroup[g.Key()] = refusal
@@ -32,7 +31,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 		fate.Refusal, fate.Nearest = p.summarise(fate.ByGroup)
 	}
 	if fate.Held > 0 && fate.Left == 0 {
-		fate.Refusal = Refusal{reason.HoldMachinesFilling, "Nodes that opened a moment ago may still take the pod; if kube-scheduler fills them without it, a machine is launched for it"}
+		fate.Refusal = Refusal{Code: reason.HoldMachinesFilling, Message: "Nodes that opened a moment ago may still take the pod; if kube-scheduler fills them without it, a machine is launched for it"}
 	}
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
@@ -47,10 +46,10 @@ const groupsShown = 3
 // summarise makes one refusal of all groups' for a pod: it names the groups that could serve it, or else those that are nearest to
 // doing so, and counts the others. It returns the nearest as well.
 func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
-	if len(p.groups) == 0 {
-		return Refusal{reason.NoScaleUpNoGroup, "there is no NodeGroup, so nothing can be launched; create one"}, ""
+	if len(p.cluster.Groups) == 0 {
+		return Refusal{Code: reason.NoScaleUpNoGroup, Message: "there is no NodeGroup, so nothing can be launched; create one"}, ""
 	}
-	groups := slices.Clone(p.groups)
+	groups := slices.Clone(p.cluster.Groups)
 	remoteness := func(g *fleet.Group) int { return scheduling.Remoteness(byGroup[g.Key()].Code) }
 	slices.SortStableFunc(groups, func(a, b *fleet.Group) int {
 		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(b.Spec.Weight, a.Spec.Weight))
@@ -73,7 +72,7 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
 	}
 	nearest := groups[0].Key()
-	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; ")}, nearest
+	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; "), byGroup[nearest].Parameters}, nearest
 }
 
 // candidatesMax bounds the sizes that a record names: with a hundred groups and four hundred sizes no object could carry all of them.
@@ -87,7 +86,7 @@ func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Cand
 	var verdicts []scheduling.Verdict
 	var weighed []Candidate
 	for _, o := range p.offerings[g.Key()] {
-		verdict := p.state.CheckNew(item, p.option(g, o).Empty)
+		verdict := p.cluster.State.CheckNew(item, p.cluster.Option(g, o).Empty)
 		if verdict.OK() {
 			refusal := p.refuseFitting(g)
 			return refusal, append(weighed, Candidate{Group: g.Key(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice, Rejection: refusal.Code, Message: refusal.Message})
@@ -110,26 +109,33 @@ func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Cand
 	if advice != "" {
 		message += "; " + advice
 	}
-	return Refusal{nearest.Code, message}, weighed
+	return Refusal{Code: nearest.Code, Message: message}, weighed
 }
 
 // refuseFitting says why a group that could serve a shape does not.
 func (p *planner) refuseFitting(g *fleet.Group) Refusal {
+	if g.Policy().Recommends() {
+		return Refusal{Code: reason.NoScaleUpGroupRecommend, Message: "the group's mode is Recommend, so the recommended machines are not launched; set spec.mode to Enforce to launch them"}
+	}
+	return p.refuseMore(g)
+}
+
+// refuseMore says why a group may launch no more machines, whatever its mode is.
+func (p *planner) refuseMore(g *fleet.Group) Refusal {
 	c := p.counts[g.Key()]
 	switch {
-	case g.Spec.Mode == v1beta1.ModeRecommend:
-		return Refusal{reason.NoScaleUpGroupRecommend, "the group's mode is Recommend, so the recommended machines are not launched; set spec.mode to Enforce to launch them"}
-	case int(g.Spec.MaxNodes)-c.Machines-p.bought(g.Key()) <= 0:
-		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group's existing and launching nodes have reached maxNodes (%d), so no further machine is launched; raise maxNodes to allow more", g.Spec.MaxNodes)}
+	case int(g.Spec.MaxNodes)-c.Machines-p.launched(g.Key()) <= 0:
+		return Refusal{reason.NoScaleUpGroupMaxSize, fmt.Sprintf("the group's existing and launching nodes have reached maxNodes (%d), so no further machine is launched; raise maxNodes to allow more", g.Spec.MaxNodes),
+			reason.Values{reason.ParamMaxNodes: reason.CountOf(g.Spec.MaxNodes)}}
 	case p.failsToJoin(g) != "":
-		return Refusal{reason.NoScaleUpFailingTogether, p.failsToJoin(g) + "; the group launches one machine at a time until one joins; check what the machines have in common"}
+		return Refusal{Code: reason.NoScaleUpFailingTogether, Message: p.failsToJoin(g) + "; the group launches one machine at a time until one joins; check what the machines have in common"}
 	case p.isAtStep(g):
-		return Refusal{reason.NoScaleUpStepLimit, "one decision may launch no more machines for the group (scaleUp.maxNodesPerStep); the next decision continues"}
+		return Refusal{Code: reason.NoScaleUpStepLimit, Message: "one decision may launch no more machines for the group (scaleUp.maxNodesPerStep); the next decision continues"}
 	}
 	return p.refuseByLimit(g)
 }
 
-func (p *planner) bought(group string) int {
+func (p *planner) launched(group string) int {
 	for _, l := range p.plan.Launches {
 		if l.Group == group && !l.Recommended {
 			return len(l.Machines)
@@ -138,7 +144,7 @@ func (p *planner) bought(group string) int {
 	return 0
 }
 
-// describe writes down what is bought, for what, at what price, and what else was weighed.
+// describe writes down what is launched, for what, at what price, and what else was weighed.
 func (p *planner) describe(l *Launch) {
 	bySize := map[string]int{}
 	for _, m := range l.Machines {
@@ -154,14 +160,18 @@ func (p *planner) describe(l *Launch) {
 	}
 	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
 	if l.Reason == reason.ScaleUpMinNodes {
-		why = "the minimum of " + number(int(p.find(l.Group).Spec.MinNodes), "node", "nodes")
+		least := p.cluster.Find(l.Group).Spec.MinNodes
+		why = "the minimum of " + number(int(least), "node", "nodes")
+		if !l.Recommended {
+			l.Parameters = reason.Values{reason.ParamMinNodes: reason.CountOf(least)}
+		}
 	}
 	verb := "launch"
 	if l.Recommended {
 		verb = "would launch"
 	}
 	l.Message = fmt.Sprintf("%s %s for %s: %s a month (%s an hour)", verb, strings.Join(parts, " and "), why, l.MonthlyPrice, l.MonthlyPrice.PerHour())
-	for _, g := range p.groups {
+	for _, g := range p.cluster.Groups {
 		for _, o := range g.Wanted() {
 			c := Candidate{Group: g.Key(), Offering: o.Name, MonthlyPrice: o.MonthlyPrice}
 			if g.Key() == l.Group {

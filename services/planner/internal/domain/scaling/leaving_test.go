@@ -24,8 +24,8 @@ func TestPodsThatAreEndingKeepNoNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := group("a", offerings(smallID))
 			w := newWorld(g)
-			w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("ending", 500, 64, ending, change): 1})
-			w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+			w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("ending", 500, 64, ending, change): 1})
+			w.Machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 			plan := w.plan(unneeded("n1"))
 			if got := retired(plan); !slices.Equal(got, []string{"n1"}) || plan.Retirements[0].Reason != reason.ScaleDownEmpty {
 				t.Errorf("%v go, want n1 as an empty node; it is kept for %+v", got, plan.Kept["n1"])
@@ -34,46 +34,12 @@ func TestPodsThatAreEndingKeepNoNode(t *testing.T) {
 	}
 }
 
-func TestLeavingNodesPodsNeedRoom(t *testing.T) {
-	for name, tc := range map[string]struct {
-		why    string
-		ending bool
-		want   []string
-	}{
-		"Moving": {"n3 has room for one of two pods", false, nil},
-		"Ending": {"what takes its place is there or waits already", true, []string{"n2"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := group("a", offerings(smallID))
-			w := newWorld(g)
-			web := w.shape("web", 1500, 64)
-			leaving := w.shape("leaving", 1500, 64, func(s *scheduling.Shape) { s.Terminating = tc.ending })
-			w.machine(g, "n1", v1beta1.PhaseDraining, map[scheduling.ShapeID]int{leaving: 1}).Spec.Retirement = &v1beta1.Retirement{}
-			w.machine(g, "n2", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
-			w.machine(g, "n3", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 2000, 64): 1})
-			if got := retired(w.plan(unneeded("n2"))); !slices.Equal(got, tc.want) {
-				t.Errorf("%v go, want %v (%s)", got, tc.want, tc.why)
-			}
-		})
-	}
-	// The node that the pods of a leaving one need is not empty in the end.
-	g := group("a", offerings(smallID))
-	w := newWorld(g)
-	web := w.shape("web", 1500, 64)
-	w.machine(g, "n1", v1beta1.PhaseDraining, map[scheduling.ShapeID]int{web: 2}).Spec.Retirement = &v1beta1.Retirement{}
-	w.machine(g, "n2", v1beta1.PhaseReady, nil)
-	w.machine(g, "n3", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 2000, 64): 1})
-	if got := retired(w.plan(unneeded("n2"))); len(got) > 0 {
-		t.Errorf("%v go; one of two pods that n1 gives up fits on n3", got)
-	}
-}
-
 func TestEmptyNodesGoFirst(t *testing.T) {
 	world := func(change ...func(*v1beta1.NodeGroup)) *world {
 		g := group("a", append(change, offerings(smallID))...)
 		w := newWorld(g)
-		w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("job", 1500, 64): 1})
-		w.machine(g, "n2", v1beta1.PhaseReady, nil)
+		w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("job", 1500, 64): 1})
+		w.Machine(g, "n2", v1beta1.PhaseReady, nil)
 		return w
 	}
 	memory := scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour), "n2": noon}}
@@ -83,8 +49,8 @@ func TestEmptyNodesGoFirst(t *testing.T) {
 	// An empty node that stays anyhow takes the pods of others.
 	a, b := group("a", offerings(smallID)), group("b", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 })
 	w := newWorld(a, b)
-	w.machine(a, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("job", 1500, 64): 1})
-	w.machine(b, "n2", v1beta1.PhaseReady, nil)
+	w.Machine(a, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("job", 1500, 64): 1})
+	w.Machine(b, "n2", v1beta1.PhaseReady, nil)
 	if got := retired(w.plan(memory)); !slices.Equal(got, []string{"n1"}) {
 		t.Errorf("%v go, want n1: the minimum keeps n2", got)
 	}
@@ -95,8 +61,8 @@ func TestNodeThatIsBecomingStaysAndTakesNobodysPods(t *testing.T) {
 		g.Spec.Template.StartupTaints = []corev1.Taint{{Key: "agent.example.com/starting", Effect: corev1.TaintEffectNoSchedule}}
 	})
 	w := newWorld(g)
-	w.since(g, "n1", time.Hour, map[scheduling.ShapeID]int{w.shape("web", 500, 64): 1})
-	w.since(g, "n2", 5*time.Minute, nil).Taints = g.Spec.Template.StartupTaints
+	w.Since(g, "n1", time.Hour, map[scheduling.ShapeID]int{w.Shape("web", 500, 64): 1})
+	w.Since(g, "n2", 5*time.Minute, nil).Taints = g.Spec.Template.StartupTaints
 	if plan := w.plan(unneeded("n1", "n2")); len(retired(plan)) > 0 {
 		t.Errorf("%v are retired, and n2 is not ready for pods yet", retired(plan))
 	} else if want := noon.Add(5 * time.Minute); !plan.Next.Equal(want) {

@@ -2,24 +2,20 @@ package scaling
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
-	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
-// limitsOf are what each group may still buy with this plan.
-func (p *planner) limitsOf() map[string]packing.Limit {
-	limits := map[string]packing.Limit{}
-	for _, g := range p.groups {
-		room := int(g.Spec.MaxNodes) - p.counts[g.Key()].Machines
-		if step := g.Spec.ScaleUp.MaxNodesPerStep; step != nil {
-			room = min(room, int(*step))
-		}
+// limitsOf are what each group may still launch with this plan.
+func (p *planner) limitsOf() map[string]bounds.Limit {
+	limits := map[string]bounds.Limit{}
+	for _, g := range p.cluster.Groups {
+		room := min(int(g.Spec.MaxNodes)-p.counts[g.Key()].Machines, g.Policy().ScaleUp.NodesPerStepMax)
 		if p.failsToJoin(g) != "" {
 			room = min(room, 1-p.launchingOf(g))
 		}
@@ -28,56 +24,42 @@ func (p *planner) limitsOf() map[string]packing.Limit {
 	return limits
 }
 
-// limitOf is what a group may still buy: so many nodes, and nothing that is bounded while what its machines have is not known.
-func (p *planner) limitOf(g *fleet.Group, nodes int) packing.Limit {
-	limit := packing.Unlimited
-	limit.Nodes = nodes
-	ceilings := fleet.CeilingsOf(g.Spec.Limits)
-	used, known := p.snapshot.Usage(g)
-	room := ceilings.Left(used)
-	if !known {
-		room = ceilings.Left(all)
+// limitOf is what a group may still launch: so many nodes, and nothing that is bounded while what its machines have is not known.
+func (p *planner) limitOf(g *fleet.Group, nodes int) bounds.Limit {
+	limit := fleet.LimitOf(g.Spec.Limits)
+	if used, known := p.snapshot.Usage(g); known {
+		limit = limit.Less(used)
+	} else {
+		limit = limit.Exhausted()
 	}
-	if room.MilliCPU != nil {
-		limit.MilliCPU = *room.MilliCPU
-	}
-	if room.MemoryBytes != nil {
-		limit.MemoryBytes = *room.MemoryBytes
-	}
-	if room.MonthlyPrice != nil {
-		limit.MonthlyPrice = *room.MonthlyPrice
-	}
-	return limit
+	return limit.WithNodes(nodes)
 }
 
-// all uses every ceiling up.
-var all = fleet.Amounts{MilliCPU: math.MaxInt64, MemoryBytes: math.MaxInt64, MonthlyPrice: math.MaxInt64}
-
-// isAtStep reports whether the plan buys as many machines for the group as one decision may.
+// isAtStep reports whether the plan launches as many machines for the group as one decision may.
 func (p *planner) isAtStep(g *fleet.Group) bool {
-	step := g.Spec.ScaleUp.MaxNodesPerStep
-	return step != nil && p.bought(g.Key()) >= int(*step)
+	return p.launched(g.Key()) >= g.Policy().ScaleUp.NodesPerStepMax
 }
 
-// refuseByLimit says which ceiling keeps a group from buying.
+// refuseByLimit says which limit keeps a group from launching.
 func (p *planner) refuseByLimit(g *fleet.Group) Refusal {
-	var ceilings []string
+	var limits []string
 	for _, c := range []struct {
 		name string
 		q    *resource.Quantity
 	}{{"cpu", g.Spec.Limits.CPU}, {"memory", g.Spec.Limits.Memory}, {"monthlyCost", g.Spec.Limits.MonthlyCost}} {
 		if c.q != nil {
-			ceilings = append(ceilings, c.name+" "+c.q.String())
+			limits = append(limits, c.name+" "+c.q.String())
 		}
 	}
 	used, known := p.snapshot.Usage(g)
-	if len(ceilings) > 0 && !known {
-		return Refusal{reason.NoScaleUpGroupLimit, "the size of a machine of the group is unknown, so its usage of the limits is unknown; nothing is launched until VPSie's catalogue lists the size"}
+	if len(limits) > 0 && !known {
+		return Refusal{reason.NoScaleUpGroupLimit, "the size of a machine of the group is unknown, so its usage of the limits is unknown; nothing is launched until VPSie's catalogue lists the size",
+			fleet.LimitOf(g.Spec.Limits).Values()}
 	}
-	if len(ceilings) > 0 {
+	if len(limits) > 0 {
 		return Refusal{reason.NoScaleUpGroupLimit, fmt.Sprintf(
 			"another machine would exceed the group's limits (%s); its machines have %dm cpu and %dMi memory for %s a month, without the launches of this plan; raise spec.limits to allow more",
-			strings.Join(ceilings, ", "), used.MilliCPU, used.MemoryBytes>>20, used.MonthlyPrice)}
+			strings.Join(limits, ", "), used.MilliCPU, used.MemoryBytes>>20, used.MonthlyPrice), fleet.LimitOf(g.Spec.Limits).ValuesWith(used)}
 	}
-	return Refusal{reason.NoScaleUpStepLimit, "this decision launched no machine for the remaining pods; the next decision tries again"}
+	return Refusal{Code: reason.NoScaleUpStepLimit, Message: "this decision launched no machine for the remaining pods; the next decision tries again"}
 }

@@ -12,25 +12,36 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
-// awaited adds a machine that VPSie lists under a name, and that was bought for so many pods of a shape.
+// awaited adds a machine that VPSie lists under a name, and that was launched for so many pods of a shape.
 func (w *world) awaited(g *v1beta1.NodeGroup, name string, id scheduling.ShapeID, pods int) *v1beta1.VPSieNode {
-	m := w.machine(g, name, v1beta1.PhaseJoining, nil)
+	m := w.Machine(g, name, v1beta1.PhaseJoining, nil)
 	m.Status.Identifier, m.Status.Hostname = "id-"+name, name
 	m.Annotations = map[string]string{
-		v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(map[string]int{w.Items[id].Placement: pods}),
+		v1beta1.AnnotationPlannedPods: fleet.DescribePlannedPods(map[string]int{w.Items[id].Placement: pods}),
 		v1beta1.AnnotationNominations: v1beta1.NominationsPending,
 	}
 	return m
 }
 
-// opened makes the Node of a machine that was just bought Ready.
+// registered gives a machine a Node that is not Ready yet.
+func (w *world) registered(m *v1beta1.VPSieNode, g *v1beta1.NodeGroup) *v1beta1.VPSieNode {
+	labels := scheduling.NodeLabels(g, smallID, "small")
+	labels[corev1.LabelHostname] = m.Name
+	w.Nodes[m.Name] = &scheduling.Node{Name: m.Name, Labels: labels, Allocatable: scheduling.Resources{
+		corev1.ResourceCPU: 3900, corev1.ResourceMemory: 8<<30 - 256<<20, corev1.ResourceEphemeralStorage: 72 << 30, corev1.ResourcePods: 110,
+	}}
+	return m
+}
+
+// opened makes the Node of a machine that was just launched Ready.
 func (w *world) opened(m *v1beta1.VPSieNode, g *v1beta1.NodeGroup, ago time.Duration, pods map[scheduling.ShapeID]int) {
 	w.Machines = w.Machines[:len(w.Machines)-1]
-	ready := w.machine(g, m.Name, v1beta1.PhaseReady, pods)
+	ready := w.Machine(g, m.Name, v1beta1.PhaseReady, pods)
 	ready.Annotations = m.Annotations
 	ready.Status.ReadyAt = new(metav1.NewTime(noon.Add(-ago)))
 }
@@ -59,56 +70,66 @@ func TestNominations(t *testing.T) {
 		// open says that the machine's Node may open.
 		open bool
 	}{
-		"PodsOfAMachineThatHasAName": {
+		"PodsOfANodeThatIsThere": {
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
-				w.awaited(g, "n1", web, 3)
+				w.Wait(web, 3)
+				w.registered(w.awaited(g, "n1", web, 3), g)
 			},
 			want: map[string]string{"web-0": "n1", "web-1": "n1", "web-2": "n1"},
 		},
-		"MachineWithoutAName": {
-			why: "nobody knows yet what its Node will be called",
+		"MachineWithoutANode": {
+			why: "kube-scheduler clears nominations of pods that it finds no place for",
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
-				w.awaited(g, "n1", web, 3).Status.Hostname = ""
+				w.Wait(web, 3)
+				w.awaited(g, "n1", web, 3)
+			},
+			want: none,
+		},
+		"NominationsUnderway": {
+			why: "the Node stays closed until they are written",
+			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
+				w.Wait(web, 3)
+				nominatedTo(w.Pending[web], "n1", 0, 1, 2)
+				w.registered(w.awaited(g, "n1", web, 3), g)
+				w.Nominating = map[string]bool{"n1": true}
 			},
 			want: none,
 		},
 		"HalfEmptyMachine": {
 			why: "whoever fills it, the rest fits too",
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 1)
-				w.awaited(g, "n1", web, 1)
+				w.Wait(web, 1)
+				w.registered(w.awaited(g, "n1", web, 1), g)
 			},
 			want: none, open: true,
 		},
 		"NominationsThatStandAreKept": {
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				nominatedTo(w.Pending[web], "n1", 1, 2)
-				w.awaited(g, "n1", web, 3)
+				w.registered(w.awaited(g, "n1", web, 3), g)
 			},
 			want: map[string]string{"web-0": "n1"},
 		},
 		"AllNominated": {
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				nominatedTo(w.Pending[web], "n1", 0, 1, 2)
-				w.awaited(g, "n1", web, 3)
+				w.registered(w.awaited(g, "n1", web, 3), g)
 			},
 			want: none, open: true,
 		},
 		"MachineThatIsGone": {
 			why: "its pods are planned anew",
 			set: func(w *world, _ *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				nominatedTo(w.Pending[web], "n1", 0, 2)
 			},
 			want: map[string]string{"web-0": "", "web-2": ""},
 		},
 		"MachineThatLeaves": {
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				nominatedTo(w.Pending[web], "n1", 0)
 				w.awaited(g, "n1", web, 3).Spec.Retirement = &v1beta1.Retirement{}
 			},
@@ -117,7 +138,7 @@ func TestNominations(t *testing.T) {
 		"RoomThatOthersTook": {
 			why: "a pod that does not fit there any more would keep room that it cannot use",
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 2)
+				w.Wait(web, 2)
 				nominatedTo(w.Pending[web], "n1", 0, 1)
 				w.opened(w.awaited(g, "n1", web, 3), g, time.Second, map[scheduling.ShapeID]int{web: 2})
 			},
@@ -126,16 +147,16 @@ func TestNominations(t *testing.T) {
 		"OldNode": {
 			why: "kube-scheduler has had its chance, and finds room by itself",
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				w.opened(w.awaited(g, "n1", web, 3), g, time.Hour, nil)
 			},
 			want: none, open: true,
 		},
 		"SwitchedOff": {
 			set: func(w *world, g *v1beta1.NodeGroup, web scheduling.ShapeID) {
-				w.pending(web, 3)
+				w.Wait(web, 3)
 				nominatedTo(w.Pending[web], "n1", 0)
-				w.awaited(g, "n1", web, 3)
+				w.registered(w.awaited(g, "n1", web, 3), g)
 			},
 			off: true, want: map[string]string{"web-0": ""}, open: true,
 		},
@@ -144,11 +165,11 @@ func TestNominations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := group("g", offerings(smallID))
 			w := newWorld(g)
-			web := w.shape("web", 1200, 256)
+			web := w.Shape("web", 1200, 256)
 			tc.set(w, g, web)
 			policy := scaling.DefaultPolicy
 			policy.Nominate = !tc.off
-			plan := scaling.Propose(w.Snapshot, policy, scaling.Memory{}, noon)
+			plan := propose(w.Snapshot, policy, scaling.Memory{}, noon)
 			if diff := cmp.Diff(tc.want, nominations(plan)); diff != "" {
 				t.Errorf("(-want +got):\n%s%s", diff, tc.why)
 			}
@@ -163,12 +184,12 @@ func TestNominations(t *testing.T) {
 func TestNodesThatOpenFirstAreNominatedFirst(t *testing.T) {
 	g := group("g", offerings(smallID))
 	w := newWorld(g)
-	big, web := w.shape("big", 2400, 256), w.shape("web", 1200, 256)
-	w.pending(big, 1)
-	w.pending(web, 4)
-	w.awaited(g, "a", web, 3)
+	big, web := w.Shape("big", 2400, 256), w.Shape("web", 1200, 256)
+	w.Wait(big, 1)
+	w.Wait(web, 4)
+	w.registered(w.awaited(g, "a", web, 3), g)
 	m := w.awaited(g, "b", web, 1)
-	m.Annotations[v1beta1.AnnotationPlannedPods] = scaling.DescribePlannedPods(map[string]int{w.Items[big].Placement: 1, w.Items[web].Placement: 1})
+	m.Annotations[v1beta1.AnnotationPlannedPods] = fleet.DescribePlannedPods(map[string]int{w.Items[big].Placement: 1, w.Items[web].Placement: 1})
 	w.opened(m, g, time.Second, nil)
 	var order []string
 	for _, n := range planOf(w).Nominations {
@@ -180,19 +201,19 @@ func TestNodesThatOpenFirstAreNominatedFirst(t *testing.T) {
 	}
 }
 
-// TestPlanFollowsNominations: pods that were given room on a machine on its way after it was bought stay there.
+// TestPlanFollowsNominations: pods that were given room on a machine on its way after it was launched stay there.
 func TestPlanFollowsNominations(t *testing.T) {
 	g := group("g", offerings(smallID))
 	w := newWorld(g)
-	web, late := w.shape("web", 1200, 256), w.shape("late", 1200, 128)
-	w.pending(web, 2)
-	w.pending(late, 1)
+	web, late := w.Shape("web", 1200, 256), w.Shape("late", 1200, 128)
+	w.Wait(web, 2)
+	w.Wait(late, 1)
 	nominatedTo(w.Pending[late], "n2", 0)
 	w.awaited(g, "n1", web, 2)
 	w.awaited(g, "n2", web, 0)
 	plan := planOf(w)
-	if len(bought(plan)) != 0 || nominations(plan)["late-0"] != "" {
-		t.Errorf("bought %v, nominations %v; late-0 stays where it is nominated", bought(plan), nominations(plan))
+	if len(launched(plan)) != 0 || nominations(plan)["late-0"] != "" {
+		t.Errorf("launched %v, nominations %v; late-0 stays where it is nominated", launched(plan), nominations(plan))
 	}
 	for _, n := range plan.Nominations {
 		if n.Pod.Name == "late-0" {
@@ -201,9 +222,37 @@ func TestPlanFollowsNominations(t *testing.T) {
 	}
 }
 
+// TestNominationsCountUntilTheSchedulerHasSettled: what it has not bound by then finds no place there, whatever room there is.
+func TestNominationsCountUntilTheSchedulerHasSettled(t *testing.T) {
+	for name, tc := range map[string]struct {
+		boundAgo time.Duration
+		launched int
+	}{
+		"Binding": {time.Second, 0},
+		"Settled": {3 * time.Second, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := group("g", offerings(smallID))
+			w := newWorld(g)
+			web := w.Shape("web", 1200, 256, func(s *scheduling.Shape) {
+				s.Namespace, s.Labels = "default", map[string]string{"app": "web"}
+				apart := corev1.PodAffinityTerm{TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: s.Labels}}
+				s.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{apart}}}
+			})
+			w.Wait(web, 1)
+			nominatedTo(w.Pending[web], "n1", 0)
+			w.opened(w.awaited(g, "n1", web, 2), g, 10*time.Second, map[scheduling.ShapeID]int{web: 1})
+			plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-10 * time.Second), Bound: 1, Changed: noon.Add(-tc.boundAgo)}})
+			if got := launched(plan)["default/g/small"]; got != tc.launched {
+				t.Errorf("%d machines are launched, want %d", got, tc.launched)
+			}
+		})
+	}
+}
+
 // planOf is the plan for a world without a past, at noon.
 func planOf(w *world) scaling.Plan {
-	return scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	return propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 }
 
 func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
@@ -220,24 +269,24 @@ func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
 		"NoRoom":              {pods: map[scheduling.ShapeID]int{"full": 3}, readyFor: time.Hour, want: 1},
 		"RoomOnANode":         {why: "kube-scheduler must have its chance", pods: map[scheduling.ShapeID]int{"full": 1}, readyFor: time.Hour, want: 0},
 		"PreemptionMayHelp":   {why: "victims may make room", pods: map[scheduling.ShapeID]int{"full": 3}, priority: 10, readyFor: time.Hour, want: 0},
-		"RoomThatIsSpokenFor": {why: "the machine was bought for other pods a moment ago", pods: nil, readyFor: time.Second, want: 1},
+		"RoomThatIsSpokenFor": {why: "the machine was launched for other pods a moment ago", pods: nil, readyFor: time.Second, want: 1},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := group("g", offerings(smallID))
 			w := newWorld(g)
-			full, web := w.shape("full", 1200, 256), w.shape("web", 1300, 256, ofPriority(tc.priority))
-			m := w.machine(g, "n1", v1beta1.PhaseReady, tc.pods)
+			full, web := w.Shape("full", 1200, 256), w.Shape("web", 1300, 256, ofPriority(tc.priority))
+			m := w.Machine(g, "n1", v1beta1.PhaseReady, tc.pods)
 			m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-tc.readyFor)))
 			if tc.pods == nil {
-				m.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(map[string]int{w.Items[full].Placement: 3})}
-				w.pending(full, 3)
+				m.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: fleet.DescribePlannedPods(map[string]int{w.Items[full].Placement: 3})}
+				w.Wait(full, 3)
 			}
-			w.pending(web, 0)
+			w.Wait(web, 0)
 			w.Pending[web].Arriving = max(tc.arriving, 2)
 			plan := planOf(w)
-			if got := bought(plan)["default/g/small"]; got != tc.want {
-				t.Errorf("%d machines are bought, want %d; %s", got, tc.want, tc.why)
+			if got := launched(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are launched, want %d; %s", got, tc.want, tc.why)
 			}
 			if fate := plan.Shapes[web]; tc.want == 0 && fate.Left > 0 && !fate.Arriving {
 				t.Errorf("the pods are refused before kube-scheduler has looked at them: %+v", fate)
@@ -246,14 +295,14 @@ func TestPodsThatTheSchedulerHasNotLookedAt(t *testing.T) {
 	}
 }
 
-func TestWhatABurstBuys(t *testing.T) {
-	for buy, want := range map[scaling.Buy]int{scaling.BuyNothing: 0, scaling.BuySure: 3, scaling.BuyAll: 4, scaling.BuySettled: 4} {
-		t.Run(fmt.Sprint(buy), func(t *testing.T) {
+func TestWhatABurstLaunches(t *testing.T) {
+	for extent, want := range map[scaling.Extent]int{scaling.LaunchNothing: 0, scaling.LaunchSure: 3, scaling.LaunchAll: 4, scaling.LaunchSettled: 4} {
+		t.Run(fmt.Sprint(extent), func(t *testing.T) {
 			w := newWorld(group("g", offerings(smallID)))
-			w.pending(w.shape("web", 1300, 256), 10)
-			w.Buy = buy
-			if got := bought(planOf(w))["default/g/small"]; got != want {
-				t.Errorf("%d machines are bought for ten pods of which three fill one, want %d", got, want)
+			w.Wait(w.Shape("web", 1300, 256), 10)
+			w.Extent = extent
+			if got := launched(planOf(w))["default/g/small"]; got != want {
+				t.Errorf("%d machines are launched for ten pods of which three fill one, want %d", got, want)
 			}
 		})
 	}
@@ -279,24 +328,24 @@ func TestDisplacedPodsWaitUntilMachinesHaveFilled(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(g)
-			web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
-			w.pending(web, 1)
+			web, other := w.Shape("web", 1300, 256), w.Shape("other", 1301, 256)
+			w.Wait(web, 1)
 			m := w.awaited(g, "n1", web, 3)
 			w.opened(m, g, tc.ago, map[scheduling.ShapeID]int{web: 2, other: 1})
 			if tc.taint != "" {
 				w.Nodes["n1"].Taints = []corev1.Taint{{Key: tc.taint, Effect: corev1.TaintEffectNoSchedule}}
 			}
-			w.Buy = scaling.BuySettled
+			w.Extent = scaling.LaunchSettled
 			var memory scaling.Memory
 			if tc.boundAgo > 0 {
 				memory.Settling = scaling.Settling{Bound: 3, Changed: noon.Add(-tc.boundAgo)}
 			}
 			plan := w.plan(memory)
-			if got := bought(plan)["default/g/small"]; got != tc.want {
-				t.Errorf("%d machines are bought, want %d", got, tc.want)
+			if got := launched(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are launched, want %d", got, tc.want)
 			}
 			if fate := plan.Shapes[web]; tc.want == 0 && (fate.Held != 1 || fate.Refusal.Code != reason.HoldMachinesFilling) {
-				t.Errorf("the pod's fate is %+v, want it to say why nothing is bought for it", fate)
+				t.Errorf("the pod's fate is %+v, want it to say why nothing is launched for it", fate)
 			}
 			if tc.want == 0 && !plan.Next.Equal(noon.Add(tc.next)) {
 				t.Errorf("the next plan is due at %v, want after %s", plan.Next, tc.next)
@@ -317,13 +366,13 @@ func TestMachinesThatKeepFillingDoNotHoldPodsBackForEver(t *testing.T) {
 		{readyFor: 50 * time.Second, since: 2 * time.Minute, want: 1},
 	} {
 		w := newWorld(g)
-		web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
-		w.pending(web, 1)
+		web, other := w.Shape("web", 1300, 256), w.Shape("other", 1301, 256)
+		w.Wait(web, 1)
 		w.opened(w.awaited(g, "n1", web, 3), g, tc.readyFor, map[scheduling.ShapeID]int{web: 2, other: 1})
-		w.Buy = scaling.BuySettled
+		w.Extent = scaling.LaunchSettled
 		plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-tc.since), Bound: 2, Changed: noon}})
-		if got := bought(plan)["default/g/small"]; got != tc.want {
-			t.Errorf("%d machines are bought %s after the machine was Ready and %s after the first was, want %d", got, tc.readyFor, tc.since, tc.want)
+		if got := launched(plan)["default/g/small"]; got != tc.want {
+			t.Errorf("%d machines are launched %s after the machine was Ready and %s after the first was, want %d", got, tc.readyFor, tc.since, tc.want)
 		}
 	}
 }
@@ -332,28 +381,28 @@ func TestMachinesThatKeepFillingDoNotHoldPodsBackForEver(t *testing.T) {
 func TestNominationsToNodesThatJoinedLongAgoStand(t *testing.T) {
 	g := group("g", offerings(smallID))
 	w := newWorld(g)
-	web, larger := w.shape("web", 1200, 256), w.shape("larger", 1900, 256)
-	w.machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
-	w.pending(web, 3)
+	web, larger := w.Shape("web", 1200, 256), w.Shape("larger", 1900, 256)
+	w.Machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
+	w.Wait(web, 3)
 	nominatedTo(w.Pending[web], "n1", 0, 1, 2)
-	w.pending(larger, 2)
+	w.Wait(larger, 2)
 	plan := planOf(w)
-	if len(plan.Nominations) > 0 || bought(plan)["default/g/small"] != 1 {
-		t.Errorf("nominations %v and purchases %v; want those that stand kept, and a machine for the larger pods", plan.Nominations, bought(plan))
+	if len(plan.Nominations) > 0 || launched(plan)["default/g/small"] != 1 {
+		t.Errorf("nominations %v and launches %v; want those that stand kept, and a machine for the larger pods", plan.Nominations, launched(plan))
 	}
 }
 
-// TestLongGoneBurstsHoldNothingBack: what a machine was bought for stays written on it.
+// TestLongGoneBurstsHoldNothingBack: what a machine was launched for stays written on it.
 func TestLongGoneBurstsHoldNothingBack(t *testing.T) {
 	g := group("g", offerings(smallID))
 	w := newWorld(g)
-	web, other := w.shape("web", 1300, 256), w.shape("other", 1301, 256)
+	web, other := w.Shape("web", 1300, 256), w.Shape("other", 1301, 256)
 	w.opened(w.awaited(g, "n1", web, 3), g, time.Hour, map[scheduling.ShapeID]int{other: 3})
 	w.opened(w.awaited(g, "n2", web, 3), g, 5*time.Second, map[scheduling.ShapeID]int{web: 2, other: 1})
-	w.pending(web, 1)
-	w.Buy = scaling.BuySettled
+	w.Wait(web, 1)
+	w.Extent = scaling.LaunchSettled
 	if plan := w.plan(scaling.Memory{Settling: scaling.Settling{Since: noon.Add(-5 * time.Second), Bound: 3, Changed: noon}}); len(plan.Launches) > 0 {
-		t.Error("a machine is bought while one that opened a moment ago fills: the one of an hour ago is taken for what the pod waits for")
+		t.Error("a machine is launched while one that opened a moment ago fills: the one of an hour ago is taken for what the pod waits for")
 	}
 }
 
@@ -361,10 +410,10 @@ func TestLongGoneBurstsHoldNothingBack(t *testing.T) {
 func TestNodesWithNominatedPodsDoNotGo(t *testing.T) {
 	g := group("g", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{} })
 	w := newWorld(g)
-	web := w.shape("web", 1300, 256)
-	w.machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
+	web := w.Shape("web", 1300, 256)
+	w.Machine(g, "n1", v1beta1.PhaseReady, nil).Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
 	w.opened(w.awaited(g, "n2", web, 3), g, 5*time.Second, nil)
-	w.pending(web, 3)
+	w.Wait(web, 3)
 	nominatedTo(w.Pending[web], "n2", 0, 1, 2)
 	plan := planOf(w)
 	if got := retired(plan); !slices.Equal(got, []string{"n1"}) {
@@ -385,7 +434,7 @@ func TestNominationsStandWhileOtherPodsAreBoundFirst(t *testing.T) {
 	}
 	a, b := group("a", zone("a")), group("b", zone("b"))
 	w := newWorld(a, b)
-	web := w.shape("web", 800, 256, func(s *scheduling.Shape) {
+	web := w.Shape("web", 800, 256, func(s *scheduling.Shape) {
 		s.Labels = map[string]string{"app": "web"}
 		s.Spread = []corev1.TopologySpreadConstraint{{
 			TopologyKey: corev1.LabelTopologyZone, MaxSkew: 1, WhenUnsatisfiable: corev1.DoNotSchedule,
@@ -393,8 +442,8 @@ func TestNominationsStandWhileOtherPodsAreBoundFirst(t *testing.T) {
 		}}
 	})
 	w.opened(w.awaited(a, "n1", web, 4), a, time.Second, map[scheduling.ShapeID]int{web: 2})
-	w.opened(w.awaited(b, "n2", web, 4), b, time.Second, map[scheduling.ShapeID]int{w.shape("other", 3000, 256): 1})
-	w.pending(web, 3)
+	w.opened(w.awaited(b, "n2", web, 4), b, time.Second, map[scheduling.ShapeID]int{w.Shape("other", 3000, 256): 1})
+	w.Wait(web, 3)
 	nominatedTo(w.Pending[web], "n1", 0, 1)
 	plan := planOf(w)
 	for _, n := range plan.Nominations {
@@ -402,12 +451,12 @@ func TestNominationsStandWhileOtherPodsAreBoundFirst(t *testing.T) {
 			t.Errorf("the nomination of %s to %s is changed to %q", n.Pod.Name, n.Pod.NominatedNode, n.Node)
 		}
 	}
-	if got := nominations(plan); got["web-2"] != "n2" || len(bought(plan)) > 0 {
-		t.Errorf("nominations %v and purchases %v, want the third pod nominated to n2", got, bought(plan))
+	if got := nominations(plan); got["web-2"] != "n2" || len(launched(plan)) > 0 {
+		t.Errorf("nominations %v and launches %v, want the third pod nominated to n2", got, launched(plan))
 	}
 }
 
-// TestRestOfABurstWaitsForMachinesThatFill: while many pods are about to be placed, what a plan buys for a few of those that come meanwhile
+// TestRestOfABurstWaitsForMachinesThatFill: while many pods are about to be placed, what a plan launches for a few of those that come meanwhile
 // depends on which these are.
 func TestRestOfABurstWaitsForMachinesThatFill(t *testing.T) {
 	g := group("g", offerings(smallID))
@@ -423,21 +472,21 @@ func TestRestOfABurstWaitsForMachinesThatFill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(g)
-			web, other := w.shape("web", 100, 64), w.shape("other", 1300, 256)
+			web, other := w.Shape("web", 100, 64), w.Shape("other", 1300, 256)
 			if tc.waiting > 0 {
-				w.pending(web, tc.waiting)
+				w.Wait(web, tc.waiting)
 			}
 			m := w.awaited(g, "n1", web, 36)
 			planned := map[string]int{w.Items[web].Placement: 36, w.Items[other].Placement: 3}
 			if tc.unrelated {
 				delete(planned, w.Items[other].Placement)
 			}
-			m.Annotations[v1beta1.AnnotationPlannedPods] = scaling.DescribePlannedPods(planned)
+			m.Annotations[v1beta1.AnnotationPlannedPods] = fleet.DescribePlannedPods(planned)
 			w.opened(m, g, 5*time.Second, map[scheduling.ShapeID]int{web: 36 - tc.waiting})
-			w.pending(other, tc.others)
+			w.Wait(other, tc.others)
 			plan := w.plan(scaling.Memory{Settling: scaling.Settling{Changed: noon}})
-			if got := bought(plan)["default/g/small"]; got != tc.want {
-				t.Errorf("%d machines are bought for %d pods while %d wait for one that opened, want %d", got, tc.others, tc.waiting, tc.want)
+			if got := launched(plan)["default/g/small"]; got != tc.want {
+				t.Errorf("%d machines are launched for %d pods while %d wait for one that opened, want %d", got, tc.others, tc.waiting, tc.want)
 			}
 		})
 	}

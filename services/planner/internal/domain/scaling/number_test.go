@@ -41,22 +41,22 @@ func TestOneIsNotSeveral(t *testing.T) {
 		build  func(w *world, g *v1beta1.NodeGroup)
 		memory scaling.Memory
 	}{
-		"OnePodWaits":  {build: func(w *world, _ *v1beta1.NodeGroup) { w.pending(w.shape("one", 1000, 64), 1) }},
+		"OnePodWaits":  {build: func(w *world, _ *v1beta1.NodeGroup) { w.Wait(w.Shape("one", 1000, 64), 1) }},
 		"MinimumOfOne": {group: func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }},
 		"MaximumOfOne": {
 			group: func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 1 },
-			build: func(w *world, _ *v1beta1.NodeGroup) { w.pending(w.shape("one", 3000, 64), 2) },
+			build: func(w *world, _ *v1beta1.NodeGroup) { w.Wait(w.Shape("one", 3000, 64), 2) },
 		},
 		"OneOfItsPodsMoves": {memory: since, build: func(w *world, g *v1beta1.NodeGroup) {
-			w.machine(g, "m", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("one", 500, 64): 1})
-			w.machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+			w.Machine(g, "m", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("one", 500, 64): 1})
+			w.Machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 		}},
 		"OneStays": {memory: since, group: func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 }, build: func(w *world, g *v1beta1.NodeGroup) {
-			w.machine(g, "m", v1beta1.PhaseReady, nil)
+			w.Machine(g, "m", v1beta1.PhaseReady, nil)
 		}},
 		"OneLeaves": {memory: since, group: func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.MaxNodesPerStep = new(int32(1)) }, build: func(w *world, g *v1beta1.NodeGroup) {
-			w.machine(g, "m", v1beta1.PhaseReady, nil)
-			w.machine(g, "n", v1beta1.PhaseReady, nil)
+			w.Machine(g, "m", v1beta1.PhaseReady, nil)
+			w.Machine(g, "n", v1beta1.PhaseReady, nil)
 		}},
 		"OneIsBroken": {build: func(w *world, g *v1beta1.NodeGroup) { w.broken(g, 5, 1) }},
 	} {
@@ -69,7 +69,7 @@ func TestOneIsNotSeveral(t *testing.T) {
 			if tc.build != nil {
 				tc.build(w, g)
 			}
-			for _, text := range texts(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)) {
+			for _, text := range texts(propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)) {
 				if several.MatchString(text) {
 					t.Errorf("one is called several: %s", text)
 				}

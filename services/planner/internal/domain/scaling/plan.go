@@ -6,7 +6,10 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
+	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
@@ -17,18 +20,20 @@ import (
 type Plan struct {
 	// Basis is the revision of the feed that the plan was made on.
 	Basis uint64
-	// Launches are the purchases, one entry a group.
+	// Launches are the machines to launch, one entry a group.
 	Launches []Launch
 	// Retirements are the machines to retire, one entry a machine.
 	Retirements []Retirement
-	// Buy is how much was bought at once, in the end.
-	Buy Buy
-	// Nominations are what to tell kube-scheduler, those taken back first.
+	// Extent is how much the plan launched at once, in the end.
+	Extent Extent
+	// Nominations are what to tell kube-scheduler, those to clear first.
 	Nominations []Nomination
 	// Nominated are the machines of which every pod that is to be is nominated, and whose intents do not say so yet.
 	Nominated []*v1beta1.VPSieNode
 	// Shapes tells for each waiting shape what becomes of it.
 	Shapes map[scheduling.ShapeID]Fate
+	// Refused tells for each group, as namespace/name, that stays below its minimum or can launch nothing at all, why.
+	Refused map[string]GroupRefusal
 	// Kept tells for each managed node that stays why it does, by name of the node.
 	Kept map[string]Refusal
 	// NodeGroups is the group of each managed node, as namespace/name, by name of the node.
@@ -41,17 +46,25 @@ type Plan struct {
 	Next time.Time
 }
 
-// Launch buys machines for one group.
+// Acts reports whether the plan launches or retires anything.
+func (p *Plan) Acts() bool {
+	return slices.ContainsFunc(p.Launches, func(l Launch) bool { return !l.Recommended }) ||
+		slices.ContainsFunc(p.Retirements, func(r Retirement) bool { return !r.Recommended })
+}
+
+// Launch is the machines that one group launches.
 type Launch struct {
 	// Group is namespace/name.
 	Group string
-	// Recommended says that the group's mode keeps the purchase from being made.
+	// Recommended says that the group's mode keeps them from being launched.
 	Recommended bool
 	Reason      reason.Code
 	Message     string
-	// Machines are the purchases, in order.
+	// Parameters are those of the reason.
+	Parameters reason.Values
+	// Machines are in the order in which they are launched.
 	Machines []Machine
-	// Pods counts the pods that the purchases serve, by shape.
+	// Pods counts the pods that the machines serve, by shape.
 	Pods map[scheduling.ShapeID]int
 	// MonthlyPrice is the price of all machines together.
 	MonthlyPrice money.Micros
@@ -59,7 +72,7 @@ type Launch struct {
 	Candidates []Candidate
 }
 
-// Machine is one purchase.
+// Machine is one machine to launch.
 type Machine struct {
 	Offering     int64
 	OfferingName string
@@ -98,6 +111,15 @@ type Retirement struct {
 type Refusal struct {
 	Code    reason.Code
 	Message string
+	// Parameters are those of the code. They are only read.
+	Parameters reason.Values
+}
+
+// GroupRefusal says why nothing is launched for a group itself.
+type GroupRefusal struct {
+	Refusal
+	// Missing is how many nodes the group stays below its minimum, zero where it can launch nothing and needs nothing.
+	Missing int
 }
 
 // Fate is what becomes of the waiting pods of a shape.
@@ -111,7 +133,7 @@ type Fate struct {
 	// Left counts the pods that nothing serves, and Refusal says why.
 	Left    int
 	Refusal Refusal
-	// Held counts the pods for which a purchase is held back while machines fill.
+	// Held counts the pods for which a launch is held back while machines fill.
 	Held int
 	// Nearest is the group, as namespace/name, that is nearest to serving what is left; empty when there is none.
 	Nearest string
@@ -121,7 +143,7 @@ type Fate struct {
 	ByGroup map[string]Refusal
 	// Candidates are the sizes that were weighed for what is left, the nearest to serving it first.
 	Candidates []Candidate
-	// Launch is the group, as namespace/name, that buys for the shape; empty when none does.
+	// Launch is the group, as namespace/name, that launches for the shape; empty when none does.
 	Launch string
 }
 
@@ -164,12 +186,12 @@ type Memory struct {
 	Outage outage.Watch
 	// Repaired is when the last repair in a group began, by namespace/name.
 	Repaired map[string]time.Time
-	// Tried is when a machine of a group was last replaced although many failed together, by namespace/name.
+	// Tried is when a machine of a group was last repaired although many failed together, by namespace/name.
 	Tried map[string]time.Time
-	// Settling is how far machines that opened have filled, for which purchases wait.
+	// Settling is how far machines that opened have filled, for which launches wait.
 	Settling Settling
 	// Learned is what nodes of each kind turned out to have.
-	Learned map[Kind]Learned
+	Learned map[simulation.Kind]simulation.Learned
 }
 
 // Blind is the memory after a gap in what was watched: nothing that takes time has made any progress.
@@ -181,21 +203,18 @@ func (m Memory) Blind() Memory {
 type Policy struct {
 	// SoftShare is how much more, in percent, a plan may cost for granting what pods only prefer.
 	SoftShare int
-	// PriorityCutoff is the priority below which pods neither cause purchases nor keep a node.
-	PriorityCutoff int32
-	// Nominate says that pods are nominated to the machines that were bought for them; otherwise all nominations are taken back.
-	Nominate bool
+	simulation.Policy
 }
 
 // DefaultPolicy is the policy of an installation that sets none; the cutoff is Cluster Autoscaler's.
-var DefaultPolicy = Policy{SoftShare: packing.SoftShareDefault, PriorityCutoff: -10, Nominate: true}
+var DefaultPolicy = Policy{SoftShare: packing.SoftShareDefault, Policy: simulation.Policy{PriorityCutoff: disruption.PriorityCutoff, Nominate: true}}
 
 // Propose makes the plan for a snapshot. It depends on its arguments alone.
 func Propose(s Snapshot, policy Policy, m Memory, now time.Time) Plan {
 	p := newPlanner(s, policy, m, now)
 	p.scaleUp(m)
 	p.nominate()
-	p.plan.Buy = p.snapshot.Buy
+	p.plan.Extent = p.snapshot.Extent
 	if s.Paused == "" {
 		p.repair(m)
 		p.scaleDown(m)
@@ -214,66 +233,36 @@ type planner struct {
 	now      time.Time
 	plan     Plan
 
-	groups  []*fleet.Group
-	byName  map[string]*fleet.Group
-	daemons []*scheduling.Item
-	// closed says of each group why nothing may be bought for it, by name; absent means open.
+	cluster *simulation.Cluster
+	// closed says of each group why nothing may be launched for it, by name; absent means open.
 	closed map[string]Refusal
 	counts map[string]fleet.Counts
-	// offerings are the sizes that each group may buy, by name, those in backoff left out.
+	// offerings are the sizes that each group may launch, by name, those in backoff left out.
 	offerings map[string][]*fleet.Offering
-	// state is the simulation, existing the nodes in it that pods can go to, and nodeIndex finds a Node in it;
-	// launching are those on their way.
-	state     *scheduling.State
-	existing  []int
-	launching []*scheduling.Node
-	nodeIndex map[string]int
 	packing   packing.Plan
-	// nominees are the Nodes to which pods may be nominated, with what those will have; nominated counts the pods that
-	// the planner has nominated to each Node, and assumed those of them that the simulation counts as bound there; served counts
-	// the latter by shape, and servedBy by Node.
-	nominees    map[string]bool
-	allocatable map[string]scheduling.Resources
-	nominated   map[string]map[scheduling.ShapeID]int
-	assumed     map[string]map[scheduling.ShapeID]int
-	served      map[scheduling.ShapeID]int
-	servedBy    map[string]int
-	// held counts the pods by shape for which purchases are held back.
+	// held counts the pods by shape for which launches are held back.
 	held map[scheduling.ShapeID]int
 	// awaited are the nodes that waiting pods will go to.
 	awaited map[int]bool
-	limits  map[string]packing.Limit
-	// becoming are the existing nodes that still get what nodes of their kind have.
-	becoming map[int]bool
-	// movable are the existing nodes that pods of others can move to.
-	movable []int
-	made    map[optionKey]*packing.Option
-	// replacing are the machines that were bought in the place of others.
-	replacing []*v1beta1.VPSieNode
-	// gone counts the nodes that were found able to go.
-	gone int
+	limits  map[string]bounds.Limit
 	// fleet are the machines that should have a Ready Node, and failing counts those without, by group.
 	fleet   []outage.Machine
 	failing map[string]int
 	// least is the least priority of the pods on all nodes, nil until somebody asks.
 	least *int32
-	// blind says of a group that machines are on their way whose size is unknown.
-	blind map[string]bool
 }
 
 // newPlanner starts the work on a plan: it finds out what nodes become, which machines fail and what each group may do, and starts
 // the simulation.
 func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
-	// What is learned about sizes must not reach the caller's snapshot.
-	s.Groups = slices.Clone(s.Groups)
-	for i := range s.Groups {
-		s.Groups[i].Catalogue.Offerings = slices.Clone(s.Groups[i].Catalogue.Offerings)
-	}
+	policy.Settled = m.Settling.isQuiet(now)
+	cluster := simulation.New(s.Snapshot, policy.Policy, m.Learned, now)
+	s.Snapshot = *cluster.Snapshot
 	p := &planner{
-		snapshot: &s, policy: policy, now: now, groups: s.SortedGroups(), byName: map[string]*fleet.Group{},
-		closed: map[string]Refusal{}, counts: map[string]fleet.Counts{}, offerings: map[string][]*fleet.Offering{}, blind: map[string]bool{}, made: map[optionKey]*packing.Option{}, held: map[scheduling.ShapeID]int{},
+		snapshot: &s, policy: policy, now: now, cluster: cluster,
+		closed: map[string]Refusal{}, counts: map[string]fleet.Counts{}, offerings: map[string][]*fleet.Offering{}, held: map[scheduling.ShapeID]int{},
 		plan: Plan{
-			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Kept: map[string]Refusal{}, NodeGroups: map[string]string{},
+			Basis: s.Revision, Shapes: map[scheduling.ShapeID]Fate{}, Refused: map[string]GroupRefusal{}, Kept: map[string]Refusal{}, NodeGroups: map[string]string{},
 			Groups: map[string]Report{}, Memory: Memory{Unneeded: map[string]time.Time{}},
 		},
 	}
@@ -282,25 +271,14 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 			p.plan.NodeGroups[name] = fleet.GroupOf(m)
 		}
 	}
-	for _, g := range p.groups {
-		p.byName[g.Key()], p.counts[g.Key()] = g, s.Count(g)
+	for _, g := range cluster.Groups {
+		p.counts[g.Key()] = s.Count(g)
 	}
-	for _, machine := range s.SortedMachines() {
-		if len(machine.Spec.Replaces) > 0 {
-			p.replacing = append(p.replacing, machine)
-		}
-	}
-	p.plan.Memory.Learned = p.learn(m.Learned)
-	for _, g := range p.groups {
-		for i := range g.Catalogue.Offerings {
-			expect(&g.Catalogue.Offerings[i].Offering, g, p.plan.Memory.Learned)
-		}
-	}
-	p.daemons = p.daemonsAsTheyRun()
-	p.fleet, p.failing = p.survey()
+	p.plan.Memory.Learned = cluster.Learned
+	p.due(cluster.Next)
+	p.fleet, p.failing = cluster.Survey()
 	p.plan.Memory.Outage = m.Outage.Look(p.fleet, now)
-	p.makeState()
-	for _, g := range p.groups {
+	for _, g := range p.cluster.Groups {
 		admitted := p.admit(g)
 		p.offerings[g.Key()] = admitted.offerings
 		for _, o := range admitted.paused {
@@ -312,11 +290,6 @@ func newPlanner(s Snapshot, policy Policy, m Memory, now time.Time) *planner {
 	}
 	p.limits = p.limitsOf()
 	return p
-}
-
-// isExpendable reports whether pods of an item neither cause purchases nor keep a node.
-func (p *planner) isExpendable(item *scheduling.Item) bool {
-	return item.Shape.Priority < p.policy.PriorityCutoff
 }
 
 func (p *planner) due(at time.Time) {

@@ -5,15 +5,17 @@ import (
 	"math"
 	"slices"
 
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
-// preempt buys for what is left as if the DaemonSets' pods of lower priority were not there: kube-scheduler preempts them for it
+// preempt launches for what is left as if the DaemonSets' pods of lower priority were not there: kube-scheduler preempts them for it
 // on a new node.
 func (p *planner) preempt(demands []packing.Demand) {
-	for _, cutoff := range prioritiesOf(p.daemons) {
+	for _, cutoff := range prioritiesOf(p.cluster.Daemons) {
 		var above []packing.Demand
 		for _, d := range remaining(demands, p.packing.Left) {
 			if d.Item.Shape.Priority > cutoff {
@@ -23,12 +25,12 @@ func (p *planner) preempt(demands []packing.Demand) {
 		if len(above) == 0 {
 			return
 		}
-		daemons := atLeast(p.daemons, cutoff+1)
-		options := p.optionsBy(false, func(g *fleet.Group, o *fleet.Offering) *packing.Option { return newOption(g, o, daemons) })
+		daemons := simulation.AtLeast(p.cluster.Daemons, cutoff+1)
+		options := p.optionsBy(false, func(g *fleet.Group, o *fleet.Offering) *packing.Option { return simulation.NewOption(g, o, daemons) })
 		problem := p.problem(above, options)
 		problem.Limits = p.limitsLeft()
 		packing := packing.Pack(problem)
-		p.buy(packing.Purchases, false)
+		p.launchAll(packing.Launches, false)
 		for _, d := range above {
 			p.packing.Left[d.Item.ID] = packing.Left[d.Item.ID]
 			p.packing.Served[d.Item.ID] += packing.Served[d.Item.ID]
@@ -48,13 +50,13 @@ func prioritiesOf(items []*scheduling.Item) []int32 {
 	return slices.Compact(out)
 }
 
-// limitsLeft are what the plan's purchases leave of each group's limits.
-func (p *planner) limitsLeft() map[string]packing.Limit {
+// limitsLeft are what the plan's launches leave of each group's limits.
+func (p *planner) limitsLeft() map[string]bounds.Limit {
 	limits := maps.Clone(p.limits)
 	for _, l := range p.plan.Launches {
-		if g := p.find(l.Group); g != nil && !l.Recommended {
+		if g := p.cluster.Find(l.Group); g != nil && !l.Recommended {
 			for i := range l.Machines {
-				limits[l.Group] = limits[l.Group].Less(p.optionOf(g, l.Machines[i].Offering))
+				limits[l.Group] = limits[l.Group].Less(p.optionOf(g, l.Machines[i].Offering).Amounts())
 			}
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/disruption"
@@ -17,7 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
-// repairedFor is how long after a repair began machines of the group count as bought in its place.
+// repairedFor is how long after a repair began machines of the group count as launched in its place.
 const repairedFor = 2 * time.Hour
 
 // broken is a machine that was in use and has no Ready Node.
@@ -29,50 +27,8 @@ type broken struct {
 	since time.Time
 }
 
-// survey finds the machines that should have a Ready Node, and counts those without by group.
-func (p *planner) survey() (all []outage.Machine, failing map[string]int) {
-	failing = map[string]int{}
-	judged := map[string]bool{}
-	for _, machine := range p.snapshot.Machines {
-		if !outage.Counts(machine, outage.IsHeld(machine)) {
-			judged[fleet.NodeName(machine)] = p.isLaunching(machine)
-			continue
-		}
-		judged[fleet.NodeName(machine)] = true
-		fails := !p.works(machine)
-		all = append(all, outage.Machine{Group: fleet.GroupOf(machine), Failing: fails})
-		if fails {
-			failing[fleet.GroupOf(machine)]++
-		}
-	}
-	for name, node := range p.snapshot.Nodes {
-		if !judged[name] {
-			all = append(all, outage.Machine{Failing: !node.Ready})
-		}
-	}
-	return all, failing
-}
-
-// works reports whether the machine has a Ready Node, or has one that the feed may not show yet.
-func (p *planner) works(m *v1beta1.VPSieNode) bool {
-	if node := p.snapshot.Nodes[fleet.NodeName(m)]; node != nil && node.Ready || p.isUnseen(m) {
-		return true
-	}
-	if m.Status.ReadyAt == nil {
-		return false
-	}
-	// The provisioner rounds the time up to a whole second, and its clock may be ahead.
-	return p.now.Sub(m.Status.ReadyAt.Time).Abs() < freshFor
-}
-
-// isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
-func (p *planner) isUnseen(m *v1beta1.VPSieNode) bool {
-	return p.snapshot.Nodes[fleet.NodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady &&
-		meta.IsStatusConditionTrue(m.Status.Conditions, v1beta1.ConditionReady)
-}
-
-// repair replaces machines whose Nodes have not worked for long enough, one at a time in each group, and none
-// while many fail together. The replacement is bought like any machine: for the pods that wait or for the minimum.
+// repair retires machines whose Nodes have not worked for long enough, one at a time in each group, and none
+// while many fail together. The pods that wait then, or the minimum, cause the next launch.
 func (p *planner) repair(m Memory) {
 	p.plan.Memory.Unready, p.plan.Memory.Repaired, p.plan.Memory.Tried = map[string]time.Time{}, map[string]time.Time{}, maps.Clone(m.Tried)
 	busy := p.repairing(m)
@@ -83,14 +39,14 @@ func (p *planner) repair(m Memory) {
 			continue
 		}
 		busy[name] = true
-		if b.group.Spec.Mode != v1beta1.ModeRecommend {
+		if !b.group.Policy().Recommends() {
 			p.plan.Memory.Repaired[name] = p.now
 		}
-		p.replace(b)
+		p.retireBroken(b)
 	}
 }
 
-// repairing says of each group whether a machine of it is being replaced: it leaves, or what was bought in its
+// repairing says of each group whether a machine of it is being repaired: it leaves, or what was launched in its
 // place has not joined.
 func (p *planner) repairing(m Memory) map[string]bool {
 	busy := map[string]bool{}
@@ -108,24 +64,19 @@ func (p *planner) repairing(m Memory) map[string]bool {
 	}
 	for _, machine := range p.snapshot.Machines {
 		at, repaired := p.plan.Memory.Repaired[fleet.GroupOf(machine)]
-		if repaired && p.isLaunching(machine) && !machine.CreationTimestamp.Time.Before(at.Truncate(time.Second)) {
+		if repaired && p.cluster.IsLaunching(machine) && !machine.CreationTimestamp.Time.Before(at.Truncate(time.Second)) {
 			busy[fleet.GroupOf(machine)] = true
 		}
 	}
 	return busy
 }
 
-// isLaunching reports whether the machine is on its way and may still come in time.
-func (p *planner) isLaunching(m *v1beta1.VPSieNode) bool {
-	return m.Status.Phase != v1beta1.PhaseReady && !fleet.IsLeaving(m) && !fleet.HasFailed(m) && !outage.IsHeld(m)
-}
-
 // broken are the machines in use without a Ready Node, those first that have been so for longest.
 func (p *planner) broken(m Memory) []broken {
 	var out []broken
 	for _, machine := range p.snapshot.Machines {
-		group := p.find(fleet.GroupOf(machine))
-		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || p.works(machine) {
+		group := p.cluster.Find(fleet.GroupOf(machine))
+		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || p.cluster.Works(machine) {
 			continue
 		}
 		since, known := m.Unready[machineKey(machine)]
@@ -145,19 +96,17 @@ func machineKey(m *v1beta1.VPSieNode) string { return m.Namespace + "/" + m.Name
 // viewOfBroken is what guards judge of a broken machine. Which of its pods Kubernetes has given up is not in the feed; the provisioner
 // looks before it drains.
 func (p *planner) viewOfBroken(b broken, busy bool) *disruption.View {
-	v := p.viewOfMachine(v1beta1.RetireRepair, b.group, b.machine)
-	if b.node != nil {
-		v.Node = &disruption.Node{Name: b.node.Name, IsReady: b.node.Ready, Protection: b.node.Protection}
-	}
-	v.UnreadySince = b.since
-	v.Together = func() (string, time.Time) { return p.together(b, busy) }
+	v := p.cluster.View(v1beta1.RetireRepair, b.machine)
+	v.UnreadySince = disruption.Known(b.since)
+	v.Together = disruption.Known(func() (string, time.Time) { return p.together(b, busy) })
+	v.Busy = disruption.Known("")
 	if busy {
-		v.Busy = "another machine of the group is being repaired; this one follows when that one's successor has joined"
+		v.Busy = disruption.Known("another machine of the group is being repaired; this one follows when that one's successor has joined")
 	}
 	return v
 }
 
-// mayTry reports whether the machine may be replaced although many fail together. Without a Node nothing runs on it
+// mayTry reports whether the machine may be repaired although many fail together. Without a Node nothing runs on it
 // that Kubernetes knows, and it costs money, so one is tried at intervals.
 func (p *planner) mayTry(b broken, busy bool) bool {
 	name := b.group.Key()
@@ -171,15 +120,15 @@ func (p *planner) mayTry(b broken, busy bool) bool {
 	return true
 }
 
-func (p *planner) replace(b broken) {
+func (p *planner) retireBroken(b broken) {
 	out := Retirement{
 		Kind: v1beta1.RetireRepair, Group: b.group.Key(), Machine: b.machine.Name, Node: b.machine.Status.NodeName, Reason: reason.RepairNodeNotReady,
-		Recommended: b.group.Spec.Mode == v1beta1.ModeRecommend,
+		Recommended: b.group.Policy().Recommends(),
 	}
 	out.MonthlyPrice, _ = b.group.PriceOf(b.machine)
-	verb, what := "replace", "has not been Ready"
+	verb, what, end := "repair", "has not been Ready", "is retired"
 	if out.Recommended {
-		verb = "would replace"
+		verb, end = "would repair", "would be retired"
 	}
 	if b.node == nil {
 		out.Reason, what = reason.RepairNodeMissing, "has not existed"
@@ -190,11 +139,11 @@ func (p *planner) replace(b broken) {
 			}
 		}
 	}
-	out.Message = fmt.Sprintf("%s %s: its Node %s for %s", verb, out.Node, what, p.now.Sub(b.since).Round(time.Second))
+	out.Message = fmt.Sprintf("%s %s: its Node %s for %s; its machine %s", verb, out.Node, what, p.now.Sub(b.since).Round(time.Second), end)
 	p.plan.Retirements = append(p.plan.Retirements, out)
 }
 
-// failsToJoin says why purchases for a group are bounded to one machine at a time: those that it bought last
+// failsToJoin says why launches for a group are bounded to one machine at a time: those that it launched last
 // fail together. One is what it takes to find out that they work again.
 func (p *planner) failsToJoin(g *fleet.Group) string {
 	for _, machine := range p.snapshot.Machines {
@@ -209,7 +158,7 @@ func (p *planner) failsToJoin(g *fleet.Group) string {
 func (p *planner) launchingOf(g *fleet.Group) int {
 	count := 0
 	for _, machine := range p.snapshot.Machines {
-		if fleet.GroupOf(machine) == g.Key() && p.isLaunching(machine) {
+		if fleet.GroupOf(machine) == g.Key() && p.cluster.IsLaunching(machine) {
 			count++
 		}
 	}
@@ -226,5 +175,5 @@ func (p *planner) nodesHealthy(g *fleet.Group) Condition {
 			why + "; no machine is repaired until that ends; check what the machines have in common"}
 	}
 	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s repaired after %s without one",
-		number(p.failing[g.Key()], "machine has no Ready Node and is", "machines have no Ready Node, and each is"), disruption.UnreadyFor(g.NodeGroup))}
+		number(p.failing[g.Key()], "machine has no Ready Node and is", "machines have no Ready Node, and each is"), g.Policy().ScaleDown.UnreadyFor)}
 }

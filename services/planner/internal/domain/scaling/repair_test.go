@@ -22,7 +22,7 @@ import (
 func (w *world) broken(g *v1beta1.NodeGroup, n, failing int) {
 	for i := range n {
 		name := fmt.Sprintf("%s%d", g.Name, i)
-		w.machine(g, name, v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.shape("busy", 3000, 64): 1})
+		w.Machine(g, name, v1beta1.PhaseReady, map[scheduling.ShapeID]int{w.Shape("busy", 3000, 64): 1})
 		w.Nodes[name].Ready = i >= failing
 	}
 }
@@ -39,7 +39,7 @@ func watched(groups []string, machines ...string) scaling.Memory {
 	return m
 }
 
-// TestHealthyScaleUpIsNoTrouble looks at a machine from its purchase until its Node is Ready, as the feed and the provisioner tell of it.
+// TestHealthyScaleUpIsNoTrouble looks at a machine from its launch until its Node is Ready, as the feed and the provisioner tell of it.
 func TestHealthyScaleUpIsNoTrouble(t *testing.T) {
 	registered := func(w *world, m *v1beta1.VPSieNode) {
 		m.Status.Identifier, m.Status.Hostname, m.Status.NodeName = "id", "n", "n"
@@ -62,8 +62,8 @@ func TestHealthyScaleUpIsNoTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := group("g")
 			w := newWorld(g)
-			change(w, w.machine(g, "m", v1beta1.PhaseLaunching, nil))
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+			change(w, w.Machine(g, "m", v1beta1.PhaseLaunching, nil))
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			if c := condition(plan, "default/g", v1beta1.ConditionNodesHealthy); c.Status != scaling.True {
 				t.Errorf("NodesHealthy is %+v, want it True", c)
 			}
@@ -131,7 +131,7 @@ func TestRepair(t *testing.T) {
 		},
 		"ReplacementHasNotJoined": {
 			build: fixed(func(w *world, g *v1beta1.NodeGroup) {
-				w.machine(g, "next", v1beta1.PhaseLaunching, nil).CreationTimestamp = metav1.NewTime(noon)
+				w.Machine(g, "next", v1beta1.PhaseLaunching, nil).CreationTimestamp = metav1.NewTime(noon)
 			}), memory: func() scaling.Memory {
 				m := watched([]string{"g"}, "g0")
 				m.Repaired = map[string]time.Time{"default/g": noon.Add(-time.Minute)}
@@ -203,11 +203,21 @@ func TestRepair(t *testing.T) {
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Groups[0].Catalogue.Health = fleet.Unavailable }), memory: long,
 			kept: map[string]reason.Code{"g0": reason.NoScaleUpAPIUnavailable},
 		},
-		"LastRepairWasGivenUp": {
+		"LastRepairWasAborted": {
 			why: "a pod that must not be moved would have its node cordoned every few minutes",
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
 				w.Machines[0].Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-10 * time.Minute)))
 			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownDrainFailed},
+		},
+		"GroupIsGone": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Machines[0].Spec.NodeGroup = "gone" }), memory: long,
+			kept: map[string]reason.Code{"g0": reason.NoScaleDownGroupGone},
+		},
+		"GroupAndNodeAreGone": {
+			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
+				w.Machines[0].Spec.NodeGroup = "gone"
+				delete(w.Nodes, "g0")
+			}), memory: long, kept: map[string]reason.Code{"g0": reason.NoScaleDownGroupGone},
 		},
 		"EverythingIsPaused": {build: fixed(func(w *world, _ *v1beta1.NodeGroup) { w.Paused = "paused" }), memory: long},
 	}
@@ -216,7 +226,7 @@ func TestRepair(t *testing.T) {
 			g, h := group("g"), group("h")
 			w := newWorld(g, h)
 			tc.build(w, g, h)
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, tc.memory, noon)
 			kept := map[string]reason.Code{}
 			for node, refusal := range plan.Kept {
 				if n := w.Nodes[node]; !strings.HasPrefix(node, "other") && (n == nil || !n.Ready) {
@@ -224,14 +234,14 @@ func TestRepair(t *testing.T) {
 				}
 			}
 			if diff := cmp.Diff(tc.want, retired(plan)); diff != "" {
-				t.Errorf("replaced (-want +got):\n%s%s", diff, tc.why)
+				t.Errorf("repaired (-want +got):\n%s%s", diff, tc.why)
 			}
 			if diff := cmp.Diff(tc.kept, kept, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("kept (-want +got):\n%s%s", diff, tc.why)
 			}
 			for _, r := range plan.Retirements {
-				if r.Kind != v1beta1.RetireRepair {
-					t.Errorf("retirement %+v, want a repair", r)
+				if r.Kind != v1beta1.RetireRepair || !strings.HasPrefix(r.Message, "repair "+r.Node+": its Node has ") || !strings.HasSuffix(r.Message, " for 1h0m0s; its machine is retired") {
+					t.Errorf("retirement %+v, want a repair that says so", r)
 				}
 			}
 		})
@@ -242,14 +252,14 @@ func TestRepairMayGoBelowTheMinimumAndIsMadeUpFor(t *testing.T) {
 	g := group("g", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 1 })
 	w := newWorld(g)
 	w.broken(g, 1, 1)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, watched([]string{"g"}, "g0"), noon)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, watched([]string{"g"}, "g0"), noon)
 	if got := retired(plan); len(got) != 1 {
-		t.Fatalf("replaced %v, want g0", got)
+		t.Fatalf("repaired %v, want g0", got)
 	}
 	w.Machines[0].Spec.Retirement = &v1beta1.Retirement{Kind: plan.Retirements[0].Kind}
-	next := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, plan.Memory, noon.Add(time.Second))
-	if got := bought(next); got["default/g/small"] != 1 {
-		t.Errorf("bought %v, want one in place of the broken machine", got)
+	next := propose(w.Snapshot, scaling.DefaultPolicy, plan.Memory, noon.Add(time.Second))
+	if got := launched(next); got["default/g/small"] != 1 {
+		t.Errorf("launched %v, want one in place of the broken machine", got)
 	}
 }
 
@@ -257,7 +267,7 @@ func TestFailingTogetherIsOnTheGroup(t *testing.T) {
 	g := group("g")
 	w := newWorld(g)
 	w.broken(g, 10, 4)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	if c := condition(plan, "default/g", v1beta1.ConditionNodesHealthy); c.Status != scaling.False || c.Reason != reason.NoRepairFailingTogether.Condition() {
 		t.Errorf("condition %+v", c)
 	}
@@ -266,23 +276,23 @@ func TestFailingTogetherIsOnTheGroup(t *testing.T) {
 // overdue adds machines of which the provisioner says that they should have joined by now.
 func (w *world) overdue(g *v1beta1.NodeGroup, n int) {
 	for i := range n {
-		m := w.machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
+		m := w.Machine(g, fmt.Sprintf("late%d", i), v1beta1.PhaseJoining, nil)
 		m.Status.Identifier, m.Status.Hostname = "id-"+m.Name, m.Name
 		m.Status.OverdueSince = new(metav1.NewTime(noon.Add(-time.Minute)))
 	}
 }
 
-// TestMachineThatTheFeedDoesNotShowIsNotBoughtAgain has the feed be behind for long.
-func TestMachineThatTheFeedDoesNotShowIsNotBoughtAgain(t *testing.T) {
+// TestMachineThatTheFeedDoesNotShowIsNotLaunchedAgain has the feed be behind for long.
+func TestMachineThatTheFeedDoesNotShowIsNotLaunchedAgain(t *testing.T) {
 	g := group("g")
 	w := newWorld(g)
-	m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 	m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-10 * time.Minute)))
 	m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}}
 	delete(w.Nodes, "n1")
-	w.pending(w.shape("web", 3000, 64), 1)
-	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
-		t.Errorf("bought %v for a pod that the machine takes or has taken", got)
+	w.Wait(w.Shape("web", 3000, 64), 1)
+	if got := launched(propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("launched %v for a pod that the machine takes or has taken", got)
 	}
 }
 
@@ -290,10 +300,10 @@ func TestPodsDoNotWaitForMachinesThatNeverJoin(t *testing.T) {
 	g := group("g")
 	w := newWorld(g)
 	w.overdue(g, 1)
-	w.pending(w.shape("web", 3000, 64), 1)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
-	if got := bought(plan); got["default/g/small"] != 1 {
-		t.Errorf("bought %v, want a machine for the pod", got)
+	w.Wait(w.Shape("web", 3000, 64), 1)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	if got := launched(plan); got["default/g/small"] != 1 {
+		t.Errorf("launched %v, want a machine for the pod", got)
 	}
 }
 
@@ -301,13 +311,13 @@ func TestPodsDoNotWaitForMachinesThatNeverJoin(t *testing.T) {
 func TestTimesOfTheProvisionerAreNotCompared(t *testing.T) {
 	g := group("g")
 	w := newWorld(g)
-	m := w.machine(g, "n1", v1beta1.PhaseJoining, nil)
+	m := w.Machine(g, "n1", v1beta1.PhaseJoining, nil)
 	m.Spec.LaunchDeadline = metav1.Duration{Duration: 15 * time.Minute}
 	m.Status.Identifier, m.Status.Hostname, m.Status.LaunchedAt = "m1", "n1", new(metav1.NewTime(noon.Add(-24*time.Hour)))
 	m.Status.Launches = []v1beta1.LaunchAttempt{{Number: 1, RequestedAt: metav1.NewTime(noon.Add(-24 * time.Hour)), Outcome: v1beta1.LaunchAccepted}}
-	w.pending(w.shape("web", 3000, 64), 1)
-	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
-		t.Errorf("bought %v for a pod that the machine on its way will take", got)
+	w.Wait(w.Shape("web", 3000, 64), 1)
+	if got := launched(propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("launched %v for a pod that the machine on its way will take", got)
 	}
 }
 
@@ -315,30 +325,30 @@ func TestOneMachineAtATimeIsTriedWhileNoneJoin(t *testing.T) {
 	g := group("g", offerings(smallID))
 	w := newWorld(g)
 	w.overdue(g, 4)
-	web := w.shape("web", 3000, 64)
-	w.pending(web, 5)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
-	if got := bought(plan); got["default/g/small"] != 1 {
-		t.Errorf("bought %v, want one machine to try", got)
+	web := w.Shape("web", 3000, 64)
+	w.Wait(web, 5)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	if got := launched(plan); got["default/g/small"] != 1 {
+		t.Errorf("launched %v, want one machine to try", got)
 	}
 	if r := plan.Shapes[web].Refusal; r.Code != reason.NoScaleUpFailingTogether {
 		t.Errorf("refusal %+v", r)
 	}
-	w.machine(g, "next", v1beta1.PhaseLaunching, nil)
-	if got := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
-		t.Errorf("bought %v beside the one that is on its way", got)
+	w.Machine(g, "next", v1beta1.PhaseLaunching, nil)
+	if got := launched(propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {
+		t.Errorf("launched %v beside the one that is on its way", got)
 	}
 }
 
 func TestPauseHoldsEverything(t *testing.T) {
 	g := group("g", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 3 })
 	w := newWorld(g)
-	w.machine(g, "n1", v1beta1.PhaseReady, nil)
-	web := w.shape("web", 3900, 64)
-	w.pending(web, 3)
+	w.Machine(g, "n1", v1beta1.PhaseReady, nil)
+	web := w.Shape("web", 3900, 64)
+	w.Wait(web, 3)
 	w.Paused = "everything is paused (etcd)"
 	memory := scaling.Memory{Unneeded: map[string]time.Time{"n1": noon.Add(-time.Hour)}}
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
 	if len(plan.Launches)+len(plan.Retirements)+len(plan.Memory.Unneeded) > 0 {
 		t.Errorf("plan %+v during a pause", plan)
 	}
@@ -359,11 +369,11 @@ func TestBackoffSaysUntilWhen(t *testing.T) {
 		o := &w.Groups[0].Catalogue.Offerings[i]
 		o.BackoffUntil, o.BackoffReason, o.BackoffMessage = noon.Add(4*time.Minute+time.Second), reason.NoScaleUpOfferingSoldOut, "sold out"
 	}
-	web := w.shape("web", 900, 512)
-	w.pending(web, 1)
+	web := w.Shape("web", 900, 512)
+	w.Wait(web, 1)
 	var messages []string
 	for _, now := range []time.Time{noon, noon.Add(time.Minute)} {
-		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, now)
+		plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, now)
 		messages = append(messages, condition(plan, "default/g", v1beta1.ConditionCapacityAvailable).Message)
 	}
 	if !strings.Contains(messages[0], "at 2026-11-01T12:05Z") || messages[0] != messages[1] {

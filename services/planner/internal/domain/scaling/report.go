@@ -15,7 +15,7 @@ import (
 // report writes what each group's status says.
 func (p *planner) report() {
 	pending := p.pendingPods()
-	for _, g := range p.groups {
+	for _, g := range p.cluster.Groups {
 		c := p.counts[g.Key()]
 		r := Report{
 			Nodes: c.Machines, ReadyNodes: c.Ready, LaunchingNodes: c.Launching, LeavingNodes: c.Leaving,
@@ -48,7 +48,7 @@ func truth(is bool) Truth {
 }
 
 // pendingPods counts, by group, the waiting pods that are the group's concern: those that its nodes, its machines on their way or
-// its purchases will serve, and those left that it was considered for. Pods that only its labels and taints exclude are not.
+// its launches will serve, and those left that it was considered for. Pods that only its labels and taints exclude are not.
 func (p *planner) pendingPods() map[string]int {
 	pods, groups := map[string]int{}, map[string]string{}
 	for _, m := range p.snapshot.Machines {
@@ -56,11 +56,11 @@ func (p *planner) pendingPods() map[string]int {
 	}
 	maps.Copy(groups, p.plan.NodeGroups)
 	for _, placed := range p.packing.Placements {
-		if group, managed := groups[p.state.NodeName(placed.Node)]; managed {
+		if group, managed := groups[p.cluster.State.NodeName(placed.Node)]; managed {
 			pods[group] += placed.Count
 		}
 	}
-	for node, count := range p.servedBy {
+	for node, count := range p.cluster.ServedBy {
 		if group, managed := groups[node]; managed {
 			pods[group] += count
 		}
@@ -92,17 +92,28 @@ func isMismatch(code reason.Code) bool {
 func (p *planner) ready(g *fleet.Group) Condition {
 	refusal := p.closed[g.Key()]
 	c := Condition{Type: v1beta1.ConditionReady, Status: False, Reason: refusal.Code.Condition(), Message: refusal.Message}
-	switch refusal.Code {
-	case reason.NoScaleUpCatalogueUnknown, reason.NoScaleUpAPIUnavailable:
-		c.Status = Unknown
-		if g.Catalogue.Known && g.Catalogue.ClusterKnown {
-			return p.valid(g)
-		}
+	switch {
+	case isMisconfigured(refusal.Code):
 		return c
-	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpClusterUnknown, reason.NoScaleUpOfferingUnknown, reason.NoScaleUpNoOffering:
+	case isOutage(refusal.Code) && (!g.Catalogue.Known || !g.Catalogue.ClusterKnown):
+		c.Status = Unknown
 		return c
 	}
 	return p.valid(g)
+}
+
+// isMisconfigured reports whether a refusal says that a person has to correct the group or the credentials.
+func isMisconfigured(code reason.Code) bool {
+	switch code {
+	case reason.NoScaleUpGroupInvalid, reason.NoScaleUpUnauthorized, reason.NoScaleUpClusterUnknown, reason.NoScaleUpOfferingUnknown, reason.NoScaleUpNoOffering:
+		return true
+	}
+	return false
+}
+
+// isOutage reports whether a refusal says that VPSie or the provisioner does not answer.
+func isOutage(code reason.Code) bool {
+	return code == reason.NoScaleUpCatalogueUnknown || code == reason.NoScaleUpAPIUnavailable
 }
 
 func (p *planner) valid(g *fleet.Group) Condition {
@@ -138,9 +149,15 @@ func apiHealthy(g *fleet.Group) Condition {
 	return c
 }
 
-// capacity says whether the group leaves pods waiting that it was considered for.
+// told is a refusal as people are told it.
+type told struct {
+	code    reason.Code
+	message string
+}
+
+// capacity says whether the group leaves pods waiting that it was considered for, or else whether it stays below its minimum.
 func (p *planner) capacity(g *fleet.Group) Condition {
-	waiting, pods := 0, map[Refusal]int{}
+	waiting, pods := 0, map[told]int{}
 	for _, fate := range p.plan.Shapes {
 		if fate.Left == 0 || fate.Arriving || fate.Launch != "" {
 			continue
@@ -151,21 +168,28 @@ func (p *planner) capacity(g *fleet.Group) Condition {
 			continue
 		}
 		waiting += fate.Left
-		pods[refusal] += fate.Left
+		pods[told{refusal.Code, refusal.Message}] += fate.Left
+	}
+	if short := p.plan.Refused[g.Key()]; waiting == 0 && short.Missing > 0 {
+		c := Condition{v1beta1.ConditionCapacityAvailable, False, short.Code.Condition(), short.Message}
+		if short.Code == reason.NoScaleUpCatalogueUnknown {
+			c.Status = Unknown // of a new group it is for a moment
+		}
+		return c
 	}
 	if waiting == 0 {
 		return Condition{v1beta1.ConditionCapacityAvailable, True, "NothingWaits", "the group leaves no pods pending"}
 	}
 	// Of several refusals that one is told which is nearest to success, or of which most pods are told.
-	told := slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Code), scheduling.Remoteness(b.Code)), cmp.Compare(pods[b], pods[a]),
-			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+	nearest := slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b told) int {
+		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.code), scheduling.Remoteness(b.code)), cmp.Compare(pods[b], pods[a]),
+			cmp.Compare(a.code, b.code), cmp.Compare(a.message, b.message))
 	})
-	return Condition{v1beta1.ConditionCapacityAvailable, False, told.Code.Condition(), "the group does not serve pending pods: " + told.Message}
+	return Condition{v1beta1.ConditionCapacityAvailable, False, nearest.code.Condition(), "the group does not serve pending pods: " + nearest.message}
 }
 
 func (p *planner) active(g *fleet.Group, r Report) Condition {
-	bought, retired := p.bought(g.Key()), 0
+	launched, retired := p.launched(g.Key()), 0
 	for _, retirement := range p.plan.Retirements {
 		if retirement.Group == g.Key() && !retirement.Recommended {
 			retired++
@@ -174,7 +198,7 @@ func (p *planner) active(g *fleet.Group, r Report) Condition {
 	switch {
 	case p.snapshot.Paused != "":
 		return Condition{v1beta1.ConditionScalingActive, False, reason.HoldPaused.Condition(), p.snapshot.Paused}
-	case r.LaunchingNodes+bought > 0:
+	case r.LaunchingNodes+launched > 0:
 		return Condition{v1beta1.ConditionScalingActive, True, "ScalingUp", "machines are being launched"}
 	case r.LeavingNodes+retired > 0:
 		return Condition{v1beta1.ConditionScalingActive, True, "ScalingDown", "machines are being retired"}

@@ -1,4 +1,4 @@
-// Package scaling decides which machines to buy and which to retire, and says why.
+// Package scaling decides which machines to launch and which to retire, and says why.
 package scaling
 
 import (
@@ -8,21 +8,23 @@ import (
 // Snapshot is everything that a plan depends on, but its time and the memory of earlier ones.
 type Snapshot struct {
 	fleet.Snapshot
-	// Buy is how much may be bought at once: less while more pods are on their way.
-	Buy Buy
+	// Extent is how much may be launched at once: less while more pods are on their way.
+	Extent Extent
+	// Nominating are the Nodes to which nominations are being written.
+	Nominating map[string]bool
 }
 
-// Buy is how much of what waiting pods need is bought.
-type Buy int
+// Extent is how much of what waiting pods need is launched.
+type Extent int
 
 const (
-	// BuyAll buys for every pod.
-	BuyAll Buy = iota
-	// BuySettled buys for every pod unless machines opened a moment ago and pods that were planned for them still wait: kube-scheduler
+	// LaunchAll launches for every pod.
+	LaunchAll Extent = iota
+	// LaunchSettled launches for every pod unless machines opened a moment ago and pods that were planned for them still wait: kube-scheduler
 	// is about to place those, and which pods it leaves over shows then.
-	BuySettled
-	// BuySure buys the machines that a plan for more pods of the same kinds would contain as well.
-	BuySure
-	// BuyNothing leaves purchases for pods to a later plan.
-	BuyNothing
+	LaunchSettled
+	// LaunchSure launches only the machines that a plan for more pods of the same kinds would contain as well.
+	LaunchSure
+	// LaunchNothing leaves the pods to a later plan.
+	LaunchNothing
 )

@@ -1,46 +1,43 @@
 package scaling
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
 )
 
 // scaleUp finds room for the waiting pods: on nodes that are there, on those on their way, and on
-// machines to buy; then it fills groups up to their minimum.
+// machines to launch; then it fills groups up to their minimum.
 func (p *planner) scaleUp(m Memory) {
 	demands := p.demands()
 	var options []*packing.Option
-	if p.snapshot.Buy != BuyNothing {
+	if p.snapshot.Extent != LaunchNothing {
 		options = p.options(false)
 	}
 	problem := p.problem(demands, options)
-	problem.Existing, problem.Launching = p.existing, p.launching
+	problem.Existing, problem.Launching = p.cluster.Existing, p.cluster.Launching
 	p.packing = packing.Pack(problem)
 	p.awaited = map[int]bool{}
 	for _, placed := range p.packing.Placements {
 		p.awaited[placed.Node] = true
 	}
-	purchases := p.packing.Purchases
-	if p.snapshot.Buy == BuySure {
-		purchases = p.sure(problem)
+	launches := p.packing.Launches
+	if p.snapshot.Extent == LaunchSure {
+		launches = p.sure(problem)
 	} else {
-		purchases = p.heldBack(purchases, problem, m)
+		launches = p.heldBack(launches, problem, m)
 	}
-	p.buy(purchases, false)
-	if p.snapshot.Buy < BuySure {
+	p.launchAll(launches, false)
+	if p.snapshot.Extent < LaunchSure {
 		p.preempt(demands)
 	}
-	if left := remaining(demands, p.packing.Left); len(left) > 0 && p.snapshot.Buy < BuySure {
+	if left := remaining(demands, p.packing.Left); len(left) > 0 && p.snapshot.Extent < LaunchSure {
 		p.advise(left)
 	}
 	for _, d := range demands {
@@ -50,12 +47,12 @@ func (p *planner) scaleUp(m Memory) {
 			Arriving: p.snapshot.Pending[id].Count == 0,
 		}
 	}
-	for id, count := range p.served {
+	for id, count := range p.cluster.Served {
 		fate := p.plan.Shapes[id]
 		fate.Pods, fate.Nominated, fate.Arriving = fate.Pods+count, count, p.snapshot.Pending[id].Count == 0
 		p.plan.Shapes[id] = fate
 	}
-	if p.snapshot.Buy < BuySure { // the pods may need more than the minimum
+	if p.snapshot.Extent < LaunchSure { // the pods may need more than the minimum
 		p.fillMinimum()
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.plan.Shapes)) {
@@ -66,12 +63,12 @@ func (p *planner) scaleUp(m Memory) {
 	}
 }
 
-// sure are the purchases that a plan for more pods of the same kinds would make as well.
-func (p *planner) sure(problem packing.Problem) []packing.Purchase {
-	var out []packing.Purchase
+// sure are the launches that a plan for more pods of the same kinds would make as well.
+func (p *planner) sure(problem packing.Problem) []packing.Launch {
+	var out []packing.Launch
 	for i, sure := range packing.Sure(problem, &p.packing) {
 		if sure {
-			out = append(out, p.packing.Purchases[i])
+			out = append(out, p.packing.Launches[i])
 		}
 	}
 	return out
@@ -79,7 +76,7 @@ func (p *planner) sure(problem packing.Problem) []packing.Purchase {
 
 func (p *planner) problem(demands []packing.Demand, options []*packing.Option) packing.Problem {
 	return packing.Problem{
-		State: p.state, Demands: demands, Options: options, Limits: p.limits, SoftShare: p.policy.SoftShare,
+		State: p.cluster.State, Demands: demands, Options: options, Limits: p.limits, SoftShare: p.policy.SoftShare,
 	}
 }
 
@@ -90,11 +87,11 @@ func (p *planner) advise(left []packing.Demand) {
 		return
 	}
 	var advice packing.Plan
-	p.state.Try(func() bool {
+	p.cluster.State.Try(func() bool {
 		advice = packing.Pack(p.problem(left, options))
 		return false
 	})
-	p.buy(advice.Purchases, true)
+	p.launchAll(advice.Launches, true)
 }
 
 // demands are the waiting pods that the engine can judge; the fate of the others is settled here.
@@ -107,24 +104,20 @@ func (p *planner) demands() []packing.Demand {
 			// The feed names a shape that it does not hold; the next batch does.
 		case pending.Count == 0:
 			if !p.needsVerdict(item) {
-				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving - p.served[id]})
+				demands = append(demands, packing.Demand{Item: item, Count: pending.Arriving - p.cluster.Served[id]})
 			}
 		case item.Shape.Unjudged != "":
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				item.Shape.Unjudged, whyUnjudged(item.Shape) + "; no machine is launched because whether it could take the pod is unknown"}}
-		case p.isExpendable(item):
+				item.Shape.Unjudged, simulation.WhyUnjudged(item.Shape) + "; no machine is launched because whether it could take the pod is unknown", nil}}
+		case p.cluster.IsExpendable(item):
 			p.plan.Shapes[id] = Fate{Pods: pending.Count, Left: pending.Count, Refusal: Refusal{
-				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is launched for it; raise its priority", p.policy.PriorityCutoff)}}
+				reason.NoScaleUpLowPriority, fmt.Sprintf("the pod's priority is below the cut-off of %d, so no machine is launched for it; raise its priority", p.policy.PriorityCutoff),
+				reason.Values{reason.ParamPriority: reason.IntegerOf(item.Shape.Priority), reason.ParamCutoff: reason.IntegerOf(p.policy.PriorityCutoff)}}}
 		default:
-			demands = append(demands, packing.Demand{Item: item, Count: pending.Count - p.served[id]})
+			demands = append(demands, packing.Demand{Item: item, Count: pending.Count - p.cluster.Served[id]})
 		}
 	}
 	return slices.DeleteFunc(demands, func(d packing.Demand) bool { return d.Count <= 0 })
-}
-
-// whyUnjudged says why the engine cannot judge pods of a shape; an observer of an earlier version gives the code alone.
-func whyUnjudged(s *scheduling.Shape) string {
-	return cmp.Or(s.UnjudgedBecause, "the pod has a constraint that is not evaluated ("+string(s.Unjudged)+")")
 }
 
 func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []packing.Demand {
@@ -137,15 +130,15 @@ func remaining(demands []packing.Demand, left map[scheduling.ShapeID]int) []pack
 	return out
 }
 
-// options are the machines that may be bought: by groups that act, or by those that only advise.
+// options are the machines that may be launched: by groups that act, or by those that only advise.
 func (p *planner) options(advising bool) []*packing.Option {
-	return p.optionsBy(advising, p.option)
+	return p.optionsBy(advising, p.cluster.Option)
 }
 
 func (p *planner) optionsBy(advising bool, option func(*fleet.Group, *fleet.Offering) *packing.Option) []*packing.Option {
 	var options []*packing.Option
-	for _, g := range p.groups {
-		if _, shut := p.closed[g.Key()]; shut || (g.Spec.Mode == v1beta1.ModeRecommend) != advising {
+	for _, g := range p.cluster.Groups {
+		if _, shut := p.closed[g.Key()]; shut || g.Policy().Recommends() != advising {
 			continue
 		}
 		for _, o := range p.offerings[g.Key()] {
@@ -155,38 +148,12 @@ func (p *planner) optionsBy(advising bool, option func(*fleet.Group, *fleet.Offe
 	return options
 }
 
-// optionKey names an option within one plan.
-type optionKey struct {
-	group    string
-	offering int64
-}
-
-// option is what buying a size for a group brings; it is made once a plan.
-func (p *planner) option(g *fleet.Group, o *fleet.Offering) *packing.Option {
-	key := optionKey{g.Key(), o.ID}
-	if p.made[key] == nil {
-		p.made[key] = newOption(g, o, p.daemons)
-	}
-	return p.made[key]
-}
-
-func newOption(g *fleet.Group, o *fleet.Offering, daemons []*scheduling.Item) *packing.Option {
-	empty := scheduling.NewNode("new-"+g.Name+"-"+o.Name, g.NodeGroup, &o.Offering, daemons)
-	if most := g.Spec.ScaleUp.MaxPodsPerNode; most != nil {
-		empty.Allocatable[corev1.ResourcePods] = min(empty.Allocatable[corev1.ResourcePods], int64(*most)+empty.Reserved[corev1.ResourcePods])
-	}
-	return &packing.Option{
-		Group: g.Key(), Offering: o.ID, OfferingName: o.Name, Weight: g.Spec.Weight, MonthlyPrice: o.MonthlyPrice,
-		MilliCPU: o.MilliCPU, MemoryBytes: o.MemoryBytes, Empty: empty,
-	}
-}
-
-// buy adds purchases to the plan as launches, or as recommendations of what higher limits would allow.
-func (p *planner) buy(purchases []packing.Purchase, recommended bool) {
-	for _, purchase := range purchases {
-		l := p.launch(purchase.Option.Group, recommended, reason.ScaleUpPendingPods)
-		l.add(purchase.Option, purchase.Planned)
-		for id, n := range purchase.Pods {
+// launchAll adds machines to the plan as launches, or as recommendations of what higher limits would allow.
+func (p *planner) launchAll(launches []packing.Launch, recommended bool) {
+	for _, launch := range launches {
+		l := p.launch(launch.Option.Group, recommended, reason.ScaleUpPendingPods)
+		l.add(launch.Option, launch.Planned)
+		for id, n := range launch.Pods {
 			l.Pods[id] += n
 		}
 	}
@@ -208,41 +175,4 @@ func (p *planner) launch(group string, recommended bool, code reason.Code) *Laun
 func (l *Launch) add(o *packing.Option, planned map[string]int) {
 	l.Machines = append(l.Machines, Machine{Offering: o.Offering, OfferingName: o.OfferingName, MonthlyPrice: o.MonthlyPrice, Planned: planned})
 	l.MonthlyPrice += o.MonthlyPrice
-}
-
-// fillMinimum buys the cheapest machines for groups that would stay under their minimum.
-func (p *planner) fillMinimum() {
-	for _, g := range p.groups {
-		if _, shut := p.closed[g.Key()]; shut {
-			continue
-		}
-		limit := p.limits[g.Key()]
-		bought := 0
-		for _, l := range p.plan.Launches {
-			if l.Group == g.Key() {
-				bought = len(l.Machines)
-				for i := range l.Machines {
-					limit = limit.Less(p.optionOf(g, l.Machines[i].Offering))
-				}
-			}
-		}
-		cheapest := p.option(g, p.offerings[g.Key()][0])
-		for range int(g.Spec.MinNodes) - p.counts[g.Key()].Staying() - bought {
-			if !limit.Allows(cheapest) {
-				break
-			}
-			limit = limit.Less(cheapest)
-			p.launch(g.Key(), g.Spec.Mode == v1beta1.ModeRecommend, reason.ScaleUpMinNodes).add(cheapest, nil)
-		}
-	}
-}
-
-// optionOf is the option for one of the group's sizes.
-func (p *planner) optionOf(g *fleet.Group, offering int64) *packing.Option {
-	for _, o := range p.offerings[g.Key()] {
-		if o.ID == offering {
-			return p.option(g, o)
-		}
-	}
-	return &packing.Option{}
 }

@@ -20,6 +20,19 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
+// inBackoff builds a world in which every size of the group is in backoff for a reason.
+func inBackoff(code reason.Code) func() *world {
+	return func() *world {
+		w := newWorld(group("a"))
+		for i := range w.Groups[0].Catalogue.Offerings {
+			o := &w.Groups[0].Catalogue.Offerings[i]
+			o.BackoffUntil, o.BackoffReason, o.BackoffMessage = noon.Add(time.Minute), code, "nothing came"
+		}
+		w.Wait(w.Shape("web", 100, 64), 1)
+		return w
+	}
+}
+
 func TestScaleUp(t *testing.T) {
 	tests := map[string]struct {
 		why   string
@@ -29,10 +42,10 @@ func TestScaleUp(t *testing.T) {
 		refusal reason.Code
 	}{
 		"WholeBatchAtOnce": {
-			why: "one decision buys for all pods, not one machine a pass",
+			why: "one decision launches for all pods, not one machine a pass",
 			build: func() *world {
 				w := newWorld(group("a", offerings(smallID)))
-				w.pending(w.shape("web", 380, 512), 100)
+				w.Wait(w.Shape("web", 380, 512), 100)
 				return w
 			},
 			want: map[string]int{"default/a/small": 10},
@@ -42,8 +55,8 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("130")) })
 				w := newWorld(g)
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{"web": 1})
-				w.pending(w.shape("web", 3000, 512), 3)
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{"web": 1})
+				w.Wait(w.Shape("web", 3000, 512), 3)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupLimit,
@@ -51,7 +64,7 @@ func TestScaleUp(t *testing.T) {
 		"CPUIsALimit": {
 			build: func() *world {
 				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Limits.CPU = cpu(9) }))
-				w.pending(w.shape("web", 3000, 512), 3)
+				w.Wait(w.Shape("web", 3000, 512), 3)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupLimit,
@@ -61,9 +74,9 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", func(g *v1beta1.NodeGroup) { g.Spec.Limits.CPU = cpu(100) })
 				w := newWorld(g)
-				w.machine(g, "n1", v1beta1.PhaseReady, nil).Spec.Offering = 77
+				w.Machine(g, "n1", v1beta1.PhaseReady, nil).Spec.Offering = 77
 				w.Nodes["n1"].Unschedulable = true
-				w.pending(w.shape("web", 3000, 512), 1)
+				w.Wait(w.Shape("web", 3000, 512), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupLimit,
@@ -72,7 +85,7 @@ func TestScaleUp(t *testing.T) {
 			why: "the loss of one machine must not take down more than two",
 			build: func() *world {
 				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.MaxPodsPerNode = new(int32(2)) }))
-				w.pending(w.shape("web", 100, 64), 6)
+				w.Wait(w.Shape("web", 100, 64), 6)
 				return w
 			},
 			want: map[string]int{"default/a/small": 3},
@@ -82,7 +95,7 @@ func TestScaleUp(t *testing.T) {
 				east, west := group("east", offerings(smallID)), group("west", offerings(smallID))
 				east.Spec.Cluster.Datacenter, west.Spec.Cluster.Datacenter = "east", "west"
 				w := newWorld(east, west)
-				w.pending(w.shape("web", 100, 64, func(s *scheduling.Shape) {
+				w.Wait(w.Shape("web", 100, 64, func(s *scheduling.Shape) {
 					s.Labels = map[string]string{"app": "web"}
 					s.Spread = []corev1.TopologySpreadConstraint{{
 						MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: s.Labels},
@@ -95,7 +108,7 @@ func TestScaleUp(t *testing.T) {
 		"CheaperSizeForTheWork": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("web", 900, 1024), 8)
+				w.Wait(w.Shape("web", 900, 1024), 8)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2},
@@ -103,7 +116,7 @@ func TestScaleUp(t *testing.T) {
 		"LargeSizeWhereOnlyItFits": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("big", 10000, 1024), 1)
+				w.Wait(w.Shape("big", 10000, 1024), 1)
 				return w
 			},
 			want: map[string]int{"default/a/large": 1},
@@ -111,7 +124,7 @@ func TestScaleUp(t *testing.T) {
 		"WeightBeforePrice": {
 			build: func() *world {
 				w := newWorld(group("a"), group("b", offerings(largeID), func(g *v1beta1.NodeGroup) { g.Spec.Weight = 10 }))
-				w.pending(w.shape("web", 900, 1024), 2)
+				w.Wait(w.Shape("web", 900, 1024), 2)
 				return w
 			},
 			want: map[string]int{"default/b/large": 1},
@@ -120,21 +133,21 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				web := w.shape("web", 900, 512)
-				w.machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
-				w.pending(web, 3)
+				web := w.Shape("web", 900, 512)
+				w.Machine(g, "n1", v1beta1.PhaseReady, map[scheduling.ShapeID]int{web: 1})
+				w.Wait(web, 3)
 				return w
 			},
 			want: map[string]int{},
 		},
 		"LaunchingMachinesCount": {
-			why: "pods must not cause a second purchase while the first boots",
+			why: "pods must not cause a second launch while the first boots",
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				w.machine(g, "m1", v1beta1.PhaseLaunching, nil)
-				w.machine(g, "m2", "", nil)
-				w.pending(w.shape("web", 900, 512), 12)
+				w.Machine(g, "m1", v1beta1.PhaseLaunching, nil)
+				w.Machine(g, "m2", "", nil)
+				w.Wait(w.Shape("web", 900, 512), 12)
 				return w
 			},
 			want: map[string]int{"default/a/small": 1},
@@ -144,10 +157,10 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
 				w.Nodes["n1"].Ready = false
-				w.pending(w.shape("web", 900, 512), 4)
+				w.Wait(w.Shape("web", 900, 512), 4)
 				return w
 			},
 			want: map[string]int{},
@@ -157,11 +170,11 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"team": "x"} })
 				w := newWorld(g)
-				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
 				w.Nodes["n1"].Labels = nil
 				w.Nodes["n1"].Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}
-				w.pending(w.shape("web", 900, 512, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"team": "x"} }), 4)
+				w.Wait(w.Shape("web", 900, 512, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"team": "x"} }), 4)
 				return w
 			},
 			want: map[string]int{},
@@ -171,10 +184,10 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Second)))
 				w.Nodes["n1"].Taints = []corev1.Taint{{Key: "node.cilium.io/agent-not-ready", Effect: corev1.TaintEffectNoExecute}}
-				w.pending(w.shape("web", 900, 512), 4)
+				w.Wait(w.Shape("web", 900, 512), 4)
 				return w
 			},
 			want: map[string]int{},
@@ -183,10 +196,10 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				m := w.machine(g, "n1", v1beta1.PhaseReady, nil)
+				m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 				m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-time.Hour)))
 				w.Nodes["n1"].Ready = false
-				w.pending(w.shape("web", 900, 512), 4)
+				w.Wait(w.Shape("web", 900, 512), 4)
 				return w
 			},
 			want: map[string]int{"default/a/small": 1},
@@ -195,8 +208,8 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				w.machine(g, "m1", v1beta1.PhaseFailed, nil)
-				w.pending(w.shape("web", 900, 512), 1)
+				w.Machine(g, "m1", v1beta1.PhaseFailed, nil)
+				w.Wait(w.Shape("web", 900, 512), 1)
 				return w
 			},
 			want: map[string]int{"default/a/small": 1},
@@ -205,8 +218,8 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID))
 				w := newWorld(g)
-				w.machine(g, "n1", v1beta1.PhaseDraining, nil)
-				w.pending(w.shape("web", 900, 512), 1)
+				w.Machine(g, "n1", v1beta1.PhaseDraining, nil)
+				w.Wait(w.Shape("web", 900, 512), 1)
 				return w
 			},
 			want: map[string]int{"default/a/small": 1},
@@ -216,8 +229,8 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 3 })
 				w := newWorld(g)
-				w.machine(g, "n1", v1beta1.PhaseDraining, nil)
-				w.pending(w.shape("web", 3000, 512), 9)
+				w.Machine(g, "n1", v1beta1.PhaseDraining, nil)
+				w.Wait(w.Shape("web", 3000, 512), 9)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpGroupMaxSize,
@@ -225,7 +238,7 @@ func TestScaleUp(t *testing.T) {
 		"StepBoundsADecision": {
 			build: func() *world {
 				w := newWorld(group("a", offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.MaxNodesPerStep = new(int32(2)) }))
-				w.pending(w.shape("web", 3000, 512), 9)
+				w.Wait(w.Shape("web", 3000, 512), 9)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2}, refusal: reason.NoScaleUpStepLimit,
@@ -237,7 +250,7 @@ func TestScaleUp(t *testing.T) {
 		"PodsCountTowardsTheMinimum": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 2 }))
-				w.pending(w.shape("web", 3000, 512), 2)
+				w.Wait(w.Shape("web", 3000, 512), 2)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2},
@@ -245,8 +258,8 @@ func TestScaleUp(t *testing.T) {
 		"DaemonSetsTakeTheirShareOfEveryNode": {
 			build: func() *world {
 				w := newWorld(group("a", offerings(smallID)))
-				w.Daemons["kube-system/agent"] = w.shape("agent", 1000, 512, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
-				w.pending(w.shape("web", 950, 512), 4)
+				w.Daemons["kube-system/agent"] = w.Shape("agent", 1000, 512, func(s *scheduling.Shape) { s.OwnerKind = "DaemonSet" })
+				w.Wait(w.Shape("web", 950, 512), 4)
 				return w
 			},
 			want: map[string]int{"default/a/small": 2},
@@ -255,7 +268,7 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				w := newWorld(group("a"))
 				w.Groups[0].Catalogue.Offerings[0].BackoffUntil = noon.Add(time.Minute)
-				w.pending(w.shape("web", 900, 512), 1)
+				w.Wait(w.Shape("web", 900, 512), 1)
 				return w
 			},
 			want: map[string]int{"default/a/large": 1},
@@ -263,7 +276,7 @@ func TestScaleUp(t *testing.T) {
 		"TooLargePod": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("huge", 64000, 512), 1)
+				w.Wait(w.Shape("huge", 64000, 512), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpResources,
@@ -271,7 +284,7 @@ func TestScaleUp(t *testing.T) {
 		"SelectorNobodyMeets": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("gpu", 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 1)
+				w.Wait(w.Shape("gpu", 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpSelector,
@@ -281,7 +294,7 @@ func TestScaleUp(t *testing.T) {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) {
 					g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Value: "x", Effect: corev1.TaintEffectNoSchedule}}
 				}))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpTaint,
@@ -289,7 +302,7 @@ func TestScaleUp(t *testing.T) {
 		"NoGroup": {
 			build: func() *world {
 				w := newWorld()
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpNoGroup,
@@ -297,23 +310,42 @@ func TestScaleUp(t *testing.T) {
 		"PausedGroup": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupPaused,
 		},
+		"QuotaOfTheAccount":     {build: inBackoff(reason.NoScaleUpQuota), refusal: reason.NoScaleUpQuota},
+		"MachinesThatDoNotJoin": {build: inBackoff(reason.LaunchDeadline), refusal: reason.LaunchDeadline},
+		"MachinesThatDoNotCome": {build: inBackoff(reason.LaunchNoMachine), refusal: reason.LaunchNoMachine},
+		"OtherScheduler": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.Wait(w.Shape("web", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpForeignScheduler }), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpForeignScheduler,
+		},
+		"ResourceClaim": {
+			build: func() *world {
+				w := newWorld(group("a"))
+				w.Wait(w.Shape("web", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpResourceClaim }), 1)
+				return w
+			},
+			refusal: reason.NoScaleUpResourceClaim,
+		},
 		"GroupThatMustNotGrow": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.ScaleUp.Enabled = new(false) }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupDisabled,
 		},
-		"RecommendingGroupDoesNotBuy": {
+		"RecommendingGroupDoesNotLaunch": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupRecommend,
@@ -321,7 +353,7 @@ func TestScaleUp(t *testing.T) {
 		"LabelThatIsNone": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"team": "a b"} }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
@@ -331,7 +363,7 @@ func TestScaleUp(t *testing.T) {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) {
 					g.Spec.Template.Taints = []corev1.Taint{{Key: "team", Effect: "NoSchedul"}}
 				}))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
@@ -339,25 +371,25 @@ func TestScaleUp(t *testing.T) {
 		"NegativeWait": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{Duration: -time.Second} }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
 		},
 		"NegativeLimit": {
-			why: "it would forbid every purchase without a word",
+			why: "it would forbid every launch without a word",
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.Limits.MonthlyCost = new(resource.MustParse("-5")) }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
 		},
 		"MinimumAboveMaximum": {
-			why: "the schema refuses it, but an object from before the rule must not buy either",
+			why: "the schema refuses it, but an object from before the rule must not launch either",
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes, g.Spec.MaxNodes = 5, 2 }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpGroupInvalid,
@@ -365,7 +397,7 @@ func TestScaleUp(t *testing.T) {
 		"UnknownOffering": {
 			build: func() *world {
 				w := newWorld(group("a", offerings(999)))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpOfferingUnknown,
@@ -373,17 +405,17 @@ func TestScaleUp(t *testing.T) {
 		"SelectorWithoutSizes": {
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.OfferingSelector = &v1beta1.OfferingSelector{MinCPU: cpu(64)} }))
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpNoOffering,
 		},
-		"UnknownCatalogueBuysNothing": {
+		"UnknownCatalogueLaunchesNothing": {
 			why: "unknown is not zero, and not anything else either",
 			build: func() *world {
 				w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MinNodes = 3 }))
 				w.Groups[0].Catalogue.Known = false
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpCatalogueUnknown,
@@ -393,8 +425,8 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				g := group("a")
 				w := newWorld(g)
-				w.machine(g, "m1", v1beta1.PhaseLaunching, nil).Spec.Offering = 77
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Machine(g, "m1", v1beta1.PhaseLaunching, nil).Spec.Offering = 77
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpCatalogueUnknown,
@@ -403,7 +435,7 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				w := newWorld(group("a"))
 				w.Groups[0].Catalogue.Health = fleet.Unauthorized
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpUnauthorized,
@@ -412,7 +444,7 @@ func TestScaleUp(t *testing.T) {
 			build: func() *world {
 				w := newWorld(group("a"))
 				w.Groups[0].Catalogue.ClusterFound = false
-				w.pending(w.shape("web", 100, 64), 1)
+				w.Wait(w.Shape("web", 100, 64), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpClusterUnknown,
@@ -420,7 +452,7 @@ func TestScaleUp(t *testing.T) {
 		"UnjudgedConstraint": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread }), 1)
+				w.Wait(w.Shape("spread", 100, 64, func(s *scheduling.Shape) { s.Unjudged = reason.NoScaleUpTopologySpread }), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpTopologySpread,
@@ -428,7 +460,7 @@ func TestScaleUp(t *testing.T) {
 		"ExpendablePod": {
 			build: func() *world {
 				w := newWorld(group("a"))
-				w.pending(w.shape("idle", 100, 64, func(s *scheduling.Shape) { s.Priority = -11 }), 1)
+				w.Wait(w.Shape("idle", 100, 64, func(s *scheduling.Shape) { s.Priority = -11 }), 1)
 				return w
 			},
 			refusal: reason.NoScaleUpLowPriority,
@@ -437,13 +469,13 @@ func TestScaleUp(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := tc.build()
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			want := tc.want
 			if want == nil {
 				want = map[string]int{}
 			}
-			if diff := cmp.Diff(want, bought(plan)); diff != "" {
-				t.Errorf("purchases (-want +got):\n%s%s", diff, tc.why)
+			if diff := cmp.Diff(want, launched(plan)); diff != "" {
+				t.Errorf("launches (-want +got):\n%s%s", diff, tc.why)
 			}
 			for id, fate := range plan.Shapes {
 				if fate.Refusal.Code != tc.refusal {
@@ -460,10 +492,10 @@ func TestScaleUp(t *testing.T) {
 // TestUnjudgedPodIsToldWhatIsMissing keeps what the observer found out about a pod on its way to the pod.
 func TestUnjudgedPodIsToldWhatIsMissing(t *testing.T) {
 	w := newWorld(group("a"))
-	w.pending(w.shape("web", 100, 64, func(s *scheduling.Shape) {
+	w.Wait(w.Shape("web", 100, 64, func(s *scheduling.Shape) {
 		s.Unjudged, s.UnjudgedBecause = reason.NoScaleUpVolume, "PersistentVolumeClaim data does not exist; create it"
 	}), 1)
-	got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+	got := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
 	if got.Code != reason.NoScaleUpVolume || !strings.Contains(got.Message, "PersistentVolumeClaim data does not exist; create it") {
 		t.Errorf("the pod is told %+v", got)
 	}
@@ -489,8 +521,8 @@ func TestTroubleIsExplained(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(group("a"))
 			tc.change(&w.Groups[0])
-			w.pending(w.shape("web", 8000, 64), 1)
-			plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+			w.Wait(w.Shape("web", 8000, 64), 1)
+			plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 			c := condition(plan, "default/a", tc.condition)
 			if c.Status != scaling.False {
 				t.Fatalf("condition %s = %+v, want it False", tc.condition, c)
@@ -501,7 +533,7 @@ func TestTroubleIsExplained(t *testing.T) {
 				}
 			}
 			if len(plan.Launches) > 0 {
-				t.Errorf("something is bought: %v", bought(plan))
+				t.Errorf("something is launched: %v", launched(plan))
 			}
 		})
 	}
@@ -510,14 +542,14 @@ func TestTroubleIsExplained(t *testing.T) {
 func TestSizeIsRememberedWhenItsNodesAreGone(t *testing.T) {
 	g := group("a", offerings(smallID))
 	w := newWorld(g)
-	w.machine(g, "n1", v1beta1.PhaseReady, nil)
+	w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 	w.Nodes["n1"].Allocatable[corev1.ResourceCPU] = 3000
-	memory := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Memory
+	memory := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Memory
 	w = newWorld(g)
-	w.pending(w.shape("web", 3500, 64), 1)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
+	w.Wait(w.Shape("web", 3500, 64), 1)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, memory, noon)
 	if len(plan.Launches) > 0 {
-		t.Errorf("%v is bought for a pod that fits the estimate and not the node", bought(plan))
+		t.Errorf("%v is launched for a pod that fits the estimate and not the node", launched(plan))
 	}
 }
 
@@ -526,8 +558,8 @@ func TestPodsAreTheConcernOfTheGroupsTheyAreMeantFor(t *testing.T) {
 		g.Spec.Template.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 	})
 	w := newWorld(group("a", func(g *v1beta1.NodeGroup) { g.Spec.MaxNodes = 0 }), tainted)
-	w.pending(w.shape("web", 100, 64), 3)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	w.Wait(w.Shape("web", 100, 64), 3)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	for name, want := range map[string]scaling.Truth{"default/a": scaling.False, "default/gpu": scaling.True} {
 		if c := condition(plan, name, v1beta1.ConditionCapacityAvailable); c.Status != want {
 			t.Errorf("%s: condition %+v, want status %d", name, c, want)
@@ -574,8 +606,8 @@ func TestPodIsToldOfTheNearestGroups(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(tc.groups...)
-			w.pending(w.shape("web", tc.milliCPU, 64), 1)
-			got := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
+			w.Wait(w.Shape("web", tc.milliCPU, 64), 1)
+			got := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon).Shapes["web"].Refusal
 			if got.Code != tc.code || !strings.HasPrefix(got.Message, tc.begins) {
 				t.Errorf("refusal %s: %s; want %s, beginning with %s", got.Code, got.Message, tc.code, tc.begins)
 			}
@@ -599,13 +631,13 @@ func TestRefusalDoesNotHangOnNamesOfShapes(t *testing.T) {
 	for _, ids := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}} {
 		g := group("g", offerings(smallID))
 		w := newWorld(g)
-		w.pending(w.shape(ids[0], 64_000, 64), 5)
-		w.pending(w.shape(ids[1], 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 9)
-		w.machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{
-			w.shape("on-"+ids[0], 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/none"} }):             1,
-			w.shape("on-"+ids[2], 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodLocalStorage }): 1,
+		w.Wait(w.Shape(ids[0], 64_000, 64), 5)
+		w.Wait(w.Shape(ids[1], 100, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"gpu": "yes"} }), 9)
+		w.Machine(g, "n", v1beta1.PhaseReady, map[scheduling.ShapeID]int{
+			w.Shape("on-"+ids[0], 100, 64, func(s *scheduling.Shape) { s.Budgets = []string{"default/none"} }):             1,
+			w.Shape("on-"+ids[2], 100, 64, func(s *scheduling.Shape) { s.Protection = reason.NoScaleDownPodLocalStorage }): 1,
 		})
-		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+		plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 		reasons = append(reasons, condition(plan, "default/g", v1beta1.ConditionCapacityAvailable).Reason)
 		kept = append(kept, string(plan.Kept["n"].Code))
 	}
@@ -617,32 +649,32 @@ func TestRefusalDoesNotHangOnNamesOfShapes(t *testing.T) {
 	}
 }
 
-// TestPodsPendForTheGroupThatServesThem has one pod for a node that is there, others for a machine on its way and for one that is bought, and
+// TestPodsPendForTheGroupThatServesThem has one pod for a node that is there, others for a machine on its way and for one that is launched, and
 // one that nothing serves.
 func TestPodsPendForTheGroupThatServesThem(t *testing.T) {
 	labelled := func(name string) *v1beta1.NodeGroup {
 		return group(name, offerings(smallID), func(g *v1beta1.NodeGroup) { g.Spec.Template.Labels = map[string]string{"for": name} })
 	}
-	there, coming, bought, idle := labelled("there"), labelled("coming"), labelled("bought"), labelled("idle")
-	w := newWorld(there, coming, bought, idle)
-	w.machine(there, "n", v1beta1.PhaseReady, nil)
-	w.machine(coming, "m", v1beta1.PhaseLaunching, nil)
-	for i, name := range []string{"there", "coming", "bought"} {
-		w.pending(w.shape(name, 1000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": name} }), i+1)
+	there, coming, launched, idle := labelled("there"), labelled("coming"), labelled("launched"), labelled("idle")
+	w := newWorld(there, coming, launched, idle)
+	w.Machine(there, "n", v1beta1.PhaseReady, nil)
+	w.Machine(coming, "m", v1beta1.PhaseLaunching, nil)
+	for i, name := range []string{"there", "coming", "launched"} {
+		w.Wait(w.Shape(name, 1000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": name} }), i+1)
 	}
-	w.pending(w.shape("huge", 64_000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": "bought"} }), 5)
-	plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+	w.Wait(w.Shape("huge", 64_000, 64, func(s *scheduling.Shape) { s.NodeSelector = map[string]string{"for": "launched"} }), 5)
+	plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 	got := map[string]int{}
 	for name, report := range plan.Groups {
 		got[name] = report.PendingPods
 	}
-	if diff := cmp.Diff(map[string]int{"default/there": 1, "default/coming": 2, "default/bought": 3 + 5, "default/idle": 0}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int{"default/there": 1, "default/coming": 2, "default/launched": 3 + 5, "default/idle": 0}, got); diff != "" {
 		t.Errorf("pending pods (-want +got):\n%s", diff)
 	}
 }
 
 // FuzzPropose checks the laws of a plan on random clusters: limits hold, the order of the input does
-// not matter, and once a plan is carried out the next one buys nothing.
+// not matter, and once a plan is carried out the next one launches nothing.
 func FuzzPropose(f *testing.F) {
 	for seed := range uint64(60) {
 		f.Add(seed)
@@ -660,15 +692,15 @@ func FuzzPropose(f *testing.F) {
 		w := newWorld(groups...)
 		var shapes []scheduling.ShapeID
 		for i := range 1 + random.IntN(6) {
-			shapes = append(shapes, w.shape(fmt.Sprintf("s%d", i), int64(100+random.IntN(6000)), int64(64+random.IntN(9000))))
-			w.pending(shapes[i], random.IntN(40))
+			shapes = append(shapes, w.Shape(fmt.Sprintf("s%d", i), int64(100+random.IntN(6000)), int64(64+random.IntN(9000))))
+			w.Wait(shapes[i], random.IntN(40))
 		}
 		for i := range random.IntN(6) {
 			g := groups[random.IntN(len(groups))]
 			phase := []v1beta1.Phase{v1beta1.PhaseReady, v1beta1.PhaseLaunching, v1beta1.PhaseDraining}[random.IntN(3)]
-			w.machine(g, fmt.Sprintf("n%d", i), phase, nil)
+			w.Machine(g, fmt.Sprintf("n%d", i), phase, nil)
 		}
-		plan := scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
+		plan := propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)
 		have := map[string]int{}
 		for _, m := range w.Machines {
 			have[m.Namespace+"/"+m.Spec.NodeGroup]++
@@ -692,31 +724,31 @@ func FuzzPropose(f *testing.F) {
 		reordered.Groups, reordered.Machines = slices.Clone(w.Groups), slices.Clone(w.Machines)
 		slices.Reverse(reordered.Groups)
 		slices.Reverse(reordered.Machines)
-		if diff := cmp.Diff(plan, scaling.Propose(reordered, scaling.DefaultPolicy, scaling.Memory{}, noon)); diff != "" {
+		if diff := cmp.Diff(plan, propose(reordered, scaling.DefaultPolicy, scaling.Memory{}, noon)); diff != "" {
 			t.Errorf("seed %d: the plan depends on the order of its input:\n%s", seed, diff)
 		}
 		for _, l := range plan.Launches {
 			g := groups[slices.IndexFunc(groups, func(g *v1beta1.NodeGroup) bool { return g.Namespace+"/"+g.Name == l.Group })]
 			for i, m := range l.Machines {
-				intent := w.machine(g, fmt.Sprintf("new-%s-%d", g.Name, i), v1beta1.PhaseLaunching, nil)
+				intent := w.Machine(g, fmt.Sprintf("new-%s-%d", g.Name, i), v1beta1.PhaseLaunching, nil)
 				intent.Spec.Offering, intent.Spec.OfferingName = m.Offering, m.OfferingName
-				intent.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: scaling.DescribePlannedPods(m.Planned)}
+				intent.Annotations = map[string]string{v1beta1.AnnotationPlannedPods: fleet.DescribePlannedPods(m.Planned)}
 			}
 		}
-		if again := bought(scaling.Propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(again) > 0 {
-			t.Errorf("seed %d: planning again after %v buys %v more", seed, bought(plan), again)
+		if again := launched(propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(again) > 0 {
+			t.Errorf("seed %d: planning again after %v launches %v more", seed, launched(plan), again)
 		}
 	})
 }
 
-// TestAlternativesAreOnRecord: whoever asks why this size was bought reads why no other was.
+// TestAlternativesAreOnRecord: whoever asks why this size was launched reads why no other was.
 func TestAlternativesAreOnRecord(t *testing.T) {
 	w := newWorld(group("a"), group("b", func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModePaused }))
 	w.Groups[0].Catalogue.Offerings[0].BackoffUntil = noon.Add(time.Minute)
-	w.pending(w.shape("web", 900, 512), 1)
+	w.Wait(w.Shape("web", 900, 512), 1)
 	plan := w.plan(scaling.Memory{})
 	if len(plan.Launches) != 1 {
-		t.Fatalf("%d purchases, want one", len(plan.Launches))
+		t.Fatalf("%d launches, want one", len(plan.Launches))
 	}
 	got := map[reason.Code]int{}
 	for _, c := range plan.Launches[0].Candidates {
@@ -725,7 +757,7 @@ func TestAlternativesAreOnRecord(t *testing.T) {
 		}
 	}
 	if got[""] != 1 || got[reason.NoScaleUpOfferingBackoff] != 1 || got[reason.NoScaleUpGroupPaused] == 0 {
-		t.Errorf("alternatives %v, want the one that is bought, the size in backoff and the paused group", got)
+		t.Errorf("alternatives %v, want the one that is launched, the size in backoff and the paused group", got)
 	}
 	w.Groups[0].Catalogue.Offerings[0].BackoffUntil = time.Time{}
 	for _, c := range w.plan(scaling.Memory{}).Launches[0].Candidates {
@@ -742,9 +774,26 @@ func TestRecordOfALaunchIsBounded(t *testing.T) {
 		groups = append(groups, group(fmt.Sprintf("g%d", i)))
 	}
 	w := newWorld(groups...)
-	w.pending(w.shape("web", 900, 512), 1)
+	w.Wait(w.Shape("web", 900, 512), 1)
 	plan := w.plan(scaling.Memory{})
 	if len(plan.Launches) != 1 || len(plan.Launches[0].Candidates) != 20 || plan.Launches[0].Candidates[0].Nodes != 1 {
 		t.Errorf("launches %+v, want one with twenty alternatives, the chosen one first", plan.Launches)
+	}
+}
+
+// TestPlaceOfAMachineThatIsGoneIsRefilled plans for a full group while the object of a machine that is confirmed absent stays: the provisioner
+// would launch, so the planner need not wait.
+func TestPlaceOfAMachineThatIsGoneIsRefilled(t *testing.T) {
+	for sightings, want := range map[int32]int{fleet.AbsenceSightings - 1: 0, fleet.AbsenceSightings: 1} {
+		g := group("a", offerings(smallID), func(g *v1beta1.NodeGroup) {
+			g.Spec.MaxNodes, g.Spec.Limits.CPU = 1, cpu(4)
+		})
+		w := newWorld(g)
+		m := w.Machine(g, "n1", v1beta1.PhaseDraining, nil)
+		m.Status.Phase, m.Status.DeleteRequestedAt, m.Status.AbsentSightings = v1beta1.PhaseDeleting, new(metav1.NewTime(noon)), sightings
+		w.Wait(w.Shape("web", 500, 64), 1)
+		if got := w.launchedSmall(); got != want {
+			t.Errorf("%d sightings of the absence: %d machines are launched, want %d", sightings, got, want)
+		}
 	}
 }

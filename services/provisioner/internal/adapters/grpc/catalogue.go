@@ -16,7 +16,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
 
-// Catalogue answers what can be bought.
+// Catalogue answers what can be launched.
 type Catalogue struct {
 	cataloguev1.UnimplementedCatalogueServiceServer
 

@@ -132,7 +132,7 @@ func AddNodes(mgr manager.Manager, r NodeReconciler, wakeups NodeWakeups) error 
 func AddTeller(mgr manager.Manager, r NodeReconciler) error {
 	carries := predicate.NewPredicateFuncs(func(o client.Object) bool {
 		n, ok := o.(*v1beta1.VPSieNode)
-		return ok && len(n.Status.Untold) > 0
+		return ok && len(n.Status.Untold)+len(n.Status.UntoldDecisions) > 0
 	})
 	return ctrl.NewControllerManagedBy(mgr).Named("vpsienode-teller").
 		For(&v1beta1.VPSieNode{}, builder.WithPredicates(carries)).
@@ -169,7 +169,7 @@ func ready(n *corev1.Node) corev1.ConditionStatus {
 }
 
 // AddClusters runs a reconciler of VPSie clusters, woken by messages and by the VPSieNodes in them.
-// A queue never works on the same cluster twice at once, which serialises its purchases.
+// A queue never works on the same cluster twice at once, which serialises its launches.
 func AddClusters(mgr manager.Manager, r ClusterReconciler, wakeups ClusterWakeups) error {
 	c, err := controller.NewTyped("vpsiecluster", mgr, controller.TypedOptions[string]{
 		MaxConcurrentReconciles: clusterWorkers,

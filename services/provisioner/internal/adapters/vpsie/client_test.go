@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/adapters/vpsie"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 	"github.com/vpsie/vpsie-autoscaler/test/vpsiesim"
@@ -89,8 +90,8 @@ func (c *cloud) fault(t *testing.T, f vpsiesim.Fault) {
 // always lets every call be sent.
 func always(context.Context) error { return nil }
 
-// buy makes the group of a size and buys one machine of it.
-func (c *cloud) buy(t *testing.T, size int64) error {
+// launch makes the group of a size and launches one machine of it.
+func (c *cloud) launch(t *testing.T, size int64) error {
 	t.Helper()
 	if err := c.client.CreateGroup(t.Context(), always, vpsiesim.DefaultCluster, "g", size); err != nil && app.AsCloudError(err).Failure != app.Refused {
 		return err
@@ -111,7 +112,7 @@ func (c *cloud) size(t *testing.T) app.Offering {
 	return offerings[0]
 }
 
-// TestClientUnderEveryForm buys, lists and deletes a machine under each form in which sources say
+// TestClientUnderEveryForm launches, lists and deletes a machine under each form in which sources say
 // that VPSie answers.
 func TestClientUnderEveryForm(t *testing.T) {
 	forms := map[string]func(*vpsiesim.Switches){
@@ -134,27 +135,27 @@ func TestClientUnderEveryForm(t *testing.T) {
 			if offering.MonthlyPrice <= 0 || offering.Size.CPU == 0 || offering.Size.MemoryMiB == 0 || offering.DiskBytes == 0 || offering.Name == "" {
 				t.Errorf("offering is incomplete: %+v", offering)
 			}
-			if err := c.buy(t, offering.ID); err != nil {
+			if err := c.launch(t, offering.ID); err != nil {
 				t.Fatal(err)
 			}
-			// A machine is bought once it is listed, which happens a moment after the request.
+			// A machine counts as launched once it is listed, which happens a moment after the request.
 			listing := c.listed(t, 1)
 			truth := c.sim.Truth()
-			if truth.Counts.Bought != 1 {
-				t.Fatalf("%d machines bought, want 1", truth.Counts.Bought)
+			if truth.Counts.Launched != 1 {
+				t.Fatalf("%d machines launched, want 1", truth.Counts.Launched)
 			}
-			bought := truth.Machines[0]
+			launched := truth.Machines[0]
 			got := listing.Workers[0]
-			if got.Identifier != bought.Identifier || got.Hostname != bought.Hostname || got.Size != offering.Size || !listing.ShowsSizes {
-				t.Errorf("listed %+v, want %+v of size %+v", listing, bought, offering.Size)
+			if got.Identifier != launched.Identifier || got.Hostname != launched.Hostname || got.Size != offering.Size || !listing.ShowsSizes {
+				t.Errorf("listed %+v, want %+v of size %+v", listing, launched, offering.Size)
 			}
 			for _, want := range []bool{false, true} {
-				if gone, err := c.client.DeleteWorker(t.Context(), always, vpsiesim.DefaultCluster, bought.Identifier); err != nil || gone != want {
+				if gone, err := c.client.DeleteWorker(t.Context(), always, vpsiesim.DefaultCluster, launched.Identifier); err != nil || gone != want {
 					t.Errorf("delete: gone=%v, %v, want gone=%v; a machine that is gone already is no error", gone, err, want)
 				}
 				c.listed(t, 0)
 			}
-			if m, _ := c.sim.Truth().Find(bought.Identifier); m.HowDeleted != vpsiesim.DeletedByIdentifier {
+			if m, _ := c.sim.Truth().Find(launched.Identifier); m.HowDeleted != vpsiesim.DeletedByIdentifier {
 				t.Errorf("machine was deleted by %q", m.HowDeleted)
 			}
 			if calls := c.sim.Model().Calls(); len(calls.UnknownPaths) > 0 {
@@ -221,8 +222,8 @@ func TestFailuresMeanWhatTheySay(t *testing.T) {
 		why   string
 		fault vpsiesim.Fault
 		want  app.Failure
-		// bought is how many machines the failed request brought.
-		bought int
+		// launched is how many machines the failed request brought.
+		launched int
 	}{
 		"Outage":         {"the request may have been carried out", vpsiesim.Fault{Endpoint: addNode, Kind: vpsiesim.FaultStatus500}, app.OutcomeUnknown, 0},
 		"ProxyPage":      {"", vpsiesim.Fault{Endpoint: addNode, Kind: vpsiesim.FaultHTML502}, app.OutcomeUnknown, 0},
@@ -240,16 +241,16 @@ func TestFailuresMeanWhatTheySay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCloud(t, nil)
 			c.fault(t, tc.fault)
-			err := c.buy(t, c.size(t).ID)
+			err := c.launch(t, c.size(t).ID)
 			e, ok := errors.AsType[*app.CloudError](err)
 			if !ok || e.Failure != tc.want {
 				t.Errorf("error %#v, want failure %d (%s)", err, tc.want, tc.why)
 			}
-			if got := c.sim.Truth().Counts.AddsAccepted; got != tc.bought {
-				t.Errorf("%d machines asked for, want %d", got, tc.bought)
+			if got := c.sim.Truth().Counts.AddsAccepted; got != tc.launched {
+				t.Errorf("%d launch requests accepted, want %d", got, tc.launched)
 			}
 			if calls := c.sim.Model().Calls().Endpoints[addNode].Total; calls != 1 {
-				t.Errorf("a purchase was sent %d times; it must never be repeated by itself", calls)
+				t.Errorf("a launch request was sent %d times; it must never be repeated by itself", calls)
 			}
 		})
 	}
@@ -257,8 +258,8 @@ func TestFailuresMeanWhatTheySay(t *testing.T) {
 
 func TestQuotaIsRecognised(t *testing.T) {
 	c := newCloud(t, func(s *vpsiesim.Config, _ *vpsie.Config) { s.Switches.WorkerCap = 0 })
-	e := app.AsCloudError(c.buy(t, c.size(t).ID))
-	if e.Failure != app.Refused || e.Code != reason.NoScaleUpQuota {
+	e := app.AsCloudError(c.launch(t, c.size(t).ID))
+	if e.Failure != app.Refused || e.Code != reason.NoScaleUpQuota || e.Scope != v1beta1.RefusedCluster {
 		t.Errorf("error %+v, want a refusal for the worker cap", e)
 	}
 }
@@ -269,8 +270,8 @@ func TestSoldOutIsRecognised(t *testing.T) {
 	if err := c.admin.SetSwitches(t.Context(), map[string]any{"soldOut": []string{strconv.FormatInt(size.ID, 10)}}); err != nil {
 		t.Fatal(err)
 	}
-	e := app.AsCloudError(c.buy(t, size.ID))
-	if e.Failure != app.Refused || e.Code != reason.NoScaleUpOfferingSoldOut {
+	e := app.AsCloudError(c.launch(t, size.ID))
+	if e.Failure != app.Refused || e.Code != reason.NoScaleUpOfferingSoldOut || e.Scope != v1beta1.RefusedSize {
 		t.Errorf("error %+v, want a refusal because the size is sold out", e)
 	}
 }
@@ -330,7 +331,7 @@ func TestRefusalsDoNotOpenTheBreaker(t *testing.T) {
 	c := newCloud(t, func(s *vpsiesim.Config, _ *vpsie.Config) { s.Switches.WorkerCap = 0 })
 	size := c.size(t).ID
 	for range 10 {
-		if err := c.buy(t, size); err == nil {
+		if err := c.launch(t, size); err == nil {
 			t.Fatal("the worker cap was ignored")
 		}
 	}

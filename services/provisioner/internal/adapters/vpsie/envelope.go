@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/app"
 )
@@ -45,12 +46,12 @@ type token struct {
 
 // parse judges a reply: an error status, and a body that says error at any status, are failures.
 func parse(endpoint string, status int, header http.Header, raw []byte) (*reply, error) {
-	fail := func(f app.Failure, code reason.Code, message string) (*reply, error) {
+	fail := func(f verdict, message string) (*reply, error) {
 		message = telemetry.Redact(strings.TrimSpace(message))
 		if len(message) > messageCharsMax {
 			message = strings.ToValidUTF8(message[:messageCharsMax], "") + "…"
 		}
-		return nil, &app.CloudError{Failure: f, Code: code, Endpoint: endpoint, Message: message}
+		return nil, &app.CloudError{Failure: f.failure, Code: f.code, Scope: f.scope, Endpoint: endpoint, Message: message}
 	}
 	if status == http.StatusNoContent || (status < 300 && len(bytes.TrimSpace(raw)) == 0) {
 		return &reply{}, nil
@@ -66,17 +67,16 @@ func parse(endpoint string, status int, header http.Header, raw []byte) (*reply,
 		return nil, &app.CloudError{Failure: app.NotMade, Endpoint: endpoint, RetryAfter: retryAfter(header),
 			Message: "HTTP 429: too many requests"}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fail(app.Unauthorized, reason.NoScaleUpUnauthorized, orStatus(message, status))
+		return fail(verdict{failure: app.Unauthorized, code: reason.NoScaleUpUnauthorized}, orStatus(message, status))
 	case !decoded || status >= 500 || (status >= 300 && status < 400) || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		if message == "" {
 			message = "reply does not have the format of VPSie's API"
 		}
-		return fail(app.OutcomeUnknown, "", fmt.Sprintf("HTTP %d: %s", status, message))
+		return fail(verdict{failure: app.OutcomeUnknown}, fmt.Sprintf("HTTP %d: %s", status, message))
 	case status < 300 && !r.Error.set:
 		return &r, nil
 	}
-	f, code := classify(status, message)
-	return fail(f, code, orStatus(message, status))
+	return fail(classify(status, message), orStatus(message, status))
 }
 
 func orStatus(message string, status int) string {
@@ -86,8 +86,15 @@ func orStatus(message string, status int) string {
 	return message
 }
 
+// verdict is what a reply that is no success means.
+type verdict struct {
+	failure app.Failure
+	code    reason.Code
+	scope   v1beta1.RefusalScope
+}
+
 // classify reads VPSie's texts, which are all that tells its failures apart (vpsie-api.md §2.2).
-func classify(status int, message string) (app.Failure, reason.Code) {
+func classify(status int, message string) verdict {
 	text := strings.ToLower(message)
 	has := func(parts ...string) bool {
 		for _, part := range parts {
@@ -99,20 +106,20 @@ func classify(status int, message string) (app.Failure, reason.Code) {
 	}
 	switch {
 	case has("authenticate", "unauthorized"):
-		return app.Unauthorized, reason.NoScaleUpUnauthorized
+		return verdict{app.Unauthorized, reason.NoScaleUpUnauthorized, ""}
 	case has("lost in the clouds"):
-		return app.OutcomeUnknown, ""
+		return verdict{failure: app.OutcomeUnknown}
 	case has("exceeds the allowed limit", "quota exceeded", "plan does not allow", "maximum number of", "limit reached", "subscription does not allow"):
-		return app.Refused, reason.NoScaleUpQuota
+		return verdict{app.Refused, reason.NoScaleUpQuota, v1beta1.RefusedCluster}
 	case has("not available", "out of stock", "sold out", "no capacity"):
-		return app.Refused, reason.NoScaleUpOfferingSoldOut
+		return verdict{app.Refused, reason.NoScaleUpOfferingSoldOut, v1beta1.RefusedSize}
 	case status == http.StatusNotFound, has("not found"):
-		return app.NotFound, reason.NoScaleUpLaunchFailed
+		return verdict{app.NotFound, reason.NoScaleUpLaunchFailed, ""}
 	case status >= 400, has("same selected size", "please select", "wrong password"):
-		return app.Refused, reason.NoScaleUpLaunchFailed
+		return verdict{app.Refused, reason.NoScaleUpLaunchFailed, v1beta1.RefusedSize}
 	}
 	// A 200 that says error in words nobody knows may be a refusal or an accident half-way.
-	return app.OutcomeUnknown, ""
+	return verdict{failure: app.OutcomeUnknown}
 }
 
 // retryAfter reads seconds or a date.

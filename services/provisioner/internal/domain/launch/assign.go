@@ -49,7 +49,7 @@ func (w Waiting) certainty() int {
 }
 
 // Assign finds the machine of each waiting request: one that VPSie lists, that nobody claims, that
-// was not there before the request, and that has the size that was asked for. Accepted requests choose first, then older ones, among
+// was not there before the request, and that has the size that was requested. Accepted requests choose first, then older ones, among
 // machines in the order of the listing, so the answer depends on the input alone. A request whose answer is unclear may have brought none:
 // given the machine of an accepted one, it would leave that one waiting until the launch deadline.
 //
@@ -102,7 +102,7 @@ func Earliest(machine Listed, asked []Waiting) time.Time {
 	return first
 }
 
-// Possible leaves out the machines whose Nodes are older than every request that may have brought them: they are somebody else's,
+// Possible leaves out the machines whose Nodes are older than every request that may have brought them: they are foreign,
 // though no listing showed them before.
 func Possible(listed []Listed, asked []Waiting) []Listed {
 	return slices.DeleteFunc(slices.Clone(listed), func(machine Listed) bool {

@@ -20,6 +20,8 @@ type Failure struct {
 	At       time.Time
 	Code     reason.Code
 	Message  string
+	// WholeCluster says that the cluster gets no machine of any size.
+	WholeCluster bool
 }
 
 // Key is what a backoff holds back; offering 0 means every size of the cluster.
@@ -36,7 +38,7 @@ type Backoff struct {
 }
 
 // Backoffs derives what is held back from the failures that are on record and from the newest
-// success of each size, so that it survives a restart. A cap on the cluster's workers holds every
+// success of each size, so that it survives a restart. A refusal of the whole cluster holds every
 // size back.
 func Backoffs(failures []Failure, successes map[Key]time.Time) map[Key]Backoff {
 	type streak struct {
@@ -51,7 +53,7 @@ func Backoffs(failures []Failure, successes map[Key]time.Time) map[Key]Backoff {
 		if !f.At.After(successes[key]) {
 			continue
 		}
-		if f.Code == reason.NoScaleUpQuota {
+		if f.WholeCluster {
 			key.Offering = 0
 		}
 		s := streaks[key]

@@ -10,8 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
-	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
-	"github.com/vpsie/vpsie-autoscaler/libs/money"
+	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -82,7 +81,7 @@ func TestAssign(t *testing.T) {
 			listed:  []launch.Listed{{Identifier: "m1"}},
 			want:    map[string]string{"a": "m1"},
 		},
-		"MachineWithoutIdentifierIsNobodys": {
+		"MachineWithoutIdentifierIsNoAnswer": {
 			why:     "it could not be deleted by identifier",
 			waiting: []launch.Waiting{{Intent: "a", Size: small, RequestedAt: noon}},
 			listed:  []launch.Listed{{Hostname: "H1", Size: small}},
@@ -155,7 +154,7 @@ func TestChoose(t *testing.T) {
 		}
 		return out
 	}
-	sized := func(n int, size fleet.Amounts) []launch.Candidate {
+	sized := func(n int, size bounds.Amounts) []launch.Candidate {
 		out := candidates(n, "g", 1)
 		for i := range out {
 			out[i].Size, out[i].SizeKnown = size, true
@@ -174,45 +173,45 @@ func TestChoose(t *testing.T) {
 		more       bool
 	}{
 		"AllWithinLimits": {
-			candidates: candidates(10, "g", 1), groups: map[string]launch.Group{"g": {MaxNodes: 10}}, mixed: true, launched: 10,
+			candidates: candidates(10, "g", 1), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(10)}}, mixed: true, launched: 10,
 		},
 		"NeverAboveMaxNodes": {
 			why:        "the actor checks again what the planner promised",
-			candidates: candidates(10, "g", 1), groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 7}}, mixed: true,
+			candidates: candidates(10, "g", 1), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(10), Has: bounds.Amounts{Nodes: 7}}}, mixed: true,
 			launched: 3, refused: 7, code: reason.NoScaleUpGroupMaxSize,
 		},
-		"NeverAboveCeilings": {
-			candidates: sized(4, fleet.Amounts{MilliCPU: 4000, MemoryBytes: 8 << 30, MonthlyPrice: 40_000_000}), mixed: true,
-			groups: map[string]launch.Group{"g": {MaxNodes: 10, Machines: 1, HasKnown: true, Has: fleet.Amounts{MonthlyPrice: 40_000_000},
-				Ceilings: fleet.Ceilings{MonthlyPrice: new(money.Micros(130_000_000))}}},
+		"NeverAboveLimits": {
+			candidates: sized(4, bounds.Amounts{Nodes: 1, MilliCPU: 4000, MemoryBytes: 8 << 30, MonthlyPrice: 40_000_000}), mixed: true,
+			groups: map[string]launch.Group{"g": {HasKnown: true, Has: bounds.Amounts{Nodes: 1, MonthlyPrice: 40_000_000},
+				Limit: bounds.Limit{Nodes: 10, MilliCPU: -1, MemoryBytes: -1, MonthlyPrice: 130_000_000}}},
 			launched: 2, refused: 2, code: reason.NoScaleUpGroupLimit,
 		},
-		"CeilingsWaitForSizes": {
+		"LimitsWaitForSizes": {
 			why:        "the size of a machine that is there is not known, and unknown is not zero",
-			candidates: sized(1, fleet.Amounts{MilliCPU: 4000}), mixed: true,
-			groups: map[string]launch.Group{"g": {MaxNodes: 10, Ceilings: fleet.Ceilings{MilliCPU: new(int64(100_000))}}},
+			candidates: sized(1, bounds.Amounts{Nodes: 1, MilliCPU: 4000}), mixed: true,
+			groups: map[string]launch.Group{"g": {Limit: bounds.Limit{Nodes: 10, MilliCPU: 100_000, MemoryBytes: -1, MonthlyPrice: -1}}},
 		},
 		"NothingForAGroupThatIsGone": {
 			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Missing: true}}, mixed: true, refused: 2, code: reason.NoScaleUpNoGroup,
 		},
 		"HeldGroupWaits": {
 			why:        "a pause is not a refusal; the intents go on when it ends",
-			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Held: true, MaxNodes: 5}}, mixed: true,
+			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Held: launch.Refusal{Code: reason.NoScaleUpGroupPaused, Message: "paused"}, Limit: bounds.Unlimited.WithNodes(5)}}, mixed: true,
 		},
 		"BatchesAreBounded": {
-			candidates: candidates(launch.BatchMax+5, "g", 1), groups: map[string]launch.Group{"g": {MaxNodes: 100}}, mixed: true,
+			candidates: candidates(launch.BatchMax+5, "g", 1), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(100)}}, mixed: true,
 			launched: launch.BatchMax, more: true,
 		},
 		"OneSizeAtATimeWhereSizesAreNotShown": {
 			why:        "machines of two sizes could not be told apart",
-			candidates: append(candidates(2, "g", 1), candidates(2, "h", 2)...), groups: map[string]launch.Group{"g": {MaxNodes: 9}, "h": {MaxNodes: 9}},
+			candidates: append(candidates(2, "g", 1), candidates(2, "h", 2)...), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(9)}, "h": {Limit: bounds.Unlimited.WithNodes(9)}},
 			launched: 2, more: true,
 		},
 		"OtherSizeWaitsForOpenRequests": {
-			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {MaxNodes: 9}}, open: 2, more: true,
+			candidates: candidates(2, "g", 1), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(9)}}, open: 2, more: true,
 		},
 		"TwoSizesAtOnceWhereSizesAreShown": {
-			candidates: append(candidates(2, "g", 1), candidates(2, "h", 2)...), groups: map[string]launch.Group{"g": {MaxNodes: 9}, "h": {MaxNodes: 9}},
+			candidates: append(candidates(2, "g", 1), candidates(2, "h", 2)...), groups: map[string]launch.Group{"g": {Limit: bounds.Unlimited.WithNodes(9)}, "h": {Limit: bounds.Unlimited.WithNodes(9)}},
 			mixed: true, launched: 4,
 		},
 	}
@@ -293,8 +292,13 @@ func TestBackoffs(t *testing.T) {
 			want:      map[launch.Key]time.Time{},
 		},
 		"WorkerCapHoldsEverySizeBack": {
-			failures: []launch.Failure{refused(0, 7, reason.NoScaleUpQuota)},
+			failures: []launch.Failure{{Cluster: "c", Offering: 7, At: noon, WholeCluster: true}},
 			want:     map[launch.Key]time.Time{{Cluster: "c"}: noon.Add(launch.BackoffFirst)},
+		},
+		"CodeHoldsNothingBack": {
+			why:      "codes are for people",
+			failures: []launch.Failure{refused(0, 7, reason.NoScaleUpQuota)},
+			want:     map[launch.Key]time.Time{{Cluster: "c", Offering: 7}: noon.Add(launch.BackoffFirst)},
 		},
 	}
 	for name, tc := range tests {

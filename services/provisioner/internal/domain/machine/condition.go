@@ -22,6 +22,8 @@ const (
 type Hindrance struct {
 	// Code is the stable reason code, empty where there is none.
 	Code reason.Code
+	// Scope is what VPSie refused, empty where it did not.
+	Scope v1beta1.RefusalScope
 	// Said is VPSie's answer, or what happened to the call.
 	Said string
 	// Reason and Message are what conditions show: the message says what, why, what happens next and what to do.

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -51,12 +50,13 @@ func Adopted(worker launch.Listed, node *Joined, price string, now time.Time) Ch
 // Registered records that the Node is marked as the machine's.
 func Registered(nodeName string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if n.Status.Identifier == "" || n.Status.NodeName == nodeName {
+		if n.Status.Identifier == "" {
 			return false
 		}
+		changed := n.Status.NodeName != nodeName
 		n.Status.NodeName = nodeName
-		note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Registered", "the Node carries the group's labels and taints and the machine's providerID")
-		return true
+		unhold(n, reason.HoldNodeNotOurs, reason.HoldTemplateInvalid)
+		return note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Registered", "the Node carries the group's labels and taints and the machine's providerID") || changed
 	}
 }
 
@@ -126,16 +126,14 @@ func SeenListed() Change {
 		}
 		wasMissing := n.Status.MissingSince != nil
 		n.Status.MissingSince = nil
-		return !meta.IsStatusConditionTrue(n.Status.Conditions, v1beta1.ConditionLaunched) &&
-			note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname) || wasMissing
+		return note(n, v1beta1.ConditionLaunched, metav1.ConditionTrue, "Listed", "VPSie lists the machine as "+n.Status.Hostname) || wasMissing
 	}
 }
 
-// Unlisted says that VPSie does not list a machine whose Node is Ready, which proves that it lives.
-func Unlisted() Change {
+// Unlisted says that VPSie does not list a machine that stays all the same.
+func Unlisted(message string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		return n.Status.Identifier != "" && n.Status.DeleteRequestedAt == nil &&
-			note(n, v1beta1.ConditionLaunched, metav1.ConditionUnknown, "NotListed",
-				"VPSie's listings lack the machine, but its Ready Node proves that it exists; nothing is done; ask VPSie about machine "+n.Status.Identifier)
+			note(n, v1beta1.ConditionLaunched, metav1.ConditionUnknown, "NotListed", message)
 	}
 }

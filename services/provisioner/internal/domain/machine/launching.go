@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -24,7 +25,7 @@ type Request struct {
 	Traceparent string
 }
 
-// Requested puts the intent to ask for a machine on record.
+// Requested puts the intent to request a machine on record.
 func Requested(r Request, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if !IsCandidate(n, now) {
@@ -35,11 +36,18 @@ func Requested(r Request, now time.Time) Change {
 			Foreign: r.Foreign, Outcome: v1beta1.LaunchRequested, Traceparent: r.Traceparent,
 		}
 		recordSize(&a, r.Size)
+		unhold(n, beforeRequest...) // none stands any more
 		n.Status.Launches = append(n.Status.Launches, a)
 		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Requested", "the launch request is being sent to VPSie")
 		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Launching", "the launch request is being sent to VPSie")
 		return true
 	}
+}
+
+// beforeRequest are the holds that keep a candidate from being launched without a call to VPSie.
+var beforeRequest = []reason.Code{
+	reason.HoldPaused, reason.HoldPauseUnreadable, reason.HoldListingIncomplete, reason.HoldReportUnreadable, reason.HoldSizesUnknown,
+	reason.NoScaleUpGroupPaused, reason.NoScaleUpGroupDisabled, reason.NoScaleUpGroupRecommend, reason.NoScaleUpGroupInvalid,
 }
 
 func nextNumber(n *v1beta1.VPSieNode) int32 { return int32(len(n.Status.Launches) + 1) }
@@ -61,6 +69,7 @@ func Accepted(number int32, price string) Change {
 			return false
 		}
 		a.Outcome = v1beta1.LaunchAccepted
+		n.Status.Holds = nil
 		if price != "" {
 			n.Status.MonthlyPrice = price
 		}
@@ -114,12 +123,12 @@ func NotMade(number int32, h Hindrance) Change {
 }
 
 func conclude(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt, outcome v1beta1.LaunchOutcome, h Hindrance) {
-	a.Outcome, a.Reason, a.Message = outcome, string(h.Code), Truncate(h.Said)
+	a.Outcome, a.Reason, a.Scope, a.Message = outcome, string(h.Code), h.Scope, Truncate(h.Said)
 	note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, h.Reason, h.Message)
 	note(n, v1beta1.ConditionReady, metav1.ConditionFalse, h.Reason, h.Message)
 }
 
-// RefusedUnasked ends an intent that VPSie refuses before a machine can be asked for. It is on record as a refusal, from
+// RefusedUnasked ends an intent that VPSie refuses before a machine can be requested. It is on record as a refusal, from
 // which the size's backoff is derived.
 func RefusedUnasked(h Hindrance, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
@@ -140,10 +149,37 @@ func end(n *v1beta1.VPSieNode, outcome v1beta1.LaunchOutcome, h Hindrance, now t
 	return true
 }
 
-// Hindered says why a candidate is not asked for now.
+// Hindered says why a candidate is not requested now.
 func Hindered(h Hindrance, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		return IsCandidate(n, now) && note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, h.Reason, h.Message)
+	}
+}
+
+// WhyNotRequested is what last kept a candidate from being launched, as the end of a sentence; empty where nothing did.
+func WhyNotRequested(n *v1beta1.VPSieNode) string {
+	if launched := meta.FindStatusCondition(n.Status.Conditions, v1beta1.ConditionLaunched); launched != nil && len(n.Status.Holds) > 0 {
+		return "; what kept it last: " + launched.Message
+	}
+	return ""
+}
+
+// SizesUnknown says that the machine of an open request cannot be recognised for now.
+func SizesUnknown(message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		return Answerable(n) != nil && note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, reason.HoldSizesUnknown.Condition(), message)
+	}
+}
+
+// SizesKnown says that the machine of an open request is looked for again.
+func SizesKnown() Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if Answerable(n) == nil || !slices.Contains(n.Status.Holds, string(reason.HoldSizesUnknown)) {
+			return false
+		}
+		unhold(n, reason.HoldSizesUnknown)
+		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Awaited", "the machine is awaited in listings")
+		return true
 	}
 }
 
@@ -189,22 +225,27 @@ func AnsweredElsewhere(number, identifier string) Change {
 // shownMax bounds the machines that a condition names.
 const shownMax = 5
 
+// WhyNotRepeated says why a request is not repeated while machines are listed that nobody claims.
+func WhyNotRepeated(spare []string) string {
+	return "VPSie lists unclaimed machines (" + strings.Join(spare[:min(len(spare), shownMax)], ", ") +
+		"), and whether one of them belongs to this launch request is unknown, so nothing is requested again until the launch deadline; delete them in the console if nobody needs them"
+}
+
 // Unanswered decides on an open request that no listing answers: an unclear one is unconfirmed after the settle time, one
 // that VPSie accepted expires at the launch deadline. While a machine is listed that came after the request and that nobody
-// claims (spare), it may be the answer all the same, so nothing is asked for again.
+// claims (spare), it may be the answer all the same, so nothing is requested again.
 func Unanswered(spare []string, settle time.Duration, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if !IsOpen(n) {
 			return false
 		}
 		a := LastAttempt(n)
-		stray := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
+		unclaimed := slices.ContainsFunc(spare, func(id string) bool { return !slices.Contains(a.Foreign, id) })
 		switch {
-		case (a.Outcome == v1beta1.LaunchAccepted || stray) && now.After(outage.JoinDeadline(n)):
+		case (a.Outcome == v1beta1.LaunchAccepted || unclaimed) && now.After(outage.JoinDeadline(n)):
 			conclude(n, a, v1beta1.LaunchExpired, Because(reason.LaunchNoMachine, "VPSie listed no machine for the launch request until the launch deadline"))
-		case stray:
-			return note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "MachineUnassigned", "VPSie lists unclaimed machines ("+strings.Join(spare[:min(len(spare), shownMax)], ", ")+
-				"), and whether one of them belongs to this launch request is unknown, so nothing is requested again until the launch deadline; delete them in the console if nobody needs them")
+		case unclaimed:
+			return note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, reason.HoldLaunchUnclear.Condition(), WhyNotRepeated(spare))
 		case a.Outcome != v1beta1.LaunchAccepted && now.Sub(a.RequestedAt.Time) >= settle:
 			conclude(n, a, v1beta1.LaunchUnconfirmed, Because(reason.LaunchUnconfirmed, "the answer was unclear and no listing since shows a machine; the launch is requested again"))
 		default:

@@ -16,26 +16,44 @@ func DrainStarted(message string, now time.Time) Change {
 		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
-		n.Status.DrainStartedAt, n.Status.DrainFailedAt = Timestamp(now), nil
+		n.Status.DrainStartedAt, n.Status.DrainFailedAt, n.Status.ReplacementWait = Timestamp(now), nil, nil
 		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the Node is tainted; its pods are evicted next")
 		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Draining", message)
 		return true
 	}
 }
 
-// DrainHeld records since when a retirement waits for the end of a pause, which says what the message tells.
-func DrainHeld(why, message string, now time.Time) Change {
+// ReplacementAwaited records since when a retirement waits for the machine's replacement. The Node was not tainted.
+func ReplacementAwaited(why, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || n.Spec.Retirement == nil {
+			return false
+		}
+		began := n.Status.ReplacementWait == nil || n.Status.ReplacementWait.DecisionID != n.Spec.Retirement.DecisionID
+		if began {
+			n.Status.ReplacementWait = &v1beta1.ReplacementWait{DecisionID: n.Spec.Retirement.DecisionID, Since: *Timestamp(now)}
+		}
+		return note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message) || began
+	}
+}
+
+// DrainHeld records since when a retirement waits for the end of a pause, which says what the message tells.
+func DrainHeld(code reason.Code, message string, now time.Time) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		why := code.Condition()
 		if StateOf(n) == v1beta1.PhaseDeleting {
 			status := metav1.ConditionFalse
-			if IsAbsent(n) {
+			if fleet.IsAbsent(n) {
 				status = metav1.ConditionTrue
 			}
 			return note(n, v1beta1.ConditionDeleted, status, why, message)
 		}
-		held := StateOf(n) == v1beta1.PhaseDraining && n.Status.DrainHeldAt == nil
+		held := n.Status.DrainHeldAt == nil && (StateOf(n) == v1beta1.PhaseDraining || isUp(n) && n.Spec.Retirement != nil)
 		if held {
 			n.Status.DrainHeldAt = Timestamp(now)
+		}
+		if n.Status.ReplacementWait != nil { // it begins anew after the pause
+			held, n.Status.ReplacementWait = true, nil
 		}
 		return note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, why, message) || held
 	}
@@ -52,13 +70,27 @@ func DrainResumed(now time.Time) Change {
 			n.Status.DrainStartedAt = new(metav1.NewTime(n.Status.DrainStartedAt.Add(waited.Truncate(time.Second))))
 		}
 		n.Status.DrainHeldAt = nil
+		unhold(n, reason.HoldPaused, reason.HoldPauseUnreadable)
 		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the pause has ended; the Node's pods are read again")
 		return true
 	}
 }
 
-// DrainUndone records that a drain was aborted. One whose retirement was withdrawn has not failed.
-func DrainUndone(code reason.Code, message string, now time.Time) Change {
+// RetirementWithdrawn records that a retirement is not carried out that was held up before the Node was tainted: somebody withdrew it.
+func RetirementWithdrawn(message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || fleet.IsRetired(n) || n.Status.ReplacementWait == nil && n.Status.DrainHeldAt == nil {
+			return false
+		}
+		n.Status.ReplacementWait, n.Status.DrainHeldAt = nil, nil
+		unhold(n, reason.HoldPaused, reason.HoldPauseUnreadable, reason.HoldReplacement)
+		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, reason.NoScaleDownWithdrawn.Condition(), message)
+		return true
+	}
+}
+
+// DrainAborted records that a drain was aborted. One whose retirement was withdrawn has not failed.
+func DrainAborted(code reason.Code, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if StateOf(n) != v1beta1.PhaseDraining {
 			return false
@@ -66,10 +98,11 @@ func DrainUndone(code reason.Code, message string, now time.Time) Change {
 		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
 		if code != reason.NoScaleDownWithdrawn {
 			n.Status.DrainFailedAt = Timestamp(now)
+			refuseRetirement(n)
 		}
 		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		// What the Node is like now is looked at next.
-		note(n, v1beta1.ConditionReady, metav1.ConditionUnknown, "DrainUndone", message)
+		note(n, v1beta1.ConditionReady, metav1.ConditionUnknown, "DrainAborted", message)
 		return true
 	}
 }
@@ -80,10 +113,23 @@ func RetirementRefused(code reason.Code, message string, now time.Time) Change {
 		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
-		n.Status.DrainFailedAt = Timestamp(now)
+		n.Status.DrainFailedAt, n.Status.ReplacementWait = Timestamp(now), nil
+		refuseRetirement(n)
 		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		return true
 	}
+}
+
+// refuseRetirement notes which retirement is withdrawn next.
+func refuseRetirement(n *v1beta1.VPSieNode) {
+	if n.Spec.Retirement != nil {
+		n.Status.RefusedGeneration = n.Generation
+	}
+}
+
+// IsRefused reports whether it is on record that the retirement is not carried out, so that it remains to be withdrawn.
+func IsRefused(n *v1beta1.VPSieNode) bool {
+	return n.Spec.Retirement != nil && n.Status.RefusedGeneration == n.Generation
 }
 
 // DeletionDue puts the intent to have the machine deleted on record. From here on there is no way back.
@@ -100,7 +146,7 @@ func DeletionDue(message string, now time.Time) Change {
 	}
 }
 
-// DeletionAsked says what became of the call that asks for the machine's deletion. The machine was there then.
+// DeletionAsked says what became of the call that requests the machine's deletion. The machine was there then.
 func DeletionAsked(identifier, why, message string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		if !isBeingDeleted(n, identifier) {
@@ -116,7 +162,7 @@ func isBeingDeleted(n *v1beta1.VPSieNode, identifier string) bool {
 	return n.Status.Identifier == identifier && StateOf(n) == v1beta1.PhaseDeleting
 }
 
-// SeenAbsent counts a look that did not find a machine whose deletion was asked for. Looks that follow sooner than the
+// SeenAbsent counts a look that did not find a machine whose deletion was requested. Looks that follow sooner than the
 // interval count as one.
 func SeenAbsent(identifier string, interval time.Duration, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
@@ -125,7 +171,7 @@ func SeenAbsent(identifier string, interval time.Duration, now time.Time) Change
 		}
 		n.Status.AbsentSightings++
 		n.Status.LastAbsentAt = Timestamp(now)
-		if IsAbsent(n) {
+		if fleet.IsAbsent(n) {
 			note(n, v1beta1.ConditionDeleted, metav1.ConditionTrue, "Absent", "VPSie confirmed twice that the machine is absent")
 		} else {
 			note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Absent", "VPSie no longer shows the machine; a second check must confirm its absence")
@@ -144,11 +190,11 @@ func seenAgain(n *v1beta1.VPSieNode) bool {
 }
 
 // NeverJoined leaves the object of a machine that is gone and never joined behind as a failed launch: without it the next
-// machine of the size would be bought at once, and the next. An adoption was not launched, so it has nothing to fail.
+// machine of the size would be launched at once, and the next. An adoption was not launched, so it has nothing to fail.
 func NeverJoined(message string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
 		a := answeredBy(n, n.Status.Identifier)
-		if a == nil || !IsAbsent(n) {
+		if a == nil || !fleet.IsAbsent(n) {
 			return false
 		}
 		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), Truncate(message)
@@ -162,7 +208,7 @@ func NeverJoined(message string) Change {
 // its requests may be answered late: without it nobody would know of that machine.
 func KeptForAnswers(message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if !IsAbsent(n) || len(LateAttempts(n, now)) == 0 {
+		if !fleet.IsAbsent(n) || len(LateAttempts(n, now)) == 0 {
 			return false
 		}
 		forget(n)
@@ -171,7 +217,7 @@ func KeptForAnswers(message string, now time.Time) Change {
 	}
 }
 
-// forget takes everything about a machine that is gone out of the status. Nothing is asked for again by an intent that had one.
+// forget takes everything about a machine that is gone out of the status. Nothing is requested again by an intent that had one.
 func forget(n *v1beta1.VPSieNode) {
 	s := &n.Status
 	switch a := LastAttempt(n); {
@@ -182,6 +228,6 @@ func forget(n *v1beta1.VPSieNode) {
 	}
 	s.Identifier, s.Hostname, s.NodeName = "", "", ""
 	s.ReadyAt, s.DrainStartedAt, s.DrainHeldAt, s.DrainFailedAt, s.DeleteRequestedAt = nil, nil, nil, nil, nil
-	s.MissingSince, s.OverdueSince = nil, nil
+	s.MissingSince, s.OverdueSince, s.ReplacementWait = nil, nil, nil
 	s.AbsentSightings, s.LastAbsentAt = 0, nil
 }

@@ -52,7 +52,7 @@ func isPending(a *v1beta1.LaunchAttempt) bool {
 	return a.Outcome == v1beta1.LaunchRequested || a.Outcome == v1beta1.LaunchAccepted || a.Outcome == v1beta1.LaunchUnknown
 }
 
-// hasFailed reports whether nothing is asked for any more by an intent that has no machine.
+// hasFailed reports whether nothing is requested any more by an intent that has no machine.
 func hasFailed(n *v1beta1.VPSieNode) bool {
 	a := LastAttempt(n)
 	if a == nil {
@@ -129,10 +129,10 @@ func MayHaveBrought(a *v1beta1.LaunchAttempt) bool {
 	return a.Outcome != v1beta1.LaunchRefused && a.Outcome != v1beta1.LaunchNotMade && a.Outcome != v1beta1.LaunchAbandoned
 }
 
-// SizeOf tells what was asked for by a request of an intent.
+// SizeOf tells which size a request of an intent is for.
 type SizeOf func(*v1beta1.VPSieNode, *v1beta1.LaunchAttempt) launch.Size
 
-// SizeOnRecord is what the ledger says that was asked for, zero where it does not.
+// SizeOnRecord is the size of a request in the ledger, zero where it is not on record.
 func SizeOnRecord(a *v1beta1.LaunchAttempt) launch.Size {
 	if a.CPU == nil || a.Memory == nil {
 		return launch.Size{}
@@ -140,7 +140,7 @@ func SizeOnRecord(a *v1beta1.LaunchAttempt) launch.Size {
 	return launch.Size{CPU: a.CPU.Value(), MemoryMiB: a.Memory.Value() >> 20}
 }
 
-// recordSize writes into the ledger what is asked for.
+// recordSize writes into the ledger which size is requested.
 func recordSize(a *v1beta1.LaunchAttempt, size launch.Size) {
 	if size == (launch.Size{}) {
 		return
@@ -191,12 +191,12 @@ func Failures(nodes []*v1beta1.VPSieNode, now time.Time) ([]launch.Failure, map[
 				a = &n.Status.Launches[i]
 			}
 		}
-		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), Message: a.Message}
+		f := launch.Failure{Cluster: key.Cluster, Offering: key.Offering, At: a.RequestedAt.Time, Code: reason.Code(a.Reason), WholeCluster: a.Scope == v1beta1.RefusedCluster, Message: a.Message}
 		switch {
 		case disruption.IsRetiredFor(n, v1beta1.RetireLaunchFailed):
-			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, n.Spec.Retirement.Message
+			f.At, f.Code, f.WholeCluster, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, false, n.Spec.Retirement.Message
 		case outage.IsOverdue(n, now):
-			f.At, f.Code, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, "machines do not join before the launch deadline"
+			f.At, f.Code, f.WholeCluster, f.Message = outage.JoinDeadline(n), reason.LaunchDeadline, false, "machines do not join before the launch deadline"
 		case StateOf(n) != v1beta1.PhaseFailed:
 			continue
 		case a.Outcome == v1beta1.LaunchNotJoined:

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 )
 
 // Phases that no object has; facts name them when an object goes.
@@ -107,6 +108,9 @@ func Apply(n *v1beta1.VPSieNode, change Change) (Step, error) {
 	if !step.IsTransition() {
 		return step, nil
 	}
+	if step.To != v1beta1.PhaseLaunching && step.To != v1beta1.PhasePending { // a request that is made again is no step further
+		n.Status.Holds = nil
+	}
 	if ready := meta.FindStatusCondition(n.Status.Conditions, v1beta1.ConditionReady); ready != nil {
 		step.Why = ready.Message
 	}
@@ -120,7 +124,7 @@ func MayGo(n *v1beta1.VPSieNode, end v1beta1.Phase) bool {
 	case v1beta1.PhasePending, v1beta1.PhaseFailed:
 		return end == Gone
 	case v1beta1.PhaseDeleting:
-		return end == Gone && IsAbsent(n)
+		return end == Gone && fleet.IsAbsent(n)
 	case v1beta1.PhaseJoining, v1beta1.PhaseReady, v1beta1.PhaseDraining:
 		return end == Released
 	}

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -56,7 +58,7 @@ func listed(n *v1beta1.VPSieNode)   { n.Status.Identifier, n.Status.Hostname = "
 func ready(n *v1beta1.VPSieNode)    { listed(n); n.Status.ReadyAt = at() }
 func draining(n *v1beta1.VPSieNode) { listed(n); n.Status.DrainStartedAt = at() }
 func deleting(n *v1beta1.VPSieNode) { draining(n); n.Status.DeleteRequestedAt = at() }
-func absent(n *v1beta1.VPSieNode)   { deleting(n); n.Status.AbsentSightings = machine.AbsenceSightings }
+func absent(n *v1beta1.VPSieNode)   { deleting(n); n.Status.AbsentSightings = fleet.AbsenceSightings }
 func retired(n *v1beta1.VPSieNode) {
 	n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireScaleDown}
 }
@@ -105,34 +107,38 @@ func changesAt(later time.Time) map[string][]machine.Change {
 	worker := launch.Listed{Identifier: "m1", Hostname: "Host-1"}
 	h := machine.Because(reason.NoScaleUpLaunchFailed, "no")
 	all := map[string][]machine.Change{
-		"Requested":         {machine.Requested(machine.Request{Group: 1}, later)},
-		"RefusedUnasked":    {machine.RefusedUnasked(h, later)},
-		"Abandoned":         {machine.Abandoned(h, later)},
-		"Hindered":          {machine.Hindered(h, later)},
-		"Answered":          {machine.Answered(worker, noon, "", later)},
-		"AnsweredElsewhere": {machine.AnsweredElsewhere("1", "m2")},
-		"Unanswered":        {machine.Unanswered(nil, 10*time.Minute, later), machine.Unanswered([]string{"m9"}, 10*time.Minute, noon), machine.Unanswered([]string{"m9"}, 10*time.Minute, later)},
-		"Adopted":           {machine.Adopted(worker, nil, "", later), machine.Adopted(worker, &machine.Joined{Name: "host-1", CreatedAt: noon}, "", later)},
-		"Registered":        {machine.Registered("host-1")},
-		"NodeReady":         {machine.NodeReady("", later)},
-		"NodeNotReady":      {machine.NodeNotReady("NodeNotReady", "the Node is not Ready")},
-		"JoinHeld":          {machine.JoinHeld(reason.NoRepairOneAtATime, "another goes first", later)},
-		"Vanished":          {machine.Vanished("not listed", later)},
-		"SeenListed":        {machine.SeenListed()},
-		"Unlisted":          {machine.Unlisted()},
-		"Note":              {machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "Why", "why")},
-		"DrainStarted":      {machine.DrainStarted("unneeded", later)},
-		"DrainHeld":         {machine.DrainHeld("Paused", "paused", later)},
-		"DrainResumed":      {machine.DrainResumed(later)},
-		"DrainUndone":       {machine.DrainUndone(reason.NoScaleDownWithdrawn, "withdrawn", later), machine.DrainUndone(reason.NoScaleDownDrainFailed, "too long", later)},
-		"RetirementRefused": {machine.RetirementRefused(reason.NoScaleDownNodeProtected, "protected", later)},
-		"DeletionDue":       {machine.DeletionDue("empty", later)},
-		"DeletionAsked":     {machine.DeletionAsked("m1", "Requested", "asked")},
-		"SeenAbsent":        {machine.SeenAbsent("m1", time.Second, later)},
-		"SeenAgain":         {machine.SeenAgain()},
-		"Told":              {machine.Told(), machine.Told("a")},
-		"NeverJoined":       {machine.NeverJoined("never joined")},
-		"KeptForAnswers":    {machine.KeptForAnswers("may come late", later)},
+		"Requested":           {machine.Requested(machine.Request{Group: 1}, later)},
+		"RefusedUnasked":      {machine.RefusedUnasked(h, later)},
+		"Abandoned":           {machine.Abandoned(h, later)},
+		"Hindered":            {machine.Hindered(h, later)},
+		"Answered":            {machine.Answered(worker, noon, "", later)},
+		"AnsweredElsewhere":   {machine.AnsweredElsewhere("1", "m2")},
+		"Unanswered":          {machine.Unanswered(nil, 10*time.Minute, later), machine.Unanswered([]string{"m9"}, 10*time.Minute, noon), machine.Unanswered([]string{"m9"}, 10*time.Minute, later)},
+		"Adopted":             {machine.Adopted(worker, nil, "", later), machine.Adopted(worker, &machine.Joined{Name: "host-1", CreatedAt: noon}, "", later)},
+		"Registered":          {machine.Registered("host-1")},
+		"NodeReady":           {machine.NodeReady("", later)},
+		"NodeNotReady":        {machine.NodeNotReady("NodeNotReady", "the Node is not Ready")},
+		"JoinHeld":            {machine.JoinHeld(reason.NoRepairOneAtATime, "another goes first", later)},
+		"Vanished":            {machine.Vanished("not listed", later)},
+		"SeenListed":          {machine.SeenListed()},
+		"Unlisted":            {machine.Unlisted("not listed")},
+		"Note":                {machine.Note(v1beta1.ConditionDeleted, metav1.ConditionFalse, "Why", "why")},
+		"DrainStarted":        {machine.DrainStarted("unneeded", later)},
+		"ReplacementAwaited":  {machine.ReplacementAwaited("HoldReplacementNotReady", "awaited", later)},
+		"DrainHeld":           {machine.DrainHeld("Paused", "paused", later)},
+		"DrainResumed":        {machine.DrainResumed(later)},
+		"DrainAborted":        {machine.DrainAborted(reason.NoScaleDownWithdrawn, "withdrawn", later), machine.DrainAborted(reason.NoScaleDownDrainFailed, "too long", later)},
+		"RetirementRefused":   {machine.RetirementRefused(reason.NoScaleDownNodeProtected, "protected", later)},
+		"RetirementWithdrawn": {machine.RetirementWithdrawn("withdrawn")},
+		"SizesUnknown":        {machine.SizesUnknown("sizes are unknown")},
+		"SizesKnown":          {machine.SizesKnown()},
+		"DeletionDue":         {machine.DeletionDue("empty", later)},
+		"DeletionAsked":       {machine.DeletionAsked("m1", "Requested", "asked")},
+		"SeenAbsent":          {machine.SeenAbsent("m1", time.Second, later)},
+		"SeenAgain":           {machine.SeenAgain()},
+		"Told":                {machine.Told(nil, nil), machine.Told([]string{"a"}, nil)},
+		"NeverJoined":         {machine.NeverJoined("never joined")},
+		"KeptForAnswers":      {machine.KeptForAnswers("may come late", later)},
 	}
 	for number := range int32(machine.AttemptsMax) {
 		all["Accepted"] = append(all["Accepted"], machine.Accepted(number+1, ""))
@@ -208,7 +214,7 @@ func FuzzLife(f *testing.F) {
 				t.Fatalf("%s: %v, of %+v", one.name, err, before.Status)
 			}
 			switch {
-			case before.Status.Identifier != "" && n.Status.Identifier != before.Status.Identifier && !machine.IsAbsent(before):
+			case before.Status.Identifier != "" && n.Status.Identifier != before.Status.Identifier && !fleet.IsAbsent(before):
 				t.Fatalf("%s forgets a machine that is not known to be gone: %+v", one.name, before.Status)
 			case machine.IsOpen(before) && len(n.Status.Launches) > len(before.Status.Launches):
 				t.Fatalf("%s asks for a second machine while the first is not known: %+v", one.name, before.Status)
@@ -265,24 +271,70 @@ func TestNoChangeIsMissing(t *testing.T) {
 	}
 }
 
-// TestNobodyElseWritesTheStatus looks for assignments to the status of an object in the use cases.
+// TestNobodyElseWritesTheStatus looks for assignments to the status of an object, and for pointers into it, in the use cases.
 func TestNobodyElseWritesTheStatus(t *testing.T) {
 	each(t, "../../app", func(name string, file *ast.File) {
-		ast.Inspect(file, func(node ast.Node) bool {
-			assignment, ok := node.(*ast.AssignStmt)
-			if !ok {
-				return true
-			}
-			for _, left := range assignment.Lhs {
-				if field, ok := left.(*ast.SelectorExpr); ok {
-					if of, ok := field.X.(*ast.SelectorExpr); ok && of.Sel.Name == "Status" {
-						t.Errorf("%s writes Status.%s; that is for a change of this package", name, field.Sel.Name)
-					}
-				}
-			}
-			return true
-		})
+		for _, written := range statusWrites(file) {
+			t.Errorf("%s writes %s; that is for a change of this package", name, written)
+		}
 	})
+}
+
+// TestStatusWritesAreFound holds that test to the ways there are to write a status.
+func TestStatusWritesAreFound(t *testing.T) {
+	for code, want := range map[string]int{
+		"n.Status.Phase = x": 1, "n.Status = s": 1, "n.Status.Launches[0].Reason = x": 1, "s := &n.Status": 1, "f(&n.Status.Launches[0])": 1,
+		"n.Status.AbsentSightings++": 1, "x, n.Status.Phase = 1, y": 1, "(n.Status).Phase = x": 1,
+		"x = n.Status.Phase": 0, "n.Spec.Retirement = r": 0, "x.y = n.Status": 0, "f(n.Status.Launches)": 0,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc g() { "+code+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statusWrites(file); len(got) != want {
+			t.Errorf("%s: %v are writes, want %d", code, got, want)
+		}
+	}
+}
+
+// statusWrites are the expressions in a file by which the status of an object may be written.
+func statusWrites(file *ast.File) []string {
+	var found []string
+	look := func(written ...ast.Expr) {
+		for _, e := range written {
+			if isOfStatus(e) {
+				found = append(found, types.ExprString(e))
+			}
+		}
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.AssignStmt:
+			look(n.Lhs...)
+		case *ast.IncDecStmt:
+			look(n.X)
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				look(n.X)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func isOfStatus(e ast.Expr) bool {
+	switch x := e.(type) {
+	case *ast.SelectorExpr:
+		return x.Sel.Name == "Status" || isOfStatus(x.X)
+	case *ast.IndexExpr:
+		return isOfStatus(x.X)
+	case *ast.ParenExpr:
+		return isOfStatus(x.X)
+	case *ast.StarExpr:
+		return isOfStatus(x.X)
+	}
+	return false
 }
 
 // TestNobodyReadsConditions looks for use cases that take what conditions say for what is so. Those of Nodes are the kubelet's.

@@ -6,20 +6,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
-// AbsenceSightings is how many looks in a row must not find a machine before it counts as gone.
-const AbsenceSightings = 2
-
-// IsAbsent reports whether it is confirmed that the machine is gone.
-func IsAbsent(n *v1beta1.VPSieNode) bool {
-	return StateOf(n) == v1beta1.PhaseDeleting && n.Status.AbsentSightings >= AbsenceSightings
-}
-
-// MayExist reports whether a machine exists, or may exist, because of the intent.
-func MayExist(n *v1beta1.VPSieNode) bool {
-	return n.Status.Identifier != "" && !IsAbsent(n) || IsOpen(n)
-}
-
-// IsAdoption reports whether the object was made for a machine that existed already. It is never bought for,
+// IsAdoption reports whether the object was made for a machine that existed already. It is never launched for,
 // whatever becomes of its annotation: the origin cannot be changed.
 func IsAdoption(n *v1beta1.VPSieNode) bool {
 	return n.Spec.Origin == v1beta1.OriginAdoption || CameLate(n)
@@ -47,7 +34,7 @@ func ClaimOf(n *v1beta1.VPSieNode) string {
 	return n.Status.Identifier
 }
 
-// IntendedAt is when a machine was first wanted, which is before it was asked for. The object of one that was listed late, or that was
+// IntendedAt is when a machine was first wanted, which is before it was requested. The object of one that was listed late, or that was
 // made for an earlier request, is younger than the machine, and perhaps than its Node.
 func IntendedAt(n *v1beta1.VPSieNode) time.Time {
 	if at, err := time.Parse(time.RFC3339, n.Annotations[v1beta1.AnnotationIntendedAt]); err == nil && CameLate(n) {

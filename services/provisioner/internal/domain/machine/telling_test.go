@@ -1,28 +1,30 @@
 package machine_test
 
 import (
+	"strings"
 	"testing"
-	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
-// TestEndsOfOneObjectAreTold gives an end an id that a later end, another end and another change of the object do not have.
-func TestEndsOfOneObjectAreTold(t *testing.T) {
-	id := func(version string, to v1beta1.Phase) string {
-		n := &v1beta1.VPSieNode{ObjectMeta: metav1.ObjectMeta{UID: "u", ResourceVersion: version}}
-		return machine.ChangeOf(n, v1beta1.PhaseDeleting, to, "why", "", time.Time{}).ID
-	}
-	seen := map[string]bool{}
-	for _, version := range []string{"1", "2"} {
-		for _, to := range []v1beta1.Phase{machine.Gone, machine.Released, v1beta1.PhaseFailed} {
-			if seen[id(version, to)] {
-				t.Errorf("%s at version %s has the id %s, which another has", to, version, id(version, to))
+// TestUntoldDecisionsAreBounded has a machine carry more records than it may: the newest stay.
+func TestUntoldDecisionsAreBounded(t *testing.T) {
+	for name, tc := range map[string]struct{ records, bytes, want int }{
+		"Few": {records: 3, bytes: 700, want: 3}, "Many": {records: 30, bytes: 700, want: 20}, "Large": {records: 10, bytes: 30 << 10, want: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &v1beta1.VPSieNode{}
+			for range tc.records - 1 {
+				machine.UntoldDecision(n, strings.Repeat("x", tc.bytes))
 			}
-			seen[id(version, to)] = true
-		}
+			last := strings.Repeat("y", tc.bytes)
+			before := len(n.Status.UntoldDecisions)
+			dropped := machine.UntoldDecision(n, last)
+			got := n.Status.UntoldDecisions
+			if len(got) != tc.want || got[len(got)-1] != last || len(got)+len(dropped) != before+1 {
+				t.Errorf("%d records are kept, want %d with the newest; %d are told to be dropped", len(got), tc.want, len(dropped))
+			}
+		})
 	}
 }
