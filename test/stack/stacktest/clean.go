@@ -17,8 +17,12 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/test/stack"
 )
 
-// decisionsShown is how many of the last decisions of a failed test are logged.
-const decisionsShown = 20
+const (
+	// decisionsShown is how many of the last decisions of a failed test are logged.
+	decisionsShown = 20
+	// verdict begins what must not be so however slow the machine is. make test repeats a test whose patience ran out, and none with a verdict.
+	verdict = "found after the test: "
+)
 
 // clean removes what the test made, machines included, and judges what happened to them.
 func (s *Scenario) clean(ctx context.Context) {
@@ -62,7 +66,7 @@ func (s *Scenario) clean(ctx context.Context) {
 	}
 	for _, r := range s.Stack.Decisions()[s.records:] {
 		if err := facts.Check(r); err != nil {
-			s.t.Errorf("decision record %v: %v", r, err)
+			s.t.Errorf(verdict+"decision record %v: %v", r, err)
 		}
 	}
 	// NATS may have come back empty, with records that nobody had read.
@@ -72,7 +76,7 @@ func (s *Scenario) clean(ctx context.Context) {
 			return len(missing) == 0, "not on record are " + strings.Join(missing, ", ")
 		}
 		if err := s.await(ctx, "what was announced is on record", Patience, recorded); err != nil {
-			s.t.Error(err)
+			s.t.Errorf(verdict+"%v", err)
 		}
 	}
 	clean := func(ctx context.Context) (bool, string) {
@@ -83,7 +87,7 @@ func (s *Scenario) clean(ctx context.Context) {
 		return verdict.Clean(), fmt.Sprintf("%+v", verdict)
 	}
 	if err := s.await(ctx, "the ledger shows no leak, no double and no wrong deletion", Patience, clean); err != nil {
-		s.t.Error(err)
+		s.t.Errorf(verdict+"%v", err)
 	}
 }
 

@@ -42,17 +42,22 @@ func ParseLane(text string, behind bool) Lane {
 	return lane
 }
 
-// Command returns the command that runs a suite of a lane. It prints what "go test -json" does, and other lines.
-type Command func(ctx context.Context, lane Lane, suite string) *exec.Cmd
+// Command returns the command that runs a suite of a lane: all of its tests, or those whose names a pattern matches. It prints what "go test -json"
+// does, and other lines.
+type Command func(ctx context.Context, lane Lane, suite, pattern string) *exec.Cmd
 
 // Make runs a suite as a make target. It ends with everything that it has started.
-func Make(ctx context.Context, lane Lane, suite string) *exec.Cmd {
+func Make(ctx context.Context, lane Lane, suite, pattern string) *exec.Cmd {
 	args := append([]string{"make", "--no-print-directory"}, strings.Fields(suite)...)
 	if lane.Behind {
 		args = append([]string{"nice", "-n", behindNiceness}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "TESTFLAGS=-json")
+	flags := "-json"
+	if pattern != "" {
+		flags += " -run '" + strings.ReplaceAll(pattern, "$", "$$") + "'" // make expands what it finds in its environment
+	}
+	cmd.Env = append(os.Environ(), "TESTFLAGS="+flags)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
@@ -60,10 +65,16 @@ func Make(ctx context.Context, lane Lane, suite string) *exec.Cmd {
 }
 
 // Run runs the lanes beside each other, tells what goes on line by line, each with the name of its suite, and prints a table at the end.
-// A suite that fails stops no other one, so that one run shows everything that is broken. The error names the suites that failed.
+// A suite that fails stops no other one, so that one run shows everything that is broken. A few tests whose patience ran out are repeated at the
+// end, alone. The error names the suites that failed.
 func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) error {
 	began := time.Now()
 	var mu sync.Mutex
+	say := func(suite, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(out, "%s: %s\n", suite, line)
+	}
 	results := make([][]Result, len(lanes))
 	var work sync.WaitGroup
 	for i, lane := range lanes {
@@ -71,11 +82,7 @@ func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) erro
 			for _, suite := range lane.Suites {
 				tally := newTally()
 				started := time.Now()
-				err := runOne(command(ctx, lane, suite), tally, func(line string) {
-					mu.Lock()
-					defer mu.Unlock()
-					fmt.Fprintf(out, "%s: %s\n", suite, line)
-				})
+				err := runOne(command(ctx, lane, suite, ""), tally, func(line string) { say(suite, line) })
 				if err != nil && len(tally.failures) == 0 {
 					tally.failures = []failure{{"without a failed test", tally.other}}
 				}
@@ -84,6 +91,11 @@ func Run(ctx context.Context, lanes []Lane, command Command, out io.Writer) erro
 		})
 	}
 	work.Wait()
+	for i, lane := range lanes {
+		for j := range results[i] {
+			repeat(ctx, lane, &results[i][j], command, say)
+		}
+	}
 	all := slices.Concat(results...)
 	printTable(out, all, time.Since(began))
 	var failed error

@@ -40,7 +40,10 @@ exit 1`
 func run(t *testing.T, lanes []suites.Lane, scripts map[string]string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	err := suites.Run(t.Context(), lanes, func(ctx context.Context, _ suites.Lane, suite string) *exec.Cmd {
+	err := suites.Run(t.Context(), lanes, func(ctx context.Context, _ suites.Lane, suite, pattern string) *exec.Cmd {
+		if pattern != "" {
+			suite += " " + pattern
+		}
 		return exec.CommandContext(ctx, "sh", "-c", scripts[suite])
 	}, &out)
 	return out.String(), err
@@ -103,6 +106,57 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// failed is what a suite prints of which one test failed, with these lines.
+func failed(test string, lines ...string) string {
+	out := "cat <<\"END\"\n"
+	for _, line := range lines {
+		out += `{"Action":"output","Package":"q","Test":"` + test + `/Sub","Output":"` + line + `\n"}` + "\n"
+	}
+	for _, name := range []string{test + "/Sub", test} {
+		out += `{"Action":"fail","Package":"q","Test":"` + name + `"}` + "\n"
+	}
+	return out + "{\"Action\":\"fail\",\"Package\":\"q\"}\nEND\nexit 1"
+}
+
+// TestPatienceThatRanOut has tests fail that waited for too long, and others; only the first are repeated, alone.
+func TestPatienceThatRanOut(t *testing.T) {
+	const waited = "a_test.go:1: " + suites.WaitMark + "the pod runs: deadline exceeded"
+	for name, tc := range map[string]struct {
+		first, again string
+		repeated, ok bool
+	}{
+		"PassesAlone":     {failed("TestA", waited), passing, true, true},
+		"FailsAgain":      {failed("TestA", waited), failed("TestA", waited), true, false},
+		"RunsNothing":     {failed("TestA", waited), "true", true, false},
+		"AnotherReason":   {failed("TestA", "a_test.go:1: want 1, got 2"), passing, false, false},
+		"Verdict":         {failed("TestA", waited, "clean.go:1: "+suites.VerdictMark+"a leak"), passing, false, false},
+		"Race":            {failed("TestA", waited, "WARNING: DATA RACE"), passing, false, false},
+		"OneIsAnotherOne": {strings.TrimSuffix(failed("TestA", waited), "exit 1") + failing, passing, false, false},
+		"Many": {
+			strings.TrimSuffix(failed("TestA", waited), "exit 1") + strings.TrimSuffix(failed("TestB", waited), "exit 1") + failed("TestC", waited), passing, false, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := run(t, []suites.Lane{lane("s")}, map[string]string{"s": tc.first, "s ^(TestA)$": tc.again})
+			if (err == nil) != tc.ok || strings.Contains(out, "repeated alone, because") != tc.repeated || strings.Contains(out, "passed when repeated alone: TestA") != tc.ok {
+				t.Errorf("error %v, want it repeated %v and passed %v:\n%s", err, tc.repeated, tc.ok, out)
+			}
+		})
+	}
+}
+
+// TestPatternReachesGoTest hands a pattern through make and the shell.
+func TestPatternReachesGoTest(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("Makefile", []byte("a:\n\t@printf '%s,' $(TESTFLAGS)\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := suites.Make(t.Context(), lane("a"), "a", "^(TestA|TestB)$").Output()
+	if err != nil || string(out) != "-json,-run,^(TestA|TestB)$," {
+		t.Errorf("go test is told %q, error %v", out, err)
+	}
+}
+
 // TestLanesRunBesideEachOther: each of two waits for a file that the other one makes.
 func TestLanesRunBesideEachOther(t *testing.T) {
 	dir := t.TempDir()
@@ -123,7 +177,7 @@ func TestVariablesBelongToTheirTarget(t *testing.T) {
 	lane := suites.ParseLane(" a X=1 Y=2 b", false)
 	var said []string
 	for _, suite := range lane.Suites {
-		out, err := suites.Make(t.Context(), lane, suite).Output()
+		out, err := suites.Make(t.Context(), lane, suite, "").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +195,7 @@ func TestOnlyLanesBehindYield(t *testing.T) {
 		t.Fatal(err)
 	}
 	niceness := func(l suites.Lane) int {
-		out, err := suites.Make(t.Context(), l, "niceness").Output()
+		out, err := suites.Make(t.Context(), l, "niceness", "").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,5 +209,18 @@ func TestOnlyLanesBehindYield(t *testing.T) {
 	// Nobody is nicer than 19.
 	if behind <= front && front < 19 {
 		t.Errorf("niceness %d in front and %d behind", front, behind)
+	}
+}
+
+// TestMarksAreThoseThatTestsPrint: tests do not link this module, so nothing but this compares the two.
+func TestMarksAreThoseThatTestsPrint(t *testing.T) {
+	for file, mark := range map[string]string{"scenario.go": suites.WaitMark, "clean.go": suites.VerdictMark} {
+		text, err := os.ReadFile("../../../test/stack/stacktest/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), `"`+mark) {
+			t.Errorf("%s prints no %q", file, mark)
+		}
 	}
 }

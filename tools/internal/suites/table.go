@@ -3,6 +3,7 @@ package suites
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -15,6 +16,8 @@ type Result struct {
 	// Err is nil when the suite passed.
 	Err      error
 	failures []failure
+	// repeated are the tests that passed when they were repeated alone.
+	repeated []string
 }
 
 // printTable writes the table of suites, how long all of them took together, and what failed.
@@ -26,6 +29,8 @@ func printTable(out io.Writer, results []Result, took time.Duration) {
 		end := ""
 		if r.Err != nil {
 			end = "FAILED"
+		} else if len(r.repeated) > 0 {
+			end = "passed when repeated alone: " + strings.Join(r.repeated, ", ")
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%s\n", r.Suite, r.Counts.Tests, r.Counts.Failed, r.Counts.Skipped, r.Took.Seconds(), end)
 		sum.Tests, sum.Failed, sum.Skipped = sum.Tests+r.Counts.Tests, sum.Failed+r.Counts.Failed, sum.Skipped+r.Counts.Skipped
