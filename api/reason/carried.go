@@ -21,6 +21,7 @@ var carried = map[Code][]Parameter{
 	ScaleUpMinNodes: {{Name: ParamMinNodes, Type: Count, Meaning: "the NodeGroup's minNodes."}},
 
 	NoScaleUpGroupMaxSize:   {{Name: ParamMaxNodes, Type: Count, Meaning: "the NodeGroup's maxNodes."}},
+	NoScaleUpStepLimit:      {{Name: ParamMaxNodesPerStep, Type: Count, Meaning: "how many machines one decision may launch for the NodeGroup."}},
 	NoScaleUpGroupRecommend: {{Name: ParamOfferings, Type: NameList, Meaning: "the sizes that would be launched.", Optional: true}},
 	NoScaleUpGroupLimit: {
 		{Name: ParamLimitMilliCPU, Type: Count, Meaning: "the limit on CPU, where there is one.", Optional: true},
@@ -62,7 +63,7 @@ var carried = map[Code][]Parameter{
 	NoScaleDownNodeNotReady:   {untilUnsure},
 	NoScaleDownDrainFailed:    {untilUnsure},
 	NoScaleDownPodProtected:   keptBy, NoScaleDownPodBare: keptBy, NoScaleDownPodLocalStorage: keptBy, NoScaleDownPodKubeSystem: keptBy, NoScaleDownPodUnjudged: keptBy,
-	NoScaleDownPodBudget: {{Name: ParamBudgets, Type: NameList, Meaning: "the PodDisruptionBudgets, as namespace/name."}},
+	NoScaleDownPodBudget: {keptBy[0], {Name: ParamBudgets, Type: NameList, Meaning: "the PodDisruptionBudgets, as namespace/name."}},
 
 	NoRepairFailingTogether: {untilUnsure},
 	NoReplaceFailed:         {{Name: ParamReplacement, Type: Name, Meaning: "the VPSieNode of the replacement that failed or is leaving.", Optional: true}},

@@ -313,6 +313,9 @@ type VPSieNodeStatus struct {
 	// ReadyAt is when the Node first became Ready.
 	// +optional
 	ReadyAt *metav1.Time `json:"readyAt,omitempty"`
+	// ReadySince is since when the provisioner has seen the Node Ready, while it does and the machine stays.
+	// +optional
+	ReadySince *metav1.Time `json:"readySince,omitempty"`
 	// OverdueSince is since when the Node should have been Ready, while something keeps the machine from being deleted.
 	// +optional
 	OverdueSince *metav1.Time `json:"overdueSince,omitempty"`

@@ -570,6 +570,10 @@ func (in *VPSieNodeStatus) DeepCopyInto(out *VPSieNodeStatus) {
 		in, out := &in.ReadyAt, &out.ReadyAt
 		*out = (*in).DeepCopy()
 	}
+	if in.ReadySince != nil {
+		in, out := &in.ReadySince, &out.ReadySince
+		*out = (*in).DeepCopy()
+	}
 	if in.OverdueSince != nil {
 		in, out := &in.OverdueSince, &out.OverdueSince
 		*out = (*in).DeepCopy()

@@ -2,6 +2,7 @@ package disruption
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -40,9 +41,15 @@ func (r *reading) isLost() bool { return r.Kind == repair && r.IsMissing }
 
 // with are the parameters of a refusal; there are none where nothing is refused.
 func (r Refusal) with(parameters reason.Values) Refusal {
-	if r.Message != "" {
-		r.Parameters = parameters
+	if r.Message == "" {
+		return r
 	}
+	all := maps.Clone(r.Parameters)
+	if all == nil {
+		all = reason.Values{}
+	}
+	maps.Copy(all, parameters)
+	r.Parameters = all
 	return r
 }
 
@@ -271,11 +278,11 @@ func podBudget(r *reading) Refusal {
 		budgets := read(r, pod.Budgets)
 		if len(budgets) > 1 {
 			return because(fmt.Sprintf("several PodDisruptionBudgets (%s) cover %s, and the Eviction API refuses to evict such a pod; keep one of them", strings.Join(budgets, ", "), pod.Name)).
-				with(reason.Values{reason.ParamBudgets: reason.NamesOf(budgets)})
+				with(pod.values()).with(reason.Values{reason.ParamBudgets: reason.NamesOf(budgets)})
 		}
 		for _, budget := range budgets {
 			if r.Budgets[budget] <= 0 {
-				return because("PodDisruptionBudget " + budget + " allows no disruption now").with(reason.Values{reason.ParamBudgets: budget})
+				return because("PodDisruptionBudget " + budget + " allows no disruption now").with(pod.values()).with(reason.Values{reason.ParamBudgets: budget})
 			}
 		}
 	}

@@ -126,7 +126,7 @@ var objections = map[string]struct {
 }
 
 // movable is a pod that nothing keeps.
-var movable = disruption.Pod{Name: "pod a/b", Protection: disruption.Known[reason.Code](""), Unjudged: disruption.Known(""), Budgets: disruption.Known[[]string](nil)}
+var movable = disruption.Pod{Name: "pod a/b", Reference: "a/b", Protection: disruption.Known[reason.Code](""), Unjudged: disruption.Known(""), Budgets: disruption.Known[[]string](nil)}
 
 // late is a retirement that has waited for a replacement for as long as the launch of that may take.
 func late(v *disruption.View) {
@@ -248,6 +248,11 @@ func TestRefusalsCarryParameters(t *testing.T) {
 				if of == reason.NoScaleDown {
 					r.Parameters = reason.Values{reason.ParamNode: "node"}
 					maps.Copy(r.Parameters, refusal.Parameters)
+				}
+				for _, p := range reason.ParametersOf(of, "Node", refusal.Code) {
+					if p.Name == reason.ParamPod && refusal.Parameters[p.Name] != movable.Reference {
+						t.Errorf("%s: %s at %d is refused with %s for pod %q, want %q", name, kind, at, refusal.Code, refusal.Parameters[p.Name], movable.Reference)
+					}
 				}
 				if err := facts.Check(r); err != nil {
 					t.Errorf("%s: %s at %d is refused with %s and the record is not complete: %v", name, kind, at, refusal.Code, err)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 )
@@ -40,6 +41,14 @@ var (
 	errLong  = errors.New("it is too long")
 	errForm  = errors.New("it is written in another way")
 )
+
+// checkName says why a text is not the name of one thing. Names at VPSie may have spaces within.
+func checkName(name string) error {
+	if name != strings.TrimSpace(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, ",") {
+		return errForm
+	}
+	return nil
+}
 
 // checkValue says why a value is not of a type.
 func checkValue(t reason.Type, value string) error {
@@ -87,9 +96,14 @@ func checkValue(t reason.Type, value string) error {
 		if len(names) > reason.NamesMax {
 			return errLong
 		}
+		for _, name := range names {
+			if err := checkName(name); err != nil {
+				return err
+			}
+		}
 		return nil
 	case reason.Name, reason.Machine:
-		return nil
+		return checkName(value)
 	}
 	return errors.New("the type is not known")
 }

@@ -23,10 +23,10 @@ var examples = map[reason.Type]struct {
 	reason.Percent:        {reason.NoScaleDownUtilization, reason.NoScaleDown, []string{"0", "60", "130"}, []string{"", "60%", "0.6", "-1"}},
 	reason.Time:           {reason.NoScaleDownUnneededFor, reason.NoScaleDown, []string{reason.TimeOf(time.Now()), "2026-01-01T00:00:00Z"}, []string{"", "soon", "2026-01-01", "2026-01-01T00:00:00+02:00", "2026-01-01T00:00:00.5Z"}},
 	reason.Duration:       {reason.LaunchExpired, reason.Launch, []string{"15m0s", "1h"}, []string{"", "15", "a while"}},
-	reason.Name:           {reason.HoldReplacement, reason.Hold, []string{"group-1"}, []string{"", strings.Repeat("x", reason.ValueBytesMax+1)}},
-	reason.NameList:       {reason.HoldLaunchUnclear, reason.Hold, []string{"m1", "m1,m2", "m1,+3", reason.NamesOf(many(1000))}, []string{"", "m1,", ",m1", "m1,+x", strings.Join(many(1000), ",")}},
+	reason.Name:           {reason.HoldReplacement, reason.Hold, []string{"group-1", "Frankfurt 1"}, []string{"", " ", "a,b", "a\n", " a", strings.Repeat("x", reason.ValueBytesMax+1)}},
+	reason.NameList:       {reason.HoldLaunchUnclear, reason.Hold, []string{"m1", "m1,m2", "m1,+3", reason.NamesOf(many(1000))}, []string{"", "m1,", ",m1", "m1,+x", "m1, m2", strings.Join(many(1000), ",")}},
 	reason.NamespacedName: {reason.HoldPodTerminating, reason.Hold, []string{"default/web-1"}, []string{"", "web-1", "default/", "/web-1", "a/b/c", "pod default/web-1"}},
-	reason.Machine:        {reason.HoldPauseUnreadable, reason.Hold, []string{"", "m1"}, []string{strings.Repeat("x", reason.ValueBytesMax+1)}},
+	reason.Machine:        {reason.HoldPauseUnreadable, reason.Hold, []string{"", "m1"}, []string{"m1,m2", " ", strings.Repeat("x", reason.ValueBytesMax+1)}},
 }
 
 func many(n int) []string { return slices.Repeat([]string{"machine"}, n) }

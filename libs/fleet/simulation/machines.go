@@ -3,8 +3,6 @@ package simulation
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
@@ -79,6 +77,5 @@ func (c *Cluster) Works(m *v1beta1.VPSieNode) bool {
 
 // isUnseen reports whether the provisioner sees a Ready Node where the feed shows none: the feed is behind.
 func (c *Cluster) isUnseen(m *v1beta1.VPSieNode) bool {
-	return c.Snapshot.Nodes[fleet.NodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady &&
-		meta.IsStatusConditionTrue(m.Status.Conditions, v1beta1.ConditionReady)
+	return c.Snapshot.Nodes[fleet.NodeName(m)] == nil && m.Status.Phase == v1beta1.PhaseReady && m.Status.ReadySince != nil
 }

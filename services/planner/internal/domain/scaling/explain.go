@@ -130,9 +130,13 @@ func (p *planner) refuseMore(g *fleet.Group) Refusal {
 	case p.failsToJoin(g) != "":
 		return Refusal{Code: reason.NoScaleUpFailingTogether, Message: p.failsToJoin(g) + "; the group launches one machine at a time until one joins; check what the machines have in common"}
 	case p.isAtStep(g):
-		return Refusal{Code: reason.NoScaleUpStepLimit, Message: "one decision may launch no more machines for the group (scaleUp.maxNodesPerStep); the next decision continues"}
+		return refuseByStep(g, "one decision may launch no more machines for the group (scaleUp.maxNodesPerStep); the next decision continues")
 	}
 	return p.refuseByLimit(g)
+}
+
+func refuseByStep(g *fleet.Group, message string) Refusal {
+	return Refusal{reason.NoScaleUpStepLimit, message, reason.Values{reason.ParamMaxNodesPerStep: reason.CountOf(g.Policy().ScaleUp.NodesPerStepMax)}}
 }
 
 func (p *planner) launched(group string) int {

@@ -61,5 +61,5 @@ func (p *planner) refuseByLimit(g *fleet.Group) Refusal {
 			"another machine would exceed the group's limits (%s); its machines have %dm cpu and %dMi memory for %s a month, without the launches of this plan; raise spec.limits to allow more",
 			strings.Join(limits, ", "), used.MilliCPU, used.MemoryBytes>>20, used.MonthlyPrice), fleet.LimitOf(g.Spec.Limits).ValuesWith(used)}
 	}
-	return Refusal{Code: reason.NoScaleUpStepLimit, Message: "this decision launched no machine for the remaining pods; the next decision tries again"}
+	return refuseByStep(g, "this decision launched no machine for the remaining pods; the next decision tries again")
 }

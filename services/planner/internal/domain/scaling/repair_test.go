@@ -184,7 +184,7 @@ func TestRepair(t *testing.T) {
 			why: "the provisioner sees the Node Ready",
 			build: fixed(func(w *world, _ *v1beta1.NodeGroup) {
 				delete(w.Nodes, "g0")
-				w.Machines[0].Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}}
+				w.Machines[0].Status.ReadySince = new(metav1.NewTime(noon))
 			}), memory: long,
 		},
 		"NodeIsProtected": {
@@ -288,7 +288,7 @@ func TestMachineThatTheFeedDoesNotShowIsNotLaunchedAgain(t *testing.T) {
 	w := newWorld(g)
 	m := w.Machine(g, "n1", v1beta1.PhaseReady, nil)
 	m.Status.ReadyAt = new(metav1.NewTime(noon.Add(-10 * time.Minute)))
-	m.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}}
+	m.Status.ReadySince = new(metav1.NewTime(noon))
 	delete(w.Nodes, "n1")
 	w.Wait(w.Shape("web", 3000, 64), 1)
 	if got := launched(propose(w.Snapshot, scaling.DefaultPolicy, scaling.Memory{}, noon)); len(got) > 0 {

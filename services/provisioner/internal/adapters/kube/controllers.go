@@ -159,8 +159,8 @@ func nodeMatters(e event.UpdateEvent) bool {
 		before.Labels[v1beta1.LabelVPSieNode] != after.Labels[v1beta1.LabelVPSieNode] || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
 }
 
-func ready(n *corev1.Node) corev1.ConditionStatus {
-	for _, condition := range n.Status.Conditions {
+func ready(node *corev1.Node) corev1.ConditionStatus {
+	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
 			return condition.Status
 		}

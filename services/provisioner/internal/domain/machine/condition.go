@@ -55,6 +55,13 @@ func note(n *v1beta1.VPSieNode, kind string, status metav1.ConditionStatus, why,
 	})
 }
 
+// notReady says why the Node of a machine does not work, or why none is there, and reports whether that changed anything.
+func notReady(n *v1beta1.VPSieNode, why, message string) bool {
+	was := n.Status.ReadySince != nil
+	n.Status.ReadySince = nil
+	return note(n, v1beta1.ConditionReady, metav1.ConditionFalse, why, message) || was
+}
+
 // Timestamp is a time as an object keeps it: in whole seconds, rounded up, so that no wait that starts
 // at it is cut short.
 func Timestamp(t time.Time) *metav1.Time {

@@ -30,7 +30,7 @@ func Adopted(worker launch.Listed, node *Joined, price string, now time.Time) Ch
 		}
 		isListed(n, worker, price, now)
 		if node == nil {
-			note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
+			notReady(n, "AwaitingNode", "the machine was listed late; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 			return true
 		}
 		n.Status.NodeName, n.Status.ReadyAt = node.Name, new(metav1.NewTime(node.CreatedAt))
@@ -39,9 +39,10 @@ func Adopted(worker launch.Listed, node *Joined, price string, now time.Time) Ch
 		}
 		note(n, v1beta1.ConditionRegistered, metav1.ConditionTrue, "Adopted", "the Node carries the machine's providerID")
 		if node.IsReady {
+			n.Status.ReadySince = Timestamp(now)
 			note(n, v1beta1.ConditionReady, metav1.ConditionTrue, "NodeReady", "the machine was adopted, and its Node is Ready")
 		} else {
-			note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "NodeNotReady", "the machine was adopted, and its Node is not Ready")
+			notReady(n, "NodeNotReady", "the machine was adopted, and its Node is not Ready")
 		}
 		return true
 	}
@@ -70,6 +71,9 @@ func NodeReady(price string, now time.Time) Change {
 		if n.Status.ReadyAt == nil {
 			n.Status.ReadyAt, n.Status.OverdueSince = Timestamp(now), nil
 		}
+		if n.Status.ReadySince == nil {
+			n.Status.ReadySince, changed = Timestamp(now), true
+		}
 		if n.Status.MonthlyPrice == "" {
 			n.Status.MonthlyPrice = price
 		}
@@ -80,7 +84,7 @@ func NodeReady(price string, now time.Time) Change {
 // NodeNotReady says why the Node of a machine that stays does not work.
 func NodeNotReady(why, message string) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		return isUp(n) && note(n, v1beta1.ConditionReady, metav1.ConditionFalse, why, message)
+		return isUp(n) && notReady(n, why, message)
 	}
 }
 
@@ -94,7 +98,7 @@ func JoinHeld(code reason.Code, message string, now time.Time) Change {
 		if first {
 			n.Status.OverdueSince = Timestamp(now)
 		}
-		return note(n, v1beta1.ConditionReady, metav1.ConditionFalse, code.Condition(), message) || first
+		return notReady(n, code.Condition(), message) || first
 	}
 }
 
@@ -108,7 +112,7 @@ func Vanished(message string, now time.Time) Change {
 		if first {
 			n.Status.MissingSince = Timestamp(now)
 		}
-		return note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "MachineMissing", message) || first
+		return notReady(n, "MachineMissing", message) || first
 	}
 }
 

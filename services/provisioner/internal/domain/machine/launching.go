@@ -39,7 +39,7 @@ func Requested(r Request, now time.Time) Change {
 		unhold(n, beforeRequest...) // none stands any more
 		n.Status.Launches = append(n.Status.Launches, a)
 		note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, "Requested", "the launch request is being sent to VPSie")
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Launching", "the launch request is being sent to VPSie")
+		notReady(n, "Launching", "the launch request is being sent to VPSie")
 		return true
 	}
 }
@@ -125,7 +125,7 @@ func NotMade(number int32, h Hindrance) Change {
 func conclude(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt, outcome v1beta1.LaunchOutcome, h Hindrance) {
 	a.Outcome, a.Reason, a.Scope, a.Message = outcome, string(h.Code), h.Scope, Truncate(h.Said)
 	note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, h.Reason, h.Message)
-	note(n, v1beta1.ConditionReady, metav1.ConditionFalse, h.Reason, h.Message)
+	notReady(n, h.Reason, h.Message)
 }
 
 // RefusedUnasked ends an intent that VPSie refuses before a machine can be requested. It is on record as a refusal, from
@@ -196,7 +196,7 @@ func Answered(worker launch.Listed, earliest time.Time, price string, now time.T
 			n.Status.EarliestRequestAt = new(metav1.NewTime(earliest))
 		}
 		isListed(n, worker, price, now)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingNode", "the machine is booting; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
+		notReady(n, "AwaitingNode", "the machine is booting; its Node "+strings.ToLower(worker.Hostname)+" is awaited until the launch deadline")
 		return true
 	}
 }

@@ -18,7 +18,7 @@ func DrainStarted(message string, now time.Time) Change {
 		}
 		n.Status.DrainStartedAt, n.Status.DrainFailedAt, n.Status.ReplacementWait = Timestamp(now), nil, nil
 		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the Node is tainted; its pods are evicted next")
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Draining", message)
+		notReady(n, "Draining", message)
 		return true
 	}
 }
@@ -140,7 +140,7 @@ func DeletionDue(message string, now time.Time) Change {
 		}
 		n.Status.DeleteRequestedAt = Timestamp(now)
 		note(n, v1beta1.ConditionDrained, metav1.ConditionTrue, "Drained", message)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "Deleting", "the machine is being terminated: "+message)
+		notReady(n, "Deleting", "the machine is being terminated: "+message)
 		note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, "Requested", "VPSie is asked to delete the machine")
 		return true
 	}
@@ -199,7 +199,7 @@ func NeverJoined(message string) Change {
 		}
 		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), Truncate(message)
 		forget(n)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, reason.LaunchDeadline.Condition(), Truncate(message))
+		notReady(n, reason.LaunchDeadline.Condition(), Truncate(message))
 		return true
 	}
 }
@@ -212,7 +212,7 @@ func KeptForAnswers(message string, now time.Time) Change {
 			return false
 		}
 		forget(n)
-		note(n, v1beta1.ConditionReady, metav1.ConditionFalse, "AwaitingLateAnswer", message)
+		notReady(n, "AwaitingLateAnswer", message)
 		return true
 	}
 }
@@ -227,7 +227,7 @@ func forget(n *v1beta1.VPSieNode) {
 		a.Outcome, a.Machine = v1beta1.LaunchAnswered, s.Identifier // as an earlier version left it
 	}
 	s.Identifier, s.Hostname, s.NodeName = "", "", ""
-	s.ReadyAt, s.DrainStartedAt, s.DrainHeldAt, s.DrainFailedAt, s.DeleteRequestedAt = nil, nil, nil, nil, nil
+	s.ReadyAt, s.ReadySince, s.DrainStartedAt, s.DrainHeldAt, s.DrainFailedAt, s.DeleteRequestedAt = nil, nil, nil, nil, nil, nil
 	s.MissingSince, s.OverdueSince, s.ReplacementWait = nil, nil, nil
 	s.AbsentSightings, s.LastAbsentAt = 0, nil
 }

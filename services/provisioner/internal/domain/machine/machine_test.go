@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -337,26 +338,90 @@ func isOfStatus(e ast.Expr) bool {
 	return false
 }
 
-// TestNobodyReadsConditions looks for use cases that take what conditions say for what is so. Those of Nodes are the kubelet's.
+// showsCondition are the functions that look at a condition to show its text, or to say that it changed.
+var showsCondition = []string{"Apply", "WhyNotRequested", "drainFailed", "tellTrouble"}
+
+// TestNobodyReadsConditions looks through services and libraries for code that takes what a condition of an object says for what is so.
+// Conditions of Nodes and pods are Kubernetes's.
 func TestNobodyReadsConditions(t *testing.T) {
-	each(t, "../../app", func(name string, file *ast.File) {
-		ast.Inspect(file, func(node ast.Node) bool {
-			field, ok := node.(*ast.SelectorExpr)
-			if !ok {
-				return true
+	for _, root := range []string{"../../../../../libs", "../../../../../services"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
 			}
-			of, isStatus := field.X.(*ast.SelectorExpr)
-			if field.Sel.Name == "FindStatusCondition" || field.Sel.Name == "Conditions" && (!isStatus || !isIdent(of.X, "node")) {
-				t.Errorf("%s reads conditions of an object", name)
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			for _, read := range conditionReads(file) {
+				t.Errorf("%s: %s; decide by a field of the status", path, read)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestConditionReadsAreFound holds that test to the ways there are to read a condition.
+func TestConditionReadsAreFound(t *testing.T) {
+	for code, want := range map[string]int{
+		"func f() bool { return meta.IsStatusConditionTrue(n.Status.Conditions, c) }":             1,
+		"func f() bool { return meta.FindStatusCondition(n.Status.Conditions, c).Reason == x }":   1,
+		"func f() bool { return is(n.Status.Conditions[0]) }":                                     1,
+		"func f() { for _, c := range n.Status.Conditions { see(c) } }":                           1,
+		"func f() { for _, c := range node.Status.Conditions { see(c) } }":                        0,
+		"func f() { meta.SetStatusCondition(&n.Status.Conditions, c) }":                           0,
+		"func Apply() string { return meta.FindStatusCondition(n.Status.Conditions, c).Message }": 0,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conditionReads(file); len(got) != want {
+			t.Errorf("%s: %v are reads, want %d", code, got, want)
+		}
+	}
+}
+
+// conditionReads are the places in a file that read a condition of an object of ours.
+func conditionReads(file *ast.File) []string {
+	var found []string
+	for _, declared := range file.Decls {
+		function, is := declared.(*ast.FuncDecl)
+		if !is || slices.Contains(showsCondition, function.Name.Name) {
+			continue
+		}
+		ast.Inspect(function, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.SelectorExpr:
+				if strings.HasPrefix(n.Sel.Name, "IsStatusCondition") || n.Sel.Name == "FindStatusCondition" {
+					found = append(found, function.Name.Name+" calls "+n.Sel.Name)
+				}
+			case *ast.IndexExpr:
+				if isOurConditions(n.X) {
+					found = append(found, function.Name.Name+" takes one of "+types.ExprString(n.X))
+				}
+			case *ast.RangeStmt:
+				if isOurConditions(n.X) {
+					found = append(found, function.Name.Name+" goes through "+types.ExprString(n.X))
+				}
 			}
 			return true
 		})
-	})
+	}
+	return found
 }
 
-func isIdent(e ast.Expr, name string) bool {
-	i, ok := e.(*ast.Ident)
-	return ok && i.Name == name
+// isOurConditions reports whether an expression is the conditions of an object that is not Kubernetes's, by the name that it has in our code.
+func isOurConditions(e ast.Expr) bool {
+	conditions, is := e.(*ast.SelectorExpr)
+	if !is || conditions.Sel.Name != "Conditions" {
+		return false
+	}
+	text := types.ExprString(conditions.X)
+	return text != "node.Status" && text != "pod.Status" && text != "status"
 }
 
 // each parses the Go files of a folder but tests.
@@ -412,5 +477,39 @@ func TestLateMachineOfAnObjectThatHadOneBefore(t *testing.T) {
 	}
 	if n.Status.Phase != v1beta1.PhaseJoining || n.Status.Identifier != "m2" || n.Status.ReadyAt != nil || n.Status.Launches[0].Machine != "m2" {
 		t.Errorf("status %+v, want m2 to join", n.Status)
+	}
+}
+
+// TestReadySinceFollowsTheNode holds that the fact goes with what was last seen, and that a machine that drains or is gone lacks it.
+func TestReadySinceFollowsTheNode(t *testing.T) {
+	retire := func(n *v1beta1.VPSieNode) bool {
+		n.Spec.Retirement = &v1beta1.Retirement{Kind: v1beta1.RetireManual}
+		return true
+	}
+	for name, tc := range map[string]struct {
+		changes []machine.Change
+		want    bool
+	}{
+		"Ready":         {[]machine.Change{machine.NodeReady("", later)}, true},
+		"StaysReady":    {[]machine.Change{machine.NodeReady("", later), machine.NodeReady("", later.Add(time.Hour))}, true},
+		"NotReady":      {[]machine.Change{machine.NodeReady("", later), machine.NodeNotReady("NodeNotReady", "")}, false},
+		"ReadyAgain":    {[]machine.Change{machine.NodeReady("", later), machine.NodeNotReady("NodeNotReady", ""), machine.NodeReady("", later)}, true},
+		"Vanished":      {[]machine.Change{machine.NodeReady("", later), machine.Vanished("", later)}, false},
+		"Overdue":       {[]machine.Change{machine.NodeReady("", later), machine.JoinHeld(reason.HoldPaused, "", later)}, false},
+		"Draining":      {[]machine.Change{machine.NodeReady("", later), retire, machine.DrainStarted("", later)}, false},
+		"DrainAborted":  {[]machine.Change{machine.NodeReady("", later), retire, machine.DrainStarted("", later), machine.DrainAborted(reason.NoScaleDownWithdrawn, "", later)}, false},
+		"BackInService": {[]machine.Change{machine.NodeReady("", later), retire, machine.DrainStarted("", later), machine.DrainAborted(reason.NoScaleDownWithdrawn, "", later), machine.NodeReady("", later)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := object(listed)
+			for _, change := range tc.changes {
+				if _, err := machine.Apply(n, change); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if at := n.Status.ReadySince; (at != nil) != tc.want || at != nil && !at.Equal(machine.Timestamp(later)) {
+				t.Errorf("ready since %v, want it to be set: %v", at, tc.want)
+			}
+		})
 	}
 }
