@@ -2,8 +2,8 @@ package reason
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 )
 
 // Kind is what a record that carries a code is about.
@@ -166,20 +166,23 @@ func (e Entry) Help() string {
 	return text
 }
 
+// byText are the entries by their code, and by the code in CamelCase.
+var byText = sync.OnceValue(func() map[string]Entry {
+	all := make(map[string]Entry, 2*len(Entries))
+	for _, e := range Entries {
+		all[string(e.Code)], all[e.Code.Condition()] = e, e
+	}
+	return all
+})
+
 // Find returns the entry of a code as records carry it, or in CamelCase as conditions and events do; false for one that does not exist.
 func Find(text string) (Entry, bool) {
-	return find(func(e Entry) bool { return string(e.Code) == text || e.Code.Condition() == text })
+	e, is := byText()[text]
+	return e, is
 }
 
 // Lookup returns what is to be known of a code; false for one that does not exist.
 func Lookup(c Code) (Entry, bool) {
-	return find(func(e Entry) bool { return e.Code == c })
-}
-
-func find(is func(Entry) bool) (Entry, bool) {
-	i := slices.IndexFunc(Entries, is)
-	if i < 0 {
-		return Entry{}, false
-	}
-	return Entries[i], true
+	e, is := byText()[string(c)]
+	return e, is && e.Code == c
 }
