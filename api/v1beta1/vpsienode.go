@@ -332,6 +332,10 @@ type VPSieNodeStatus struct {
 	// DrainFailedAt is when a retirement was last refused, or its drain aborted. The machine is left alone for a while then.
 	// +optional
 	DrainFailedAt *metav1.Time `json:"drainFailedAt,omitempty"`
+	// DrainFailure says why that was.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	DrainFailure string `json:"drainFailure,omitempty"`
 	// RefusedGeneration is the generation of the object whose retirement was last refused, or whose drain was aborted. While the object
 	// has that generation, the retirement is withdrawn without another decision.
 	// +optional

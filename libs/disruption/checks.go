@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
@@ -226,11 +224,7 @@ func drainFailed(r *reading) Refusal {
 	if !again.After(r.Now) {
 		return Refusal{}
 	}
-	failure := "see the Drained condition"
-	if c := meta.FindStatusCondition(machine.Status.Conditions, v1beta1.ConditionDrained); c != nil {
-		failure = c.Message
-	}
-	return until(again, fmt.Sprintf("%sits last drain was aborted (%s); it is tried again %s after that", r.broken(), failure, wait))
+	return until(again, fmt.Sprintf("%sits last retirement was refused, or its drain aborted (%s); it is tried again %s after that", r.broken(), machine.Status.DrainFailure, wait))
 }
 
 func notUnreadyForLong(r *reading) Refusal {
@@ -337,7 +331,7 @@ func busy(r *reading) Refusal { return because(read(r, r.Busy)) }
 
 func occupied(r *reading) Refusal {
 	pods := len(read(r, r.Pods))
-	return when(pods > 0, "the Node joined after the launch deadline and runs pods; they are evicted before the machine is deleted").
+	return when(pods > 0, "pods run on the Node again, after its drain or because it joined late; they are evicted before the machine is deleted").
 		with(reason.Values{reason.ParamPods: reason.CountOf(pods)})
 }
 

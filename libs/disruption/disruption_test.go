@@ -175,7 +175,7 @@ func wasReady(v *disruption.View, ago time.Duration) {
 }
 
 func drainFailed(v *disruption.View) {
-	v.Machine.Status.DrainFailedAt = new(metav1.NewTime(noon.Add(-4 * time.Minute)))
+	v.Machine.Status.DrainFailedAt, v.Machine.Status.DrainFailure = new(metav1.NewTime(noon.Add(-4*time.Minute))), "pod a/b has not terminated"
 }
 
 // TestGuards holds which guard objects to which kind, and where. What is not listed is allowed.

@@ -192,6 +192,14 @@ func ShapeOf(pod *corev1.Pod, c PodContext) Shape {
 	return shape
 }
 
+// keyDaemonPod, as an annotation or label with the value true, says that a pod belongs to its node though no DaemonSet owns it, as Cluster Autoscaler has it.
+const keyDaemonPod = "cluster-autoscaler.kubernetes.io/daemonset-pod"
+
+// IsDaemonPod reports whether a pod, by the kind of its controller, its annotations and labels, belongs to its node as a DaemonSet's does.
+func IsDaemonPod(controller string, annotations, labels map[string]string) bool {
+	return controller == ownerDaemonSet || annotations[keyDaemonPod] == "true" || labels[keyDaemonPod] == "true"
+}
+
 // IsDaemon reports whether such pods belong to their node and leave with it.
 func (s *Shape) IsDaemon() bool { return s.OwnerKind == ownerDaemonSet || s.OwnerKind == ownerNode }
 

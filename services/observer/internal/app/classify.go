@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 // podState is what a pod means for capacity.
@@ -23,14 +25,10 @@ const (
 	podTemplate
 )
 
-// Keys by which users of Cluster Autoscaler tell it what to make of a waiting pod.
 const (
-	// annotationDelay says how long after its creation a pod may cause a launch, such as "600s".
+	// annotationDelay says how long after its creation a pod may cause a launch, such as "600s", as users of Cluster Autoscaler know it.
 	annotationDelay = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
-	// keyDaemonPod, as an annotation or a label, makes a pod one of a DaemonSet.
-	keyDaemonPod  = "cluster-autoscaler.kubernetes.io/daemonset-pod"
-	valueTrue     = "true"
-	kindDaemonSet = "DaemonSet"
+	kindDaemonSet   = "DaemonSet"
 )
 
 // stateOf tells what a pod means for capacity, and on which node it takes room.
@@ -68,7 +66,11 @@ func delayedUntil(pod *Pod) time.Time {
 }
 
 func isDaemonPod(pod *Pod) bool {
-	return pod.Owner != nil && pod.Owner.Kind == kindDaemonSet || pod.Annotations[keyDaemonPod] == valueTrue || pod.Labels[keyDaemonPod] == valueTrue
+	controller := ""
+	if pod.Owner != nil {
+		controller = pod.Owner.Kind
+	}
+	return scheduling.IsDaemonPod(controller, pod.Annotations, pod.Labels)
 }
 
 // objectOf is the pod that a shape is made of. A pod that is only called a DaemonSet's gets the owner that shapes tell such pods

@@ -122,7 +122,7 @@ func (c *Clusters) adoptOne(ctx context.Context, r *roster, s inventory.Unclaime
 		return "", fmt.Errorf("list NodeGroups: %w", err)
 	}
 	adoption := c.adoption(r.cluster, s.Identifier, node)
-	adoption.Name = p.owner
+	adoption.Name = p.name
 	elsewhere := false
 	for i := range groups.Items {
 		group := &groups.Items[i]
@@ -258,20 +258,19 @@ func (c *Clusters) complete(ctx context.Context, r *roster, listed []launch.List
 	return progress, nil
 }
 
-const abandonedAdoption = "the machine was not listed, or its Node did not prove it ours, until the launch deadline, so it is not adopted"
+const awaitedAdoption = "the VPSieNode is of a machine that exists, and nothing is launched for it; until the launch deadline VPSie must list the machine, and its Node prove it ours"
+
+const abandonedAdoption = "the machine was not listed, or its Node did not prove it ours, before the VPSieNode was deleted, so it is not adopted"
 
 // giveUpAdopting ends an object whose machine has not been listed, or proven, for too long. A machine that is listed is reported then
 // as one that nobody claims.
 func (c *Clusters) giveUpAdopting(ctx context.Context, n *v1beta1.VPSieNode) error {
 	if c.clock.Now().Sub(n.CreationTimestamp.Time) <= n.Spec.LaunchDeadline.Duration {
+		c.decide(ctx, n, decided(reason.Hold, reason.HoldLaunchOutcome, awaitedAdoption), machine.Note(v1beta1.ConditionLaunched, metav1.ConditionUnknown, reason.HoldLaunchOutcome.Condition(), awaitedAdoption))
 		return nil
 	}
 	if machine.IsAdoption(n) {
-		// Its id follows from the object, so that a repeat is known as one.
-		if err := c.store.record(ctx, n, string(n.UID)+".abandoned", decided(reason.Adoption, reason.AdoptAbandoned, abandonedAdoption)); err != nil {
-			return err
-		}
-		return c.store.Delete(ctx, n, preconditions(n))
+		return c.store.Delete(ctx, n, preconditions(n)) // its end is recorded with its finalizer
 	}
 	c.fail(ctx, n, launch.Refusal{Code: reason.LaunchExpired, Message: "a Node claims to belong to this VPSieNode, but VPSie does not list its machine; nothing is launched; delete the Node if it is a remnant"})
 	return nil
@@ -283,7 +282,7 @@ func adoptedBy(n *v1beta1.VPSieNode, proofs map[string]proof) string {
 		return id
 	}
 	for id, p := range proofs {
-		if p.owner == n.Name && p.group == scheduling.GroupLabel(n.Namespace, n.Spec.NodeGroup) {
+		if p.owner() == machine.Owner(n) {
 			return id
 		}
 	}

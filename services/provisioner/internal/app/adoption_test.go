@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
@@ -433,5 +436,62 @@ vpsie_orphan_machines{cluster="cluster",proven="true"} 0
 `)
 	if err := testutil.GatherAndCompare(f.registry, want, "vpsie_orphan_machines"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAbandonedAdoptionIsNotCompleted has a machine listed again after its adoption was given up, and before the object is gone.
+func TestAbandonedAdoptionIsNotCompleted(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}
+	}))
+	for range 20 {
+		f.pass(time.Minute)
+	}
+	if n := f.machine("a"); n.DeletionTimestamp == nil {
+		t.Fatalf("object %+v, want the adoption given up", n.Status)
+	}
+	f.cloud.machines = one("host-1")
+	f.pass(time.Second)
+	f.life("a")
+	if len(f.cloud.deleted) > 0 || f.exists(intent("a")) || f.node("host-1").Spec.Unschedulable {
+		t.Errorf("deleted %v, object there: %v; the machine is on record as not adopted", f.cloud.deleted, f.exists(intent("a")))
+	}
+	f.wantDecision(reason.HoldLaunchOutcome)
+	f.wantDecision(reason.AdoptAbandoned)
+}
+
+// TestAdoptionThatIsDeletedInVainGoesOn has somebody change the object at the moment at which it is given up: nothing says then that it was.
+func TestAdoptionThatIsDeletedInVainGoesOn(t *testing.T) {
+	f := newFixture(t, group(), node("host-1", "m1", registered("a")), intent("a", func(n *v1beta1.VPSieNode) {
+		n.Spec.Origin, n.Annotations = v1beta1.OriginAdoption, map[string]string{v1beta1.AnnotationAdopts: "m1"}
+	}))
+	f.pass(time.Second)
+	f.deleting = func(client.Object) error {
+		return apierrors.NewConflict(schema.GroupResource{}, "a", errors.New("changed meanwhile"))
+	}
+	f.clock.Step(16 * time.Minute)
+	if _, err := f.clusters.Reconcile(t.Context(), clusterID); !apierrors.IsConflict(err) {
+		t.Fatalf("error %v, want the conflict, so that the pass is repeated", err)
+	}
+	f.deleting = nil
+	f.cloud.machines = one("host-1")
+	f.pass(time.Second)
+	f.judgeCarried()
+	if n := f.machine("a"); n.Status.Identifier != "m1" || slices.Contains(f.facts.codes, reason.AdoptAbandoned) {
+		t.Errorf("machine %+v, decided was %v; want it adopted, and nothing else on record", n.Status, f.facts.codes)
+	}
+}
+
+// TestNodeOfAnotherNamespaceKeepsNoLaunch has an object of another group by the same name, whose Node is left.
+func TestNodeOfAnotherNamespaceKeepsNoLaunch(t *testing.T) {
+	f := newFixture(t, group(), intent("a"), node("host-9", "m9", registered("a"), func(n *corev1.Node) { n.Labels[v1beta1.LabelNodeGroup] = "elsewhere.g" }))
+	f.pass(time.Second)
+	if f.cloud.asked != 1 {
+		t.Errorf("asked %d times, want a machine launched", f.cloud.asked)
+	}
+	f.cloud.machines = append(one("host-9"), f.cloud.machines...)
+	f.pass(time.Second)
+	if n := f.machine("a"); n.Status.Identifier == "m9" {
+		t.Error("the machine of another namespace answers the request")
 	}
 }

@@ -197,6 +197,10 @@ func TestPausedDrainThatIsWithdrawnIsAbortedLater(t *testing.T) {
 	if !f.node("host-1").Spec.Unschedulable {
 		t.Error("the Node was uncordoned during the pause")
 	}
+	if c := condition(f.machine("a"), v1beta1.ConditionDrained); c.Reason != reason.HoldPaused.Condition() {
+		t.Errorf("condition %+v, want it to say that the Node stays cordoned because of the pause", c)
+	}
+	f.wantDecision(reason.HoldPaused)
 	f.remove(pause())
 	f.step("a", 2*time.Second)
 	if n := f.machine("a"); f.node("host-1").Spec.Unschedulable || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainHeldAt != nil {

@@ -60,12 +60,12 @@ func (r *Nodes) retireUnlessPaused(ctx context.Context, n *v1beta1.VPSieNode) (t
 		return launchOutcomePoll, nil // its status follows
 	case swept && n.Status.NodeName != "":
 		return 0, r.release(ctx, n)
-	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now())):
+	case n.Status.Identifier == "" && (machine.IsOpen(n) || !swept && machine.MayBeAnswered(n, r.clock.Now()) || machine.CameLate(n) && !machine.AdoptionEnded(n, r.clock.Now())):
 		return launchOutcomePoll, r.waits(ctx, n, v1beta1.ConditionDeleted, disruption.Refusal{
 			Code: reason.HoldLaunchOutcome, Message: "a machine may have been launched; listings are checked for it before the VPSieNode is deleted",
 		})
 	case n.Status.Identifier == "" && machine.IsAdoption(n):
-		return 0, r.finalize(ctx, n, "the adoption ended without a machine")
+		return 0, r.finalize(ctx, n, abandonedAdoption)
 	case n.Status.Identifier == "":
 		return 0, r.finalize(ctx, n, "no machine was launched for it")
 	case n.Status.DeleteRequestedAt != nil && !fleet.IsAbsent(n):

@@ -364,7 +364,7 @@ func TestPlannersRetirementIsRefused(t *testing.T) {
 				}
 				f.step("a", 6*time.Second)
 				n := f.machine("a")
-				if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainStartedAt != nil || n.Status.DrainFailedAt == nil {
+				if n.Spec.Retirement != nil || n.Status.Phase != v1beta1.PhaseReady || n.Status.DrainStartedAt != nil || n.Status.DrainFailedAt == nil || n.Status.DrainFailure == "" {
 					t.Errorf("retirement goes on, or the planner is not told: %+v (%s)", n.Status, tc.why)
 				}
 				if c := condition(n, v1beta1.ConditionDrained); c.Status != metav1.ConditionFalse || c.Reason != tc.want.Condition() {

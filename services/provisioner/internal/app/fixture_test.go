@@ -307,7 +307,8 @@ type fixture struct {
 	orphans string
 	// getting is called before each live read when set, and fails it with what it returns.
 	getting func(key client.ObjectKey, o client.Object) error
-	// patching may refuse a patch, answering lose the answer to one of a status that took effect.
+	// deleting may refuse a deletion, patching a patch, answering lose the answer to one of a status that took effect.
+	deleting  func(client.Object) error
 	patching  func(client.Object) error
 	answering func(client.Object) error
 	// evict stands in for the eviction of a pod when set.
@@ -347,6 +348,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 				}
 			}
 			return c.Patch(ctx, o, p, opts...)
+		}, Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			if f.deleting != nil {
+				if err := f.deleting(o); err != nil {
+					return err
+				}
+			}
+			return c.Delete(ctx, o, opts...)
 		}, SubResourcePatch: func(ctx context.Context, c client.Client, name string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := c.SubResource(name).Patch(ctx, o, p, opts...); err != nil || f.answering == nil {
 				return err

@@ -124,7 +124,7 @@ func (c *Clusters) seekUnclaimed(ctx context.Context, r *roster, f inventory.Fin
 		if claimed[id] || !proven || p.ready || !s.Lasted(c.config.MissingAfter) {
 			continue
 		}
-		unclaimed := inventory.Unclaimed{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner}, Sightings: s}
+		unclaimed := inventory.Unclaimed{Listed: launch.Listed{Identifier: id, Hostname: p.node, Owner: p.owner()}, Sightings: s}
 		if _, err := c.adoptOne(ctx, r, unclaimed, &v1beta1.Retirement{
 			Kind: v1beta1.RetireRepair, Reason: string(reason.RepairMachineMissing), Message: "VPSie does not list the machine, no VPSieNode claims it and its Node is not Ready: the Node is removed",
 		}); err != nil {

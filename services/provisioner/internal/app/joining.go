@@ -59,7 +59,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 	if err := r.ready(ctx, n, node); err != nil || !hasTaint(node, v1beta1.TaintDraining) {
 		return opens, err
 	}
-	return r.unlessPaused(ctx, func() error { return r.reopen(ctx, n) })
+	return r.unlessPaused(ctx, n, func() error { return r.reopen(ctx, n) })
 }
 
 // unregistered says why a Node is not registered.
@@ -130,7 +130,8 @@ func (r *Nodes) reopen(ctx context.Context, n *v1beta1.VPSieNode) error {
 		return err
 	}
 	r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDownAborted", "Drain", reopened)
-	return nil
+	_, err = r.store.Change(ctx, n, machine.Reopened(reopened))
+	return err
 }
 
 const reopened = "an earlier VPSieNode of the machine began a drain that nobody wants any more; the Node is uncordoned"

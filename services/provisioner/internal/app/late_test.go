@@ -197,3 +197,38 @@ func TestNodeThatJoinsAfterItsMachineWasGivenUp(t *testing.T) {
 		t.Errorf("deleted %v, pod there: %v; want the pod moved and the machine deleted", f.cloud.deleted, f.exists(pod("p", "host-1")))
 	}
 }
+
+// lateAndDeleted is an object that was made for a machine which came late, and which a person deletes before its status names that.
+func lateAndDeleted(t *testing.T) *fixture {
+	f := newFixture(t, group(), intent("a-1", func(n *v1beta1.VPSieNode) {
+		n.Spec.Origin, n.Annotations = v1beta1.OriginLateAnswer, map[string]string{v1beta1.AnnotationAdopts: "m2"}
+	}))
+	f.remove(f.machine("a-1"))
+	f.step("a-1", time.Second)
+	f.pass(time.Second)
+	if !f.exists(intent("a-1")) {
+		t.Fatal("the object is gone, and nothing else knows of its machine")
+	}
+	f.wantDecision(reason.HoldLaunchOutcome)
+	return f
+}
+
+func TestLateMachineWhoseObjectIsDeletedIsTerminated(t *testing.T) {
+	f := lateAndDeleted(t)
+	f.cloud.machines = []launch.Listed{{Identifier: "m2", Hostname: "host-2", Size: small}}
+	f.pass(time.Second)
+	f.life("a-1")
+	if !slices.Equal(f.cloud.deleted, []string{"m2"}) || f.exists(intent("a-1")) {
+		t.Errorf("deleted %v, object there: %v; want the late machine deleted", f.cloud.deleted, f.exists(intent("a-1")))
+	}
+}
+
+func TestLateMachineThatIsNotListedAgainKeepsNoObject(t *testing.T) {
+	f := lateAndDeleted(t)
+	f.pass(16 * time.Minute)
+	f.step("a-1", time.Second)
+	if f.exists(intent("a-1")) {
+		t.Error("the finalizer stays for ever")
+	}
+	f.wantDecision(reason.AdoptAbandoned)
+}

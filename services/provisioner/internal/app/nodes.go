@@ -89,7 +89,7 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 		return r.expire(ctx, n)
 	case v1beta1.PhaseDraining:
 		// The retirement was withdrawn while the drain went on.
-		return r.unlessPaused(ctx, func() error {
+		return r.unlessPaused(ctx, n, func() error {
 			return r.abort(ctx, n, disruption.Refusal{Code: reason.NoScaleDownWithdrawn, Message: "the retirement was withdrawn"})
 		})
 	}
@@ -105,13 +105,13 @@ func (r *Nodes) Reconcile(ctx context.Context, key client.ObjectKey) (time.Durat
 }
 
 // unlessPaused takes a step, or returns when to try again because everything is paused.
-func (r *Nodes) unlessPaused(ctx context.Context, step func() error) (time.Duration, error) {
+func (r *Nodes) unlessPaused(ctx context.Context, n *v1beta1.VPSieNode, step func() error) (time.Duration, error) {
 	err := goOn(ctx, r.brake)
 	if err == nil {
 		err = step()
 	}
-	if _, paused := asPaused(err); paused {
-		return pausedPoll, nil
+	if pause, paused := asPaused(err); paused {
+		return pausedPoll, ignoreGone(r.standStill(ctx, n, pause))
 	}
 	return 0, ignoreGone(err)
 }

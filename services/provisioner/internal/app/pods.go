@@ -10,12 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 )
 
 const (
 	mirrorPod = "kubernetes.io/config.mirror"
-	// keyDaemonPod, as an annotation or a label, makes a pod one of a DaemonSet, as users of Cluster Autoscaler know it.
-	keyDaemonPod = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 	// deadPodAge is how long after its grace period a pod on a Node that is not Ready counts as ended.
 	deadPodAge = time.Minute
 )
@@ -49,6 +49,9 @@ func (s *Store) podsOn(ctx context.Context, node *corev1.Node, now time.Time) ([
 
 // leavesWithNode reports whether a pod belongs to its node and ends with it: the kubelet's own and those of DaemonSets.
 func leavesWithNode(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOf(pod)
-	return pod.Annotations[mirrorPod] != "" || owner != nil && owner.Kind == "DaemonSet" || pod.Annotations[keyDaemonPod] == "true" || pod.Labels[keyDaemonPod] == "true"
+	controller := ""
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		controller = owner.Kind
+	}
+	return pod.Annotations[mirrorPod] != "" || scheduling.IsDaemonPod(controller, pod.Annotations, pod.Labels)
 }

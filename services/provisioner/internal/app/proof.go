@@ -12,21 +12,25 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
+	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
 // proof is what a Node says of the machine that it runs on: both are written by us alone, when it registers.
 type proof struct {
 	node string
-	// owner is the name of the VPSieNode, group the value of the Node's group label.
-	owner, group string
-	ready        bool
+	// name is that of the VPSieNode, group the value of the Node's group label.
+	name, group string
+	ready       bool
 }
+
+// owner is the VPSieNode whose machine it is.
+func (p proof) owner() string { return machine.OwnerOf(p.group, p.name) }
 
 // proofOf reads the proof that a Node's machine is ours; false when there is none.
 func proofOf(node *corev1.Node) (string, proof, bool) {
 	id, ours := strings.CutPrefix(node.Spec.ProviderID, v1beta1.ProviderIDPrefix)
-	p := proof{node: node.Name, owner: node.Labels[v1beta1.LabelVPSieNode], group: node.Labels[v1beta1.LabelNodeGroup], ready: isNodeReady(node)}
-	return id, p, ours && id != "" && p.owner != ""
+	p := proof{node: node.Name, name: node.Labels[v1beta1.LabelVPSieNode], group: node.Labels[v1beta1.LabelNodeGroup], ready: isNodeReady(node)}
+	return id, p, ours && id != "" && p.name != ""
 }
 
 // proofs reads from the cache which machines are proven ours, by identifier.
@@ -75,7 +79,7 @@ func mark(listed []launch.Listed, proofs map[string]proof) {
 	for i := range listed {
 		p, ok := proofs[listed[i].Identifier]
 		if ok && p.node == strings.ToLower(listed[i].Hostname) {
-			listed[i].Owner = p.owner
+			listed[i].Owner = p.owner()
 		}
 	}
 }

@@ -282,3 +282,29 @@ func TestReplacementIsLaunched(t *testing.T) {
 		t.Errorf("%d machines were requested, want 1", f.cloud.asked)
 	}
 }
+
+// TestEachReplacementThatIsAwaitedIsOnRecord has two retirements wait one after the other.
+func TestEachReplacementThatIsAwaitedIsOnRecord(t *testing.T) {
+	f := replacing(t)
+	f.create(node("host-2", "m2", notReady))
+	f.step("old", time.Second)
+	f.step("old", 16*time.Minute)
+	f.wantDrained(metav1.ConditionFalse, reason.NoReplaceLate)
+	n := f.machine("old")
+	replaced(n)
+	n.Spec.Retirement.DecisionID = "r2"
+	if err := f.kube.Update(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	f.step("old", 10*time.Minute)
+	f.judgeCarried()
+	held := 0
+	for _, code := range f.facts.codes {
+		if code == reason.HoldReplacement {
+			held++
+		}
+	}
+	if held != 2 {
+		t.Errorf("%d waits are on record, want both: %v", held, f.facts.codes)
+	}
+}

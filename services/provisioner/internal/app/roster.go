@@ -38,7 +38,7 @@ func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof
 	r := &roster{cluster: cluster, all: all, at: now}
 	proven := make(map[string]bool, len(proofs))
 	for _, p := range proofs {
-		proven[p.owner] = true
+		proven[p.owner()] = true
 	}
 	for _, n := range all {
 		if n.Spec.Cluster.Identifier != cluster {
@@ -46,8 +46,10 @@ func newRoster(cluster string, all []*v1beta1.VPSieNode, proofs map[string]proof
 		}
 		r.nodes = append(r.nodes, n)
 		r.late = append(r.late, machine.Late(n, size, now)...)
-		if machine.AwaitsMachine(n, proven[n.Name]) {
-			r.adopting = append(r.adopting, n)
+		if machine.AwaitsMachine(n, proven[machine.Owner(n)]) {
+			if !machine.AdoptionEnded(n, now) {
+				r.adopting = append(r.adopting, n)
+			}
 			continue
 		}
 		if w, ok := machine.Waiting(n, size); ok {

@@ -73,11 +73,12 @@ func (s *Store) Update(ctx context.Context, node *v1beta1.VPSieNode, change func
 
 // RemoveFinalizer takes the finalizer off an object that is deleted, if it may go as the API server has it. What it carries, and its end, Gone or Released,
 // is on record before, since nobody can look it up after. An end is on record twice where the object changed in between.
-// That a machine is released is a decision, which is on record as well.
+// That a machine is released, or not adopted, is a decision, which is on record as well.
 func (s *Store) RemoveFinalizer(ctx context.Context, n *v1beta1.VPSieNode, end v1beta1.Phase, why string) (bool, error) {
 	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(n), n); err != nil { // an end is not told of what a cache had
 		return false, ignoreGone(err)
 	}
+	ends := false
 	written, err := s.update(ctx, n, func(n *v1beta1.VPSieNode) (bool, error) {
 		if n.DeletionTimestamp == nil || !machine.MayGo(n, end) || !controllerutil.ContainsFinalizer(n, v1beta1.FinalizerMachine) {
 			return false, nil
@@ -88,6 +89,10 @@ func (s *Store) RemoveFinalizer(ctx context.Context, n *v1beta1.VPSieNode, end v
 			// Its id follows from the object, so that a repeat is known as one.
 			all = append(all, s.factOf(ctx, last.ID+".decision", n, decided(reason.Adoption, reason.AdoptReleased, why)))
 		}
+		ends = machine.AdoptionEnded(n, s.Clock.Now())
+		if ends {
+			all = append(all, s.factOf(ctx, string(n.UID)+".abandoned", n, decided(reason.Adoption, reason.AdoptAbandoned, why)))
+		}
 		if err := s.Facts.Record(ctx, all...); err != nil {
 			return false, err
 		}
@@ -95,6 +100,9 @@ func (s *Store) RemoveFinalizer(ctx context.Context, n *v1beta1.VPSieNode, end v
 	}, func(base client.Patch) error { return s.Patch(ctx, n, base) })
 	if written && end == machine.Released {
 		s.Decisions.Count(reason.Adoption, reason.AdoptReleased)
+	}
+	if written && ends {
+		s.Decisions.Count(reason.Adoption, reason.AdoptAbandoned)
 	}
 	return written, err
 }

@@ -13,7 +13,7 @@ type Listed struct {
 	Identifier string
 	Hostname   string
 	Size       Size
-	// Owner is the VPSieNode whose machine it is proven to be, empty where nothing proves it.
+	// Owner is the VPSieNode whose machine it is proven to be, as the label of its NodeGroup, a slash and its name; empty where nothing proves it.
 	Owner string
 	// JoinedAt is when the Node of its name was created, where nothing proves whose machine that is; zero where there is none.
 	JoinedAt time.Time
@@ -29,7 +29,7 @@ type Size struct {
 type Waiting struct {
 	// Intent is the name of the VPSieNode, as namespace/name.
 	Intent string
-	// Owner is the name of the VPSieNode by which a Node would prove that a machine is its.
+	// Owner is how a Node would prove that a machine is the VPSieNode's: the label of its NodeGroup, a slash and its name.
 	Owner       string
 	Offering    int64
 	Size        Size

@@ -25,7 +25,7 @@ type Joined struct {
 // was there once; whether it is Ready now is looked at next. Without one, nil, the Node is awaited.
 func Adopted(worker launch.Listed, node *Joined, price string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
-		if !isBlank(n) {
+		if !isBlank(n) || AdoptionEnded(n, now) {
 			return false
 		}
 		isListed(n, worker, price, now)

@@ -16,7 +16,7 @@ func DrainStarted(message string, now time.Time) Change {
 		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
-		n.Status.DrainStartedAt, n.Status.DrainFailedAt, n.Status.ReplacementWait = Timestamp(now), nil, nil
+		n.Status.DrainStartedAt, n.Status.DrainFailedAt, n.Status.DrainFailure, n.Status.ReplacementWait = Timestamp(now), nil, "", nil
 		note(n, v1beta1.ConditionDrained, metav1.ConditionUnknown, "Draining", "the Node is tainted; its pods are evicted next")
 		notReady(n, "Draining", message)
 		return true
@@ -89,6 +89,17 @@ func RetirementWithdrawn(message string) Change {
 	}
 }
 
+// Reopened records that the Node was uncordoned which an earlier object of the machine had cordoned.
+func Reopened(message string) Change {
+	return func(n *v1beta1.VPSieNode) bool {
+		if !isUp(n) || fleet.IsRetired(n) {
+			return false
+		}
+		unhold(n, reason.HoldPaused, reason.HoldPauseUnreadable)
+		return note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, reason.NoScaleDownWithdrawn.Condition(), message)
+	}
+}
+
 // DrainAborted records that a drain was aborted. One whose retirement was withdrawn has not failed.
 func DrainAborted(code reason.Code, message string, now time.Time) Change {
 	return func(n *v1beta1.VPSieNode) bool {
@@ -97,8 +108,7 @@ func DrainAborted(code reason.Code, message string, now time.Time) Change {
 		}
 		n.Status.DrainStartedAt, n.Status.DrainHeldAt = nil, nil
 		if code != reason.NoScaleDownWithdrawn {
-			n.Status.DrainFailedAt = Timestamp(now)
-			refuseRetirement(n)
+			drainFailed(n, message, now)
 		}
 		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		// What the Node is like now is looked at next.
@@ -113,15 +123,17 @@ func RetirementRefused(code reason.Code, message string, now time.Time) Change {
 		if !isUp(n) || !fleet.IsRetired(n) {
 			return false
 		}
-		n.Status.DrainFailedAt, n.Status.ReplacementWait = Timestamp(now), nil
-		refuseRetirement(n)
+		n.Status.ReplacementWait = nil
+		unhold(n, reason.HoldPaused, reason.HoldPauseUnreadable, reason.HoldReplacement)
+		drainFailed(n, message, now)
 		note(n, v1beta1.ConditionDrained, metav1.ConditionFalse, code.Condition(), message)
 		return true
 	}
 }
 
-// refuseRetirement notes which retirement is withdrawn next.
-func refuseRetirement(n *v1beta1.VPSieNode) {
+// drainFailed notes when and why the machine stays, and which retirement is withdrawn next.
+func drainFailed(n *v1beta1.VPSieNode, message string, now time.Time) {
+	n.Status.DrainFailedAt, n.Status.DrainFailure = Timestamp(now), Truncate(message)
 	if n.Spec.Retirement != nil {
 		n.Status.RefusedGeneration = n.Generation
 	}
@@ -152,6 +164,7 @@ func DeletionAsked(identifier, why, message string) Change {
 		if !isBeingDeleted(n, identifier) {
 			return false
 		}
+		unhold(n, reason.HoldPaused, reason.HoldPauseUnreadable) // a call was made
 		changed := seenAgain(n)
 		return note(n, v1beta1.ConditionDeleted, metav1.ConditionFalse, why, message) || changed
 	}
@@ -228,6 +241,6 @@ func forget(n *v1beta1.VPSieNode) {
 	}
 	s.Identifier, s.Hostname, s.NodeName = "", "", ""
 	s.ReadyAt, s.ReadySince, s.DrainStartedAt, s.DrainHeldAt, s.DrainFailedAt, s.DeleteRequestedAt = nil, nil, nil, nil, nil, nil
-	s.MissingSince, s.OverdueSince, s.ReplacementWait = nil, nil, nil
+	s.MissingSince, s.OverdueSince, s.ReplacementWait, s.DrainFailure = nil, nil, nil, ""
 	s.AbsentSightings, s.LastAbsentAt = 0, nil
 }

@@ -156,7 +156,7 @@ func Waiting(n *v1beta1.VPSieNode, size SizeOf) (launch.Waiting, bool) {
 		return launch.Waiting{}, false
 	}
 	return launch.Waiting{
-		Intent: fleet.Key(n), Owner: n.Name, Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time,
+		Intent: fleet.Key(n), Owner: Owner(n), Offering: n.Spec.Offering, Size: size(n, a), RequestedAt: a.RequestedAt.Time,
 		Accepted: a.Outcome == v1beta1.LaunchAccepted, Foreign: a.Foreign,
 	}, true
 }

@@ -128,6 +128,7 @@ func changesAt(later time.Time) map[string][]machine.Change {
 		"ReplacementAwaited":  {machine.ReplacementAwaited("HoldReplacementNotReady", "awaited", later)},
 		"DrainHeld":           {machine.DrainHeld("Paused", "paused", later)},
 		"DrainResumed":        {machine.DrainResumed(later)},
+		"Reopened":            {machine.Reopened("the Node is uncordoned")},
 		"DrainAborted":        {machine.DrainAborted(reason.NoScaleDownWithdrawn, "withdrawn", later), machine.DrainAborted(reason.NoScaleDownDrainFailed, "too long", later)},
 		"RetirementRefused":   {machine.RetirementRefused(reason.NoScaleDownNodeProtected, "protected", later)},
 		"RetirementWithdrawn": {machine.RetirementWithdrawn("withdrawn")},
@@ -339,7 +340,7 @@ func isOfStatus(e ast.Expr) bool {
 }
 
 // showsCondition are the functions that look at a condition to show its text, or to say that it changed.
-var showsCondition = []string{"Apply", "WhyNotRequested", "drainFailed", "tellTrouble"}
+var showsCondition = []string{"Apply", "WhyNotRequested", "tellTrouble"}
 
 // TestNobodyReadsConditions looks through services and libraries for code that takes what a condition of an object says for what is so.
 // Conditions of Nodes and pods are Kubernetes's.
