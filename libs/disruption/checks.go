@@ -193,7 +193,7 @@ func nodeNotReady(r *reading) Refusal {
 	return when(!r.isReady(), "the node is not Ready, so what runs on it is uncertain")
 }
 
-func nodeReady(r *reading) Refusal { return when(r.isReady(), "the Node is Ready again") }
+func nodeReady(r *reading) Refusal { return when(r.isReady(), "the Node is Ready") }
 
 func utilized(r *reading) Refusal {
 	most, utilization := r.policy().ScaleDown.UtilizationThreshold, read(r, r.Utilization)

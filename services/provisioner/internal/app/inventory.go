@@ -147,10 +147,6 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s invento
 	}
 	if err != nil {
 		node = nil
-	} else if isNodeReady(node) {
-		const message = "VPSie's listings lack the machine, but its Ready Node proves that it exists, so it is not repaired; ask VPSie about the machine"
-		_, err := c.store.Decide(ctx, n, decided(reason.NoScaleDown, reason.NoRepairNodeReady, message), machine.Unlisted(message))
-		return err
 	}
 	c.mu.Lock()
 	last, tried := c.sought[n.Status.Identifier]
@@ -163,7 +159,7 @@ func (c *Clusters) vanished(ctx context.Context, n *v1beta1.VPSieNode, s invento
 		return err
 	}
 	if refusal.Code != "" {
-		message := "VPSie's listings lack the machine and its Node is not Ready, but it is not repaired: " + refusal.Message
+		message := "VPSie's listings lack the machine, but it is not repaired: " + refusal.Message + "; ask VPSie about the machine if this lasts"
 		_, err := c.store.Decide(ctx, n, decision{reason.NoScaleDown, refusal.Code, message, refusal.Parameters}, machine.Unlisted(message))
 		return err
 	}
