@@ -20,6 +20,8 @@ import (
 const (
 	// drainAgain is how soon the bus is asked again after it took nothing.
 	drainAgain = 2 * time.Second
+	// drainInterval is how often the ConfigMaps are read without a cause: a former leader may keep facts there that this process does not know of.
+	drainInterval = time.Minute
 	// settledMax is how many facts are taken out of a ConfigMap at once.
 	settledMax = 64
 	// addedBytesMax bounds what is put into a ConfigMap at once, so that a full one has little room left.
@@ -146,10 +148,10 @@ func (o *Outbox) wakeUp() {
 	}
 }
 
-// Run publishes what is kept, and asks a bus that is away whether it is back, until ctx ends.
+// Run publishes what is kept, also by other processes, and asks a bus that is away whether it is back, until ctx ends.
 func (o *Outbox) Run(ctx context.Context) error {
 	for {
-		var again <-chan time.Time
+		again := time.After(drainInterval)
 		failing := false
 		if o.kept.Load() || o.away.Load() {
 			if failing = o.drain(ctx) != nil; failing {
@@ -160,6 +162,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-again:
+			o.kept.Store(true)
 		case <-o.wake:
 			if failing { // others are added meanwhile, and the bus is not asked for each
 				select {
