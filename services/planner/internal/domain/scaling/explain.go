@@ -36,7 +36,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})
-	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
+	fate.Candidates = shownOf(fate.Candidates)
 	p.plan.Shapes[id] = fate
 }
 
@@ -77,6 +77,21 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 
 // candidatesMax bounds the sizes that a record names: with a hundred groups and four hundred sizes no object could carry all of them.
 const candidatesMax = 20
+
+// shownOf are the first candidate of each group, since each group's condition shows its refusal, and others up to candidatesMax.
+func shownOf(candidates []Candidate) []Candidate {
+	groups := map[string]bool{}
+	var shown, others []Candidate
+	for _, c := range candidates {
+		if groups[c.Group] {
+			others = append(others, c)
+			continue
+		}
+		groups[c.Group] = true
+		shown = append(shown, c)
+	}
+	return append(shown, others[:min(len(others), max(candidatesMax-len(shown), 0))]...)
+}
 
 // refuse says why a group does not serve a shape that nothing serves.
 func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Candidate) {
