@@ -131,6 +131,15 @@ func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
 	return o.keep(ctx, texts)
 }
 
+// Displace puts on record what an object has no room for any more. What neither the bus nor Kubernetes takes now is dropped, and counted as lost.
+func (o *Outbox) Displace(ctx context.Context, facts ...Fact) {
+	for _, f := range facts {
+		if err := o.Record(ctx, f); err != nil {
+			o.drop(ctx, f.ID, err)
+		}
+	}
+}
+
 func (o *Outbox) keep(ctx context.Context, texts map[string]*string) error {
 	if len(texts) == 0 {
 		return nil

@@ -348,6 +348,7 @@ func (p *Planner) writeRetirement(ctx context.Context, machine, changed *v1beta1
 	if ctx.Err() != nil {
 		return false // nothing is sent
 	}
+	p.records.Displace(ctx, facts.MakeRoom(changed)...)
 	err := facts.Attach(changed, record)
 	if err == nil {
 		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))

@@ -127,7 +127,7 @@ type Statuses interface {
 	Decided(group string, decision v1beta1.DecisionSummary)
 }
 
-// Records puts decision records on record, in order. It never blocks.
+// Records puts decision records on record, in order. Only Displace blocks.
 type Records interface {
 	// Record takes a record and calls told once it is on record; Tell calls told once all before are. They report false, and do
 	// nothing, when there is no room.
@@ -135,6 +135,8 @@ type Records interface {
 	Tell(told func()) bool
 	// Carried takes a record that VPSieNodes carry, and takes it off them once it is on record. It may be called again.
 	Carried(f facts.Fact, carriers ...client.ObjectKey)
+	// Displace puts on record what an object has no room for any more, after a short time, or drops and counts it.
+	Displace(ctx context.Context, displaced ...facts.Fact)
 }
 
 // Planner makes and carries out plans. Only one may run.

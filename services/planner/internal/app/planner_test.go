@@ -64,6 +64,8 @@ type fixture struct {
 	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
 	carriers []client.ObjectKey
 	full     bool
+	// displaced are the ids of records for which machines had no room any more.
+	displaced []string
 	// taken says that another took the last room for a record, and events have room again.
 	taken bool
 	// refuse is how many objects are refused that are to be created.
@@ -181,6 +183,14 @@ func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {
 		f.keep(record)
 	}
 	f.carriers = append(f.carriers, carriers...)
+}
+
+func (f *fixture) Displace(_ context.Context, displaced ...facts.Fact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fact := range displaced {
+		f.displaced = append(f.displaced, fact.ID)
+	}
 }
 
 func (f *fixture) Want(nominations []scaling.Nomination) {
