@@ -310,6 +310,7 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 		return time.Second, false
 	}
 	p.heldSince = time.Time{}
+	p.holdsNot(saidObjects)
 	p.resumeRecords(ctx, snapshot.Machines)
 	switch {
 	case again == 0:

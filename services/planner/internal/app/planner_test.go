@@ -90,6 +90,8 @@ type fixture struct {
 	lost bool
 	// unreadable fails the read of the switch that pauses everything.
 	unreadable error
+	// denied fails the live read of a machine.
+	denied error
 	// elected is the number of the planner that leads, which is the newest; with both, every planner believes that it does.
 	elected int
 	both    bool
@@ -239,10 +241,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 				f.mu.Lock()
-				err := f.unreadable
+				unreadable, denied := f.unreadable, f.denied
 				f.mu.Unlock()
-				if err != nil && key.Name == brake.ConfigMapName {
-					return err
+				if unreadable != nil && key.Name == brake.ConfigMapName {
+					return unreadable
+				}
+				if _, ok := o.(*v1beta1.VPSieNode); ok && denied != nil {
+					return denied
 				}
 				return c.Get(ctx, key, o, opts...)
 			},

@@ -31,6 +31,7 @@ const (
 	saidLeading   = "leading/"
 	saidFeed      = "feed/"
 	saidPause     = "pause/"
+	saidObjects   = "objects/"
 	saidCarried   = "carried/" // by machines, of decisions by id
 )
 
