@@ -20,6 +20,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -249,6 +250,6 @@ func (w *StatusWriter) tellTrouble(before, after *v1beta1.NodeGroup) {
 		if _, hold := reason.Find(is.Reason); kind == v1beta1.ConditionScalingActive && !hold {
 			continue // the group is at rest
 		}
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", truncate(is.Message))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", text.Truncate(is.Message))
 	}
 }

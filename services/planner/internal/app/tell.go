@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -41,7 +42,7 @@ const blindTold = 10 * time.Second
 
 // tellLaunch tells the pods that a decision serves.
 func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1beta1.NodeGroup) {
-	p.events.Eventf(group, nil, corev1.EventTypeNormal, "ScaleUp", actionScaleUp, "%s", truncate(l.Message))
+	p.events.Eventf(group, nil, corev1.EventTypeNormal, "ScaleUp", actionScaleUp, "%s", text.Truncate(l.Message))
 	for id := range l.Pods {
 		pending := s.Pending[id]
 		if pending == nil {
@@ -50,7 +51,7 @@ func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1bet
 		for _, pod := range pending.Sample {
 			p.said.change(saidPod+pod.UID, eventTriggered)
 			p.events.Eventf(reference(pod), group, corev1.EventTypeNormal, eventTriggered, actionScaleUp, "%s",
-				truncate("pod triggered scale-up of NodeGroup "+l.Group+": "+l.Message))
+				text.Truncate("pod triggered scale-up of NodeGroup "+l.Group+": "+l.Message))
 		}
 	}
 }
@@ -79,7 +80,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			if !p.records.Tell(func() {
 				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.
 				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, fate.Refusal.Code.Condition(), "%s",
-					truncate("no machine is launched for the pod: "+fate.Refusal.Message))
+					text.Truncate("no machine is launched for the pod: "+fate.Refusal.Message))
 			}) {
 				p.said.forget(saidPod + pod.UID)
 			}

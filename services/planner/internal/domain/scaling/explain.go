@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // explain says of a shape which group launches for it, and why the others do not.
@@ -66,10 +67,10 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 		texts = append(texts, g.Key()+": "+byGroup[g.Key()].Message)
 	}
 	if more := could - shown; more > 0 {
-		texts = append(texts, number(more, "other group could serve the pod but may not launch a machine either", "other groups could serve the pod but may not launch a machine either"))
+		texts = append(texts, text.Count(more, "other group could serve the pod but may not launch a machine either", "other groups could serve the pod but may not launch a machine either"))
 	}
 	if misfits := len(groups) - max(could, shown); misfits > 0 {
-		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
+		texts = append(texts, text.Count(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
 	}
 	nearest := groups[0].Key()
 	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; "), byGroup[nearest].Parameters}, nearest
@@ -177,10 +178,10 @@ func (p *planner) describe(l *Launch) {
 	for _, n := range l.Pods {
 		pods += n
 	}
-	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
+	why := text.Count(pods, "pod that fits", "pods that fit") + " nowhere"
 	if l.Reason == reason.ScaleUpMinNodes {
 		least := p.cluster.Find(l.Group).Spec.MinNodes
-		why = "the minimum of " + number(int(least), "node", "nodes")
+		why = "the minimum of " + text.Count(int(least), "node", "nodes")
 		if !l.Recommended {
 			l.Parameters = reason.Values{reason.ParamMinNodes: reason.CountOf(least)}
 		}
