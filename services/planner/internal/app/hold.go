@@ -54,7 +54,7 @@ func (p *Planner) showHold(ctx context.Context, held scaling.Refusal) {
 		return
 	}
 	for i := range groups {
-		p.statuses.Hold(&groups[i], held)
+		p.gate.hold(&groups[i], held, !p.unrecorded)
 	}
 }
 

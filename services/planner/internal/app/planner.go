@@ -153,6 +153,8 @@ type Planner struct {
 	metrics    *Metrics
 	nominator  Nominator
 	statuses   Statuses
+	// gate shows in statuses what is refused.
+	gate *gate
 	// explanations answer what the last plan says.
 	explanations *Explanations
 	clock        clock.WithTicker
@@ -170,7 +172,9 @@ type Planner struct {
 	// unclear tells people of acts, by the id of the decision, whose writes were not surely carried out.
 	unclear map[string]func()
 	said    said
-	known   map[target]catalogueEntry
+	// unrecorded says that not all that is refused is on record or on its way there, so that no condition speaks of what is new.
+	unrecorded bool
+	known      map[target]catalogueEntry
 	// planned is when the last plan was made, and took how long it took, tookMax at most.
 	planned time.Time
 	took    time.Duration
@@ -185,7 +189,7 @@ type Planner struct {
 // cache does not show in time.
 func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, leadership Leadership, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, explanations *Explanations, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, leadership: leadership, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, explanations: explanations,
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, leadership: leadership, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, gate: newGate(statuses, records), explanations: explanations,
 		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), unclear: map[string]func(){}, said: newSaid(), known: map[target]catalogueEntry{},
 	}
 }
@@ -303,6 +307,7 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
+	p.unrecorded = false
 	snapshot, again, err := p.gather(ctx, began)
 	snapshot.Extent = extent
 	if err != nil {
@@ -350,12 +355,16 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 
 // report says of each group that the plan saw how it is.
 func (p *Planner) report(s scaling.Snapshot, plan scaling.Plan) {
+	there := map[string]bool{}
 	for i := range s.Groups {
 		group := s.Groups[i].NodeGroup
-		if report, ok := plan.Groups[group.Namespace+"/"+group.Name]; ok {
-			p.statuses.Report(group, report)
+		name := group.Namespace + "/" + group.Name
+		if report, ok := plan.Groups[name]; ok {
+			p.gate.report(group, report, !p.unrecorded)
 		}
+		there[name] = true
 	}
+	p.gate.keep(there)
 }
 
 // blindFor reports whether what can be launched has been unknown for a while.

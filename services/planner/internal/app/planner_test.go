@@ -64,6 +64,9 @@ type fixture struct {
 	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
 	carriers []client.ObjectKey
 	full     bool
+	// stuck has records and what waits for them stay on their way, which is what underway has.
+	stuck    bool
+	underway []func()
 	// displaced are the ids of records for which machines had no room any more.
 	displaced []string
 	// taken says that another took the last room for a record, and events have room again.
@@ -145,14 +148,37 @@ func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m prot
 func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	f.mu.Lock()
 	full := f.full || f.taken
-	if !full {
+	f.mu.Unlock()
+	return !full && f.arrive(func() {
+		f.mu.Lock()
 		f.keep(fact.Message.(*busv1.DecisionRecord))
+		f.mu.Unlock()
+		told()
+	})
+}
+
+// arrive does something when what was taken before is on record.
+func (f *fixture) arrive(then func()) bool {
+	f.mu.Lock()
+	if f.stuck {
+		f.underway = append(f.underway, then)
+		f.mu.Unlock()
+		return true
 	}
 	f.mu.Unlock()
-	if !full {
-		told()
+	then()
+	return true
+}
+
+// unstick has all arrive that is on its way.
+func (f *fixture) unstick() {
+	f.mu.Lock()
+	underway := f.underway
+	f.stuck, f.underway = false, nil
+	f.mu.Unlock()
+	for _, then := range underway {
+		then()
 	}
-	return !full
 }
 
 // cutoff is the planner's --priority-cutoff.
@@ -171,10 +197,7 @@ func (f *fixture) Tell(told func()) bool {
 	f.mu.Lock()
 	full := f.full
 	f.mu.Unlock()
-	if !full {
-		told()
-	}
-	return !full
+	return !full && f.arrive(told)
 }
 
 func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {

@@ -68,6 +68,7 @@ func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionR
 	taken := p.records.Record(p.complete(ctx, r), func() { p.announce(context.WithoutCancel(ctx), r) })
 	if !taken {
 		p.said.forget(subject)
+		p.unrecorded = true
 	}
 	return taken
 }

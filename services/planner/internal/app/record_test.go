@@ -187,8 +187,8 @@ func refuseUntilThereIsRoom(t *testing.T, full bool) {
 		f.wait(time.Second)
 		f.pending(1, 0, 100_000)
 		f.wait(time.Minute)
-		if got := f.eventsAbout("p0"); len(got) > 0 {
-			t.Fatalf("events %v about a refusal that is not on record", got)
+		if got, c := f.eventsAbout(""), f.capacity(); len(got) > 0 || c.Status == metav1.ConditionFalse {
+			t.Fatalf("events %v and condition %+v about a refusal that is not on record", got, c)
 		}
 		f.mu.Lock()
 		f.full, f.taken = false, false

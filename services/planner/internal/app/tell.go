@@ -66,6 +66,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 		}
 		inUse[saidShape+string(id)] = true
 		if fate.Refusal.Code == reason.NoScaleUpCatalogueUnknown && !p.blindFor(blindTold) {
+			p.unrecorded = true // other groups may refuse the pod for other reasons
 			continue
 		}
 		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
