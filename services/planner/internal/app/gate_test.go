@@ -1,15 +1,20 @@
 package app_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 )
 
 func (f *fixture) capacity() metav1.Condition {
@@ -104,4 +109,41 @@ func TestHoldIsShownOnceItIsOnRecord(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestChangeOfAGroupThatTheMessageDoesNotNameIsOnRecord changes why the last of four groups does not serve a pod: the message to the pod counts it only.
+func TestChangeOfAGroupThatTheMessageDoesNotNameIsOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var groups []client.Object
+		for _, name := range []string{"a", "b", "c", "g"} {
+			groups = append(groups, group(func(g *v1beta1.NodeGroup) {
+				if g.Name = name; name != "g" {
+					g.Spec.Weight = 10
+				}
+				g.Spec.Limits.CPU = new(resource.MustParse("1"))
+			}))
+		}
+		f := newFixture(t, groups...)
+		f.run()
+		f.wait(time.Second)
+		f.pending(1, 0, 3000)
+		f.wait(time.Minute)
+		if c := f.capacity(); c.Reason != reason.NoScaleUpGroupLimit.Condition() {
+			t.Fatalf("the group shows %+v, want its limit", c)
+		}
+		g := f.group()
+		g.Spec.Limits.CPU, g.Spec.MaxNodes = nil, 0
+		if err := f.kube.Update(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		f.wait(time.Minute)
+		c := f.capacity()
+		if c.Reason != reason.NoScaleUpGroupMaxSize.Condition() {
+			t.Fatalf("the group shows %+v, want its size", c)
+		}
+		refusals := f.told(busv1.DecisionKind_DECISION_KIND_NO_SCALE_UP)
+		if !slices.ContainsFunc(refusals, func(r *busv1.DecisionRecord) bool { return facts.Concerns(r, "default/g", c.Reason) }) {
+			t.Errorf("the group shows %s, and on record are %v", c.Reason, refusals)
+		}
+	})
 }

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +72,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			p.unrecorded = true // other groups may refuse the pod for other reasons
 			continue
 		}
-		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
+		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), refusalOf(fate)) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
 			continue // its pods are not told of what is not on record
 		}
 		// The newest pods of a shape are those that find no place.
@@ -120,6 +123,16 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	p.said.keep(saidGroup, inUse)
 	p.said.keep(saidKept, inUse)
 	p.said.keep(saidAdvice, inUse)
+}
+
+// refusalOf tells the refusals of a shape apart: by what its pods are told, and by the code of each group, which may show in its condition.
+func refusalOf(fate scaling.Fate) string {
+	var b strings.Builder
+	b.WriteString(fate.Refusal.Message)
+	for _, group := range slices.Sorted(maps.Keys(fate.ByGroup)) {
+		b.WriteString("\n" + group + " " + string(fate.ByGroup[group].Code))
+	}
+	return b.String()
 }
 
 func reference(pod scheduling.PodReference) *corev1.Pod {
