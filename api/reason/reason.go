@@ -137,6 +137,8 @@ const (
 	HoldFeedStale Code = "hold.feed.stale"
 	// HoldPauseUnreadable holds everything while the pause ConfigMap cannot be read.
 	HoldPauseUnreadable Code = "hold.pause.unreadable"
+	// HoldObjectsUnreadable holds everything while NodeGroups or VPSieNodes cannot be read.
+	HoldObjectsUnreadable Code = "hold.objects.unreadable"
 	// HoldSizesUnknown holds launches, and the search for their machines, while VPSie has not said what its sizes are.
 	HoldSizesUnknown Code = "hold.sizes_unknown"
 	// HoldPaused holds everything still while a person wants it so.

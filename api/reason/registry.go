@@ -143,6 +143,7 @@ var Entries = []Entry{
 	{HoldMachinesFilling, []Kind{NoScaleUp}, "Nodes that opened a moment ago may still take the pod, so no machine is launched for it yet.", "Wait, two minutes at most."},
 	{HoldSizesUnknown, []Kind{Hold}, "VPSie has not said what its sizes are, so launches that a limit bounds wait, and machines cannot be told apart by size.", "Wait a minute after a start; then check the provisioner's log and VPSie's status page."},
 	{HoldPauseUnreadable, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "Whether a person has paused everything cannot be read, so nothing is done.", "Give the service the right to read the ConfigMap vpsie-autoscaler-pause, and check the API server."},
+	{HoldObjectsUnreadable, []Kind{Hold}, "NodeGroups or VPSieNodes cannot be read, so planning is on hold.", "Give the planner the right to read them, and check the API server."},
 	{HoldPaused, []Kind{Hold, NoScaleUp, NoScaleDown, Launch}, "A person has paused everything.", "Delete the ConfigMap vpsie-autoscaler-pause, or wait for the time in it."},
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // because refuses with a message, empty for no refusal.
@@ -289,7 +290,7 @@ func minSize(r *reading) Refusal {
 		return Refusal{}
 	}
 	least := int(group.Spec.MinNodes)
-	return when(staying < least, "the group would fall below its minimum of %s", count(least, "node", "nodes")).
+	return when(staying < least, "the group would fall below its minimum of %s", text.Count(least, "node", "nodes")).
 		with(reason.Values{reason.ParamMinNodes: reason.CountOf(least)})
 }
 
@@ -311,7 +312,7 @@ func notUnneededForLong(r *reading) Refusal {
 
 func stepLimit(r *reading) Refusal {
 	leaving, most := read(r, r.Leaving), r.policy().ScaleDown.LeavingMax
-	return when(leaving >= most, "%s leaving already (scaleDown.maxNodesPerStep)", count(leaving, "node of the group is", "nodes of the group are")).
+	return when(leaving >= most, "%s leaving already (scaleDown.maxNodesPerStep)", text.Count(leaving, "node of the group is", "nodes of the group are")).
 		with(reason.Values{reason.ParamLeaving: reason.CountOf(leaving), reason.ParamMaxNodesPerStep: reason.CountOf(most)})
 }
 
@@ -333,11 +334,4 @@ func occupied(r *reading) Refusal {
 	pods := len(read(r, r.Pods))
 	return when(pods > 0, "pods run on the Node again, after its drain or because it joined late; they are evicted before the machine is deleted").
 		with(reason.Values{reason.ParamPods: reason.CountOf(pods)})
-}
-
-func count(n int, one, more string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, one)
-	}
-	return fmt.Sprintf("%d %s", n, more)
 }

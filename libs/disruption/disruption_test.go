@@ -68,8 +68,8 @@ var objections = map[string]struct {
 	"ModeUnknown":  {reason.NoScaleDownGroupPaused, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = "Later" })},
 	"Recommend":    {reason.NoScaleDownGroupRecommend, group(func(g *v1beta1.NodeGroup) { g.Spec.Mode = v1beta1.ModeRecommend })},
 	"Disabled":     {reason.NoScaleDownDisabled, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.Enabled = new(false) })},
-	"Protected":    {reason.NoScaleDownNodeProtected, node(func(n *disruption.Node) { n.Protection = disruption.Known(reason.NoScaleDownNodeProtected) })},
-	"ControlPlane": {reason.NoScaleDownControlPlane, node(func(n *disruption.Node) { n.Protection = disruption.Known(reason.NoScaleDownControlPlane) })},
+	"Protected":    {reason.NoScaleDownNodeProtected, node(func(n *disruption.NodeFacts) { n.Protection = disruption.Known(reason.NoScaleDownNodeProtected) })},
+	"ControlPlane": {reason.NoScaleDownControlPlane, node(func(n *disruption.NodeFacts) { n.Protection = disruption.Known(reason.NoScaleDownControlPlane) })},
 	"BeingReplaced": {reason.NoScaleDownBeingReplaced, func(v *disruption.View) {
 		v.Replacements = disruption.Known([]disruption.Replacement{{Name: "r"}})
 	}},
@@ -93,14 +93,14 @@ var objections = map[string]struct {
 	"OneOfTwoIsAhead": {reason.HoldReplacement, func(v *disruption.View) {
 		v.Replacements = disruption.Known(append(replacements(true), disruption.Replacement{Name: "s"}))
 	}},
-	"NodeNotReady": {reason.NoScaleDownNodeNotReady, node(func(n *disruption.Node) { n.IsReady = disruption.Known(false) })},
-	"NoNode":       {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node = disruption.Known[*disruption.Node](nil) }},
-	"NodeReady":    {reason.NoRepairNodeReady, node(func(n *disruption.Node) { n.IsReady = disruption.Known(true) })},
+	"NodeNotReady": {reason.NoScaleDownNodeNotReady, node(func(n *disruption.NodeFacts) { n.IsReady = disruption.Known(false) })},
+	"NoNode":       {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.Node = disruption.Known[*disruption.NodeFacts](nil) }},
+	"NodeReady":    {reason.NoRepairNodeReady, node(func(n *disruption.NodeFacts) { n.IsReady = disruption.Known(true) })},
 	"Utilized": {reason.NoScaleDownUtilization, func(v *disruption.View) {
 		v.Pods, v.Utilization = disruption.Known([]disruption.Pod{movable}), disruption.Known[int64](50)
 	}},
 	"Awaited":     {reason.NoScaleDownPendingPods, func(v *disruption.View) { v.IsAwaited = disruption.Known(true) }},
-	"Becoming":    {reason.NoScaleDownNodeNotReady, node(func(n *disruption.Node) { n.IsBecoming = disruption.Known(true) })},
+	"Becoming":    {reason.NoScaleDownNodeNotReady, node(func(n *disruption.NodeFacts) { n.IsBecoming = disruption.Known(true) })},
 	"DrainFailed": {reason.NoScaleDownDrainFailed, drainFailed},
 	"UnreadyFor":  {reason.NoScaleDownNodeNotReady, func(v *disruption.View) { v.UnreadySince = disruption.Known(noon.Add(-19 * time.Minute)) }},
 	"Sacred":      {reason.NoScaleDownPodProtected, protectedPod(disruption.Known(reason.NoScaleDownPodProtected))},
@@ -156,7 +156,7 @@ func group(change func(*v1beta1.NodeGroup)) func(*disruption.View) {
 }
 
 // node changes the Node of a view that is allowed for a kind other than a repair.
-func node(change func(*disruption.Node)) func(*disruption.View) {
+func node(change func(*disruption.NodeFacts)) func(*disruption.View) {
 	return func(v *disruption.View) {
 		n := nodeOf(v.Kind)
 		change(n)
@@ -164,8 +164,8 @@ func node(change func(*disruption.Node)) func(*disruption.View) {
 	}
 }
 
-func nodeOf(kind v1beta1.RetirementKind) *disruption.Node {
-	return &disruption.Node{
+func nodeOf(kind v1beta1.RetirementKind) *disruption.NodeFacts {
+	return &disruption.NodeFacts{
 		Name: "n1", IsReady: disruption.Known(kind != repair && kind != launchFailed), IsBecoming: disruption.Known(false), Protection: disruption.Known[reason.Code](""),
 	}
 }
@@ -412,9 +412,9 @@ func lacking(kind v1beta1.RetirementKind) map[string]*disruption.View {
 		}
 	}
 	for name, change := range map[string]func(*disruption.View){
-		"Node.IsReady":    node(func(n *disruption.Node) { n.IsReady = disruption.Fact[bool]{} }),
-		"Node.IsBecoming": node(func(n *disruption.Node) { n.IsBecoming = disruption.Fact[bool]{} }),
-		"Node.Protection": node(func(n *disruption.Node) { n.Protection = disruption.Fact[reason.Code]{} }),
+		"Node.IsReady":    node(func(n *disruption.NodeFacts) { n.IsReady = disruption.Fact[bool]{} }),
+		"Node.IsBecoming": node(func(n *disruption.NodeFacts) { n.IsBecoming = disruption.Fact[bool]{} }),
+		"Node.Protection": node(func(n *disruption.NodeFacts) { n.Protection = disruption.Fact[reason.Code]{} }),
 	} {
 		out[name] = allowed(kind)
 		change(out[name])

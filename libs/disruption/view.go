@@ -27,7 +27,7 @@ type View struct {
 	// IsMissing says that VPSie itself says that the machine does not exist.
 	IsMissing bool
 	// Node is nil when there is none.
-	Node Fact[*Node]
+	Node Fact[*NodeFacts]
 	// Pods are those that would have to move and were not told to end.
 	Pods Fact[[]Pod]
 	// IsEvicting says that pods were told to end already.
@@ -54,8 +54,8 @@ type View struct {
 	Busy Fact[string]
 }
 
-// Node is the Node of a machine.
-type Node struct {
+// NodeFacts are what is known of the Node of a machine.
+type NodeFacts struct {
 	Name    string
 	IsReady Fact[bool]
 	// IsBecoming says that it still gets what nodes of its kind have: a device, a label, or an agent that takes its taint off.

@@ -55,7 +55,7 @@ func priceOf(n *v1beta1.VPSieNode) int64 {
 const attachedBytesMax = 128 << 10
 
 // Attach has an object carry a fact until it is published: whoever writes the object writes both or neither. A fact that is too large is carried
-// in a shorter form, and the oldest go where all are too large, because a record must not forbid the act.
+// in a shorter form. An object that may carry others needs MakeRoom before.
 func Attach(o metav1.Object, f Fact) error {
 	text, err := Text(f)
 	if err != nil || sabotage.RecordWithAct() {
@@ -65,23 +65,39 @@ func Attach(o metav1.Object, f Fact) error {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	size := len(text)
-	for _, key := range slices.Backward(slices.Sorted(maps.Keys(annotations))) { // ids sort by time
-		if strings.HasPrefix(key, v1beta1.AnnotationRecordPrefix) {
-			if size += len(annotations[key]); size > attachedBytesMax {
-				delete(annotations, key)
-			}
-		}
-	}
 	annotations[v1beta1.AnnotationRecordPrefix+f.ID] = text
 	o.SetAnnotations(annotations)
 	return nil
 }
 
+// MakeRoom takes the oldest facts off an object that has no room for another and returns them, for Displace, because a record must not forbid
+// the act. What cannot be read is left out.
+func MakeRoom(o metav1.Object) []Fact {
+	annotations := maps.Clone(o.GetAnnotations())
+	displaced := map[string]string{}
+	size := storedBytesMax
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(annotations))) { // ids sort by time
+		if strings.HasPrefix(key, v1beta1.AnnotationRecordPrefix) {
+			if size += len(annotations[key]); size > attachedBytesMax {
+				displaced[key] = annotations[key]
+				delete(annotations, key)
+			}
+		}
+	}
+	if len(displaced) == 0 {
+		return nil
+	}
+	o.SetAnnotations(annotations)
+	return parseAttached(displaced)
+}
+
 // Attached returns the facts that an object carries, oldest first. What cannot be read is left out.
-func Attached(o metav1.Object) []Fact {
+func Attached(o metav1.Object) []Fact { return parseAttached(o.GetAnnotations()) }
+
+// parseAttached reads the facts among annotations.
+func parseAttached(annotations map[string]string) []Fact {
 	var attached []Fact
-	for key, text := range o.GetAnnotations() {
+	for key, text := range annotations {
 		if !strings.HasPrefix(key, v1beta1.AnnotationRecordPrefix) {
 			continue
 		}

@@ -289,6 +289,30 @@ func TestOutbox(t *testing.T) {
 	})
 }
 
+// TestFactOfAnotherProcessIsPublished has a former leader keep a fact after its successor found nothing kept.
+func TestFactOfAnotherProcessIsPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		former, o := w.outbox(), w.outbox()
+		stop := running(t, o.Run)
+		defer stop()
+		synctest.Wait()
+		w.set(func() { w.away = true })
+		if err := former.Record(t.Context(), decision("late")); err != nil || w.kept(t) != 1 {
+			t.Fatalf("without a bus: %v, %d kept", err, w.kept(t))
+		}
+		w.set(func() { w.away = false })
+		if err := o.Record(t.Context(), decision("other")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if w.published("late") != 1 || w.kept(t) != 0 {
+			t.Errorf("the fact is published %d times and %d are kept, want it published and none kept", w.published("late"), w.kept(t))
+		}
+	})
+}
+
 // TestNothingIsAnnouncedBefore holds back what people are told while neither the bus nor Kubernetes takes the record.
 func TestNothingIsAnnouncedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,8 +2,10 @@ package facts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,12 +113,14 @@ func TestFactThatTheBusNeverTakesIsDropped(t *testing.T) {
 	})
 }
 
-// TestRecordDoesNotForbidTheAct bounds what an object carries to what the API server takes: the record is shortened, and old ones go.
+// TestRecordDoesNotForbidTheAct bounds what an object carries to what the API server takes: the record is shortened, and old ones make room.
 func TestRecordDoesNotForbidTheAct(t *testing.T) {
 	const annotationsMax = 256 << 10
 	n := &v1beta1.VPSieNode{}
+	var displaced []facts.Fact
 	for i := range 10 {
 		for _, f := range []facts.Fact{weighed(fmt.Sprintf("%02d-weighed", i), 5000), weighed(fmt.Sprintf("%02d-whole", i), 200), verbose(fmt.Sprintf("%02d-verbose", i))} {
+			displaced = append(displaced, facts.MakeRoom(n)...)
 			if err := facts.Attach(n, f); err != nil {
 				t.Fatal(err)
 			}
@@ -130,11 +134,28 @@ func TestRecordDoesNotForbidTheAct(t *testing.T) {
 		}
 	}
 	attached := facts.Attached(n)
+	if all := append(displaced, attached...); len(all) != 30 || !slices.IsSortedFunc(all, func(a, b facts.Fact) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Errorf("%d facts made room and %d are left, want 30 together, the oldest first", len(displaced), len(attached))
+	}
 	if len(attached) < 4 || attached[len(attached)-1].ID != "09-whole" {
 		t.Fatalf("%d records are left, want the newest of them", len(attached))
 	}
 	if r := attached[len(attached)-1].Message.(*busv1.DecisionRecord); len(r.GetCandidates()) != 200 {
 		t.Errorf("a record that has room lost candidates: %d are left", len(r.GetCandidates()))
+	}
+}
+
+// TestDisplacedFactIsNotLostSilently has an object that has no room hand over facts while nothing is taken, and while Kubernetes takes them.
+func TestDisplacedFactIsNotLostSilently(t *testing.T) {
+	w := newWorld(t)
+	w.away, w.refuses = true, errors.New("no")
+	o := w.outbox()
+	if o.Displace(t.Context(), decision("1"), decision("2")); w.dropped(t) != 2 {
+		t.Errorf("%v are counted as lost, want two", w.dropped(t))
+	}
+	w.refuses = nil
+	if o.Displace(t.Context(), decision("3"), decision("4")); w.dropped(t) != 2 || w.kept(t) != 2 {
+		t.Errorf("%v are counted as lost and %d kept, want two more kept", w.dropped(t), w.kept(t))
 	}
 }
 
@@ -269,6 +290,8 @@ func (s *slow) Record(_ context.Context, all ...facts.Fact) error {
 	time.Sleep(time.Second)
 	return nil
 }
+
+func (s *slow) Displace(context.Context, ...facts.Fact) {}
 
 // TestBatchIsBounded announces the first of many facts before the last is on record.
 func TestBatchIsBounded(t *testing.T) {

@@ -20,6 +20,8 @@ import (
 const (
 	// drainAgain is how soon the bus is asked again after it took nothing.
 	drainAgain = 2 * time.Second
+	// drainInterval is how often the ConfigMaps are read without a cause: a former leader may keep facts there that this process does not know of.
+	drainInterval = time.Minute
 	// settledMax is how many facts are taken out of a ConfigMap at once.
 	settledMax = 64
 	// addedBytesMax bounds what is put into a ConfigMap at once, so that a full one has little room left.
@@ -129,6 +131,15 @@ func (o *Outbox) Record(ctx context.Context, facts ...Fact) error {
 	return o.keep(ctx, texts)
 }
 
+// Displace puts on record what an object has no room for any more. What neither the bus nor Kubernetes takes now is dropped, and counted as lost.
+func (o *Outbox) Displace(ctx context.Context, facts ...Fact) {
+	for _, f := range facts {
+		if err := o.Record(ctx, f); err != nil {
+			o.drop(ctx, f.ID, err)
+		}
+	}
+}
+
 func (o *Outbox) keep(ctx context.Context, texts map[string]*string) error {
 	if len(texts) == 0 {
 		return nil
@@ -146,10 +157,10 @@ func (o *Outbox) wakeUp() {
 	}
 }
 
-// Run publishes what is kept, and asks a bus that is away whether it is back, until ctx ends.
+// Run publishes what is kept, also by other processes, and asks a bus that is away whether it is back, until ctx ends.
 func (o *Outbox) Run(ctx context.Context) error {
 	for {
-		var again <-chan time.Time
+		again := time.After(drainInterval)
 		failing := false
 		if o.kept.Load() || o.away.Load() {
 			if failing = o.drain(ctx) != nil; failing {
@@ -160,6 +171,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-again:
+			o.kept.Store(true)
 		case <-o.wake:
 			if failing { // others are added meanwhile, and the bus is not asked for each
 				select {

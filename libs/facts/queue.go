@@ -28,6 +28,8 @@ const (
 type Recorder interface {
 	// Record returns once the facts are on record.
 	Record(ctx context.Context, facts ...Fact) error
+	// Displace puts on record what an object has no room for any more, or drops and counts it.
+	Displace(ctx context.Context, facts ...Fact)
 }
 
 var _ Recorder = (*Outbox)(nil)
@@ -71,6 +73,9 @@ func (q *Queue) Carried(f Fact, carriers ...client.ObjectKey) {
 		q.carried[f.ID] = true
 	}
 }
+
+// Displace puts on record what an object has no room for any more, at once: it must not wait here with no object to carry it.
+func (q *Queue) Displace(ctx context.Context, facts ...Fact) { q.outbox.Displace(ctx, facts...) }
 
 func (q *Queue) add(e entry) bool {
 	select {

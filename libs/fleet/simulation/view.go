@@ -25,11 +25,11 @@ func (c *Cluster) View(kind v1beta1.RetirementKind, m *v1beta1.VPSieNode) *disru
 	v.Budgets = c.Snapshot.Budgets
 	node := c.Snapshot.Nodes[fleet.NodeName(m)]
 	if node == nil {
-		v.Node, v.Pods, v.Utilization = disruption.Known[*disruption.Node](nil), disruption.Known[[]disruption.Pod](nil), disruption.Known[int64](0)
+		v.Node, v.Pods, v.Utilization = disruption.Known[*disruption.NodeFacts](nil), disruption.Known[[]disruption.Pod](nil), disruption.Known[int64](0)
 		return v
 	}
 	_, simulated := c.Index[node.Name]
-	v.Node = disruption.Known(&disruption.Node{
+	v.Node = disruption.Known(&disruption.NodeFacts{
 		Name: node.Name, IsReady: disruption.Known(node.Ready && simulated), IsBecoming: disruption.Known(c.IsBecoming(node.Name)),
 		Protection: disruption.Known(node.Protection),
 	})

@@ -25,6 +25,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/id"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -211,14 +212,14 @@ const basisBytes = 10
 func intentNames(group *v1beta1.NodeGroup, s scaling.Snapshot, count int) []string {
 	prefix := strings.TrimRight(group.Name[:min(len(group.Name), groupCharsMax)], "-.")
 	basis := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%s", s.Epoch, s.Revision, group.UID))
-	text := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
+	encoded := strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(basis[:basisBytes]))
 	taken := map[string]bool{}
 	for _, m := range s.Machines {
 		taken[m.Namespace+"/"+m.Name] = true
 	}
 	names := make([]string, 0, count)
 	for number := 0; len(names) < count; number++ {
-		if name := fmt.Sprintf("%s-%s-%d", prefix, text, number); !taken[group.Namespace+"/"+name] {
+		if name := fmt.Sprintf("%s-%s-%d", prefix, encoded, number); !taken[group.Namespace+"/"+name] {
 			names = append(names, name)
 		}
 	}
@@ -328,7 +329,7 @@ func (p *Planner) retireOne(ctx context.Context, s scaling.Snapshot, plan scalin
 	tell := func() {
 		kind := facts.KindOf(record)
 		p.metrics.acted(kind, 1)
-		p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", truncate(r.Message))
+		p.events.Eventf(group, changed, corev1.EventTypeNormal, string(kind), string(kind), "%s", text.Truncate(r.Message))
 	}
 	if !p.writeRetirement(ctx, machine, changed, fact) {
 		p.unclear[id] = tell
@@ -348,6 +349,7 @@ func (p *Planner) writeRetirement(ctx context.Context, machine, changed *v1beta1
 	if ctx.Err() != nil {
 		return false // nothing is sent
 	}
+	p.records.Displace(ctx, facts.MakeRoom(changed)...)
 	err := facts.Attach(changed, record)
 	if err == nil {
 		err = p.store.Patch(ctx, changed, client.MergeFromWithOptions(machine, client.MergeFromWithOptimisticLock{}))
@@ -379,14 +381,4 @@ func findMachine(s scaling.Snapshot, group, name string) *v1beta1.VPSieNode {
 		}
 	}
 	return nil
-}
-
-// textMax is the API server's limit on an event's note.
-const textMax = 1000
-
-func truncate(text string) string {
-	if len(text) <= textMax {
-		return text
-	}
-	return strings.ToValidUTF8(text[:textMax], "") + "…"
 }

@@ -79,14 +79,22 @@ func (p *Planner) gather(ctx context.Context, now time.Time) (scaling.Snapshot, 
 
 // machines are those of the cache, with our own writes over them.
 func (p *Planner) machines(ctx context.Context, now time.Time) ([]*v1beta1.VPSieNode, error) {
+	cached, err := p.cachedMachines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.overlay.refresh(ctx, p.live, cached, now); err != nil {
+		return nil, err
+	}
+	return p.overlay.merge(cached, now), nil
+}
+
+func (p *Planner) cachedMachines(ctx context.Context) ([]v1beta1.VPSieNode, error) {
 	var machines v1beta1.VPSieNodeList
 	if err := p.store.List(ctx, &machines, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list VPSieNodes: %w", err)
 	}
-	if err := p.overlay.refresh(ctx, p.live, machines.Items, now); err != nil {
-		return nil, err
-	}
-	return p.overlay.merge(machines.Items, now), nil
+	return machines.Items, nil
 }
 
 // isUnknown reports whether the provisioner is about to find out what can be launched.
@@ -168,7 +176,8 @@ func (o *overlay) refresh(ctx context.Context, live client.Reader, cached []v1be
 	return nil
 }
 
-// merge puts our writes over what the cache holds, where the cache is older.
+// merge puts our writes over what the cache holds, where the cache is older. It drops those that refresh should have renewed by now, and none at
+// the zero time.
 func (o *overlay) merge(cached []v1beta1.VPSieNode, now time.Time) []*v1beta1.VPSieNode {
 	out := make([]*v1beta1.VPSieNode, 0, len(cached)+len(o.written))
 	have := make(map[client.ObjectKey]bool, len(cached))

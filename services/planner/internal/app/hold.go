@@ -26,9 +26,10 @@ func (p *Planner) standStill(ctx context.Context, err error, now time.Time) {
 		held = p.hold(ctx, saidFeed, scaling.Refusal{Code: reason.HoldFeedStale, Message: "planning is on hold until the observer's feed is current; check the observer"}, err)
 	case errors.Is(err, errPauseUnreadable):
 		held = p.hold(ctx, saidPause, scaling.Refusal{Code: reason.HoldPauseUnreadable, Message: "planning is on hold because it is unknown whether a pause is on; check that the planner can read the pause ConfigMap"}, err)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return // the process ends
 	default:
-		p.log.WarnContext(ctx, "planning failed; it is repeated", telemetry.KeyError, err)
-		return
+		held = p.hold(ctx, saidObjects, scaling.Refusal{Code: reason.HoldObjectsUnreadable, Message: "planning is on hold because NodeGroups or VPSieNodes cannot be read; check the planner's rights and the API server"}, err)
 	}
 	p.explanations.hold(held)
 	if p.heldSince.IsZero() {
@@ -37,12 +38,12 @@ func (p *Planner) standStill(ctx context.Context, err error, now time.Time) {
 	if now.Sub(p.heldSince) >= blindTold {
 		p.showHold(ctx, held)
 	}
-	machines, err := p.machines(ctx, now)
+	cached, err := p.cachedMachines(ctx)
 	if err != nil {
 		p.log.WarnContext(ctx, "records that machines carry not found; this is repeated", telemetry.KeyError, err)
 		return
 	}
-	p.resumeRecords(ctx, machines)
+	p.resumeRecords(ctx, p.overlay.merge(cached, time.Time{}))
 }
 
 // showHold shows in the status of every group that nothing is decided.
@@ -53,7 +54,7 @@ func (p *Planner) showHold(ctx context.Context, held scaling.Refusal) {
 		return
 	}
 	for i := range groups {
-		p.statuses.Hold(&groups[i], held)
+		p.gate.hold(&groups[i], held, !p.unrecorded)
 	}
 }
 

@@ -188,6 +188,48 @@ func TestBlockedPlannerPutsOnRecordWhatMachinesCarry(t *testing.T) {
 	}
 }
 
+// TestUnreadableMachineIsAHold has the API server refuse the read of a machine that the cache does not show.
+func TestUnreadableMachineIsAHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group())
+		f.lag = true
+		f.run()
+		f.wait(time.Second)
+		f.pending(1, 0, 3000)
+		f.wait(5 * time.Second)
+		f.mu.Lock()
+		f.denied, f.log = errors.New("forbidden"), nil
+		f.mu.Unlock()
+		f.wait(10 * time.Minute)
+		holds := f.told(busv1.DecisionKind_DECISION_KIND_HOLD)
+		if len(holds) != 1 || holds[0].GetReason() != string(reason.HoldObjectsUnreadable) || holds[0].GetNodeGroup() != "default/g" || !strings.Contains(holds[0].GetMessage(), "forbidden") {
+			t.Errorf("holds %v, want one record with the cause", holds)
+		}
+		if got := f.counted(reason.Hold, reason.HoldObjectsUnreadable); got != 1 {
+			t.Errorf("%v holds are counted, want one", got)
+		}
+		if c := f.scalingActive(); c.Status != metav1.ConditionFalse || c.Reason != reason.HoldObjectsUnreadable.Condition() {
+			t.Errorf("the group shows %+v, want the hold", c)
+		}
+		if got := explained(t, f.explanations.NodeGroup, "default/g"); !slices.Contains(got, "default/g "+string(reason.HoldObjectsUnreadable)) {
+			t.Errorf("the group is explained by %v, want the hold", got)
+		}
+		if len(f.log) > 5 {
+			t.Errorf("%d lines are logged in ten minutes: %v", len(f.log), f.log[:5])
+		}
+		f.mu.Lock()
+		f.denied = nil
+		f.mu.Unlock()
+		f.wait(time.Minute)
+		if got := explained(t, f.explanations.NodeGroup, "default/g"); slices.Contains(got, "default/g "+string(reason.HoldObjectsUnreadable)) {
+			t.Errorf("the group is explained by %v after the hold", got)
+		}
+		if got := len(f.machines()); got != 1 {
+			t.Errorf("%d machines, want the one that was launched before", got)
+		}
+	})
+}
+
 // TestPauseIsToldWithoutPods: nobody waits, so the groups alone tell of it.
 func TestPauseIsToldWithoutPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

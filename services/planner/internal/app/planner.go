@@ -127,7 +127,7 @@ type Statuses interface {
 	Decided(group string, decision v1beta1.DecisionSummary)
 }
 
-// Records puts decision records on record, in order. It never blocks.
+// Records puts decision records on record, in order. Only Displace blocks.
 type Records interface {
 	// Record takes a record and calls told once it is on record; Tell calls told once all before are. They report false, and do
 	// nothing, when there is no room.
@@ -135,6 +135,8 @@ type Records interface {
 	Tell(told func()) bool
 	// Carried takes a record that VPSieNodes carry, and takes it off them once it is on record. It may be called again.
 	Carried(f facts.Fact, carriers ...client.ObjectKey)
+	// Displace puts on record what an object has no room for any more, after a short time, or drops and counts it.
+	Displace(ctx context.Context, displaced ...facts.Fact)
 }
 
 // Planner makes and carries out plans. Only one may run.
@@ -151,6 +153,8 @@ type Planner struct {
 	metrics    *Metrics
 	nominator  Nominator
 	statuses   Statuses
+	// gate shows in statuses what is refused.
+	gate *gate
 	// explanations answer what the last plan says.
 	explanations *Explanations
 	clock        clock.WithTicker
@@ -168,7 +172,9 @@ type Planner struct {
 	// unclear tells people of acts, by the id of the decision, whose writes were not surely carried out.
 	unclear map[string]func()
 	said    said
-	known   map[target]catalogueEntry
+	// unrecorded says that not all that is refused is on record or on its way there, so that no condition speaks of what is new.
+	unrecorded bool
+	known      map[target]catalogueEntry
 	// planned is when the last plan was made, and took how long it took, tookMax at most.
 	planned time.Time
 	took    time.Duration
@@ -183,7 +189,7 @@ type Planner struct {
 // cache does not show in time.
 func NewPlanner(f Feed, catalogues Catalogues, store client.Client, live client.Reader, b Brake, leadership Leadership, announcer Announcer, records Records, recorder events.EventRecorder, metrics *Metrics, nominator Nominator, statuses Statuses, explanations *Explanations, c clock.WithTicker, config Config, log *slog.Logger) *Planner {
 	return &Planner{
-		feed: f, catalogues: catalogues, store: store, live: live, brake: b, leadership: leadership, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, explanations: explanations,
+		feed: f, catalogues: catalogues, store: store, live: live, brake: b, leadership: leadership, announcer: announcer, records: records, events: recorder, metrics: metrics, nominator: nominator, statuses: statuses, gate: newGate(statuses, records), explanations: explanations,
 		clock: c, config: config, log: log, changed: make(chan struct{}, 1), fedAnew: make(chan struct{}, 1), overlay: newOverlay(), unclear: map[string]func(){}, said: newSaid(), known: map[target]catalogueEntry{},
 	}
 }
@@ -301,6 +307,7 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, planTimeout)
 	defer cancel()
 	began := p.clock.Now()
+	p.unrecorded = false
 	snapshot, again, err := p.gather(ctx, began)
 	snapshot.Extent = extent
 	if err != nil {
@@ -308,6 +315,7 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 		return time.Second, false
 	}
 	p.heldSince = time.Time{}
+	p.holdsNot(saidObjects)
 	p.resumeRecords(ctx, snapshot.Machines)
 	switch {
 	case again == 0:
@@ -347,12 +355,16 @@ func (p *Planner) pass(ctx context.Context, extent scaling.Extent) (time.Duratio
 
 // report says of each group that the plan saw how it is.
 func (p *Planner) report(s scaling.Snapshot, plan scaling.Plan) {
+	there := map[string]bool{}
 	for i := range s.Groups {
 		group := s.Groups[i].NodeGroup
-		if report, ok := plan.Groups[group.Namespace+"/"+group.Name]; ok {
-			p.statuses.Report(group, report)
+		name := group.Namespace + "/" + group.Name
+		if report, ok := plan.Groups[name]; ok {
+			p.gate.report(group, report, !p.unrecorded)
 		}
+		there[name] = true
 	}
+	p.gate.keep(there)
 }
 
 // blindFor reports whether what can be launched has been unknown for a while.

@@ -64,6 +64,11 @@ type fixture struct {
 	// carriers are the objects that carried records, and full says that there is no room for more that is not carried.
 	carriers []client.ObjectKey
 	full     bool
+	// stuck has records and what waits for them stay on their way, which is what underway has.
+	stuck    bool
+	underway []func()
+	// displaced are the ids of records for which machines had no room any more.
+	displaced []string
 	// taken says that another took the last room for a record, and events have room again.
 	taken bool
 	// refuse is how many objects are refused that are to be created.
@@ -88,6 +93,8 @@ type fixture struct {
 	lost bool
 	// unreadable fails the read of the switch that pauses everything.
 	unreadable error
+	// denied fails the live read of a machine.
+	denied error
 	// elected is the number of the planner that leads, which is the newest; with both, every planner believes that it does.
 	elected int
 	both    bool
@@ -141,14 +148,37 @@ func (f *fixture) Publish(_ context.Context, _ bus.Topic, _, _, _ string, m prot
 func (f *fixture) Record(fact facts.Fact, told func()) bool {
 	f.mu.Lock()
 	full := f.full || f.taken
-	if !full {
+	f.mu.Unlock()
+	return !full && f.arrive(func() {
+		f.mu.Lock()
 		f.keep(fact.Message.(*busv1.DecisionRecord))
+		f.mu.Unlock()
+		told()
+	})
+}
+
+// arrive does something when what was taken before is on record.
+func (f *fixture) arrive(then func()) bool {
+	f.mu.Lock()
+	if f.stuck {
+		f.underway = append(f.underway, then)
+		f.mu.Unlock()
+		return true
 	}
 	f.mu.Unlock()
-	if !full {
-		told()
+	then()
+	return true
+}
+
+// unstick has all arrive that is on its way.
+func (f *fixture) unstick() {
+	f.mu.Lock()
+	underway := f.underway
+	f.stuck, f.underway = false, nil
+	f.mu.Unlock()
+	for _, then := range underway {
+		then()
 	}
-	return !full
 }
 
 // cutoff is the planner's --priority-cutoff.
@@ -167,10 +197,7 @@ func (f *fixture) Tell(told func()) bool {
 	f.mu.Lock()
 	full := f.full
 	f.mu.Unlock()
-	if !full {
-		told()
-	}
-	return !full
+	return !full && f.arrive(told)
 }
 
 func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {
@@ -181,6 +208,14 @@ func (f *fixture) Carried(fact facts.Fact, carriers ...client.ObjectKey) {
 		f.keep(record)
 	}
 	f.carriers = append(f.carriers, carriers...)
+}
+
+func (f *fixture) Displace(_ context.Context, displaced ...facts.Fact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fact := range displaced {
+		f.displaced = append(f.displaced, fact.ID)
+	}
 }
 
 func (f *fixture) Want(nominations []scaling.Nomination) {
@@ -229,10 +264,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 				f.mu.Lock()
-				err := f.unreadable
+				unreadable, denied := f.unreadable, f.denied
 				f.mu.Unlock()
-				if err != nil && key.Name == brake.ConfigMapName {
-					return err
+				if unreadable != nil && key.Name == brake.ConfigMapName {
+					return unreadable
+				}
+				if _, ok := o.(*v1beta1.VPSieNode); ok && denied != nil {
+					return denied
 				}
 				return c.Get(ctx, key, o, opts...)
 			},

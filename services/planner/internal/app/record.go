@@ -17,6 +17,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -67,6 +68,7 @@ func (p *Planner) record(ctx context.Context, subject string, r *busv1.DecisionR
 	taken := p.records.Record(p.complete(ctx, r), func() { p.announce(context.WithoutCancel(ctx), r) })
 	if !taken {
 		p.said.forget(subject)
+		p.unrecorded = true
 	}
 	return taken
 }
@@ -105,7 +107,7 @@ func (p *Planner) announce(ctx context.Context, r *busv1.DecisionRecord) {
 	p.metrics.decisions.Count(facts.KindOf(r), reason.Code(r.Reason))
 	if isAct(r) {
 		p.statuses.Decided(r.NodeGroup, v1beta1.DecisionSummary{
-			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(facts.KindOf(r)), Reason: r.Reason, Message: truncate(r.Message),
+			ID: r.Id, Time: metav1.NewTime(r.Time.AsTime()), Kind: string(facts.KindOf(r)), Reason: r.Reason, Message: text.Truncate(r.Message),
 		})
 	}
 	level := slog.LevelInfo

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
@@ -97,6 +99,34 @@ func TestUnclearLaunchIsToldOnceItIsSeen(t *testing.T) {
 	}
 }
 
+// TestRecordThatMakesRoomIsHandedOver retires a machine that carries as many records as it may.
+func TestRecordThatMakesRoomIsHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, group(func(g *v1beta1.NodeGroup) { g.Spec.ScaleDown.UnneededFor = &metav1.Duration{Duration: time.Second} }))
+		machine := f.inUse("n1", nil)
+		for i := range 5 {
+			record := &busv1.DecisionRecord{
+				Id: fmt.Sprint(i), Kind: busv1.DecisionKind_DECISION_KIND_ADOPTION, Subject: &busv1.Subject{Kind: "VPSieNode", Name: "n1"}, NodeGroup: "default/g",
+				Reason: string(reason.AdoptNodeProof), Message: strings.Repeat("x", 22<<10), Parameters: map[string]string{reason.ParamMachine: "mn1", reason.ParamNode: "n1"},
+			}
+			if err := facts.Attach(machine, facts.Decision(t.Context(), "default", "g", record)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.kube.Create(t.Context(), machine); err != nil {
+			t.Fatal(err)
+		}
+		f.run()
+		f.wait(time.Minute)
+		if m := f.machines()[0]; m.Spec.Retirement == nil || len(facts.Attached(&m)) != 4 {
+			t.Errorf("the machine is retired %+v and carries %d records, want four", m.Spec.Retirement, len(facts.Attached(&m)))
+		}
+		if want := []string{"0", "1"}; !slices.Equal(f.displaced, want) {
+			t.Errorf("records %v are handed over, want %v", f.displaced, want)
+		}
+	})
+}
+
 // TestRefusedWriteCarriesOn has the record travel with the first intent that is surely written.
 func TestRefusedWriteCarriesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -157,8 +187,8 @@ func refuseUntilThereIsRoom(t *testing.T, full bool) {
 		f.wait(time.Second)
 		f.pending(1, 0, 100_000)
 		f.wait(time.Minute)
-		if got := f.eventsAbout("p0"); len(got) > 0 {
-			t.Fatalf("events %v about a refusal that is not on record", got)
+		if got, c := f.eventsAbout(""), f.capacity(); len(got) > 0 || c.Status == metav1.ConditionFalse {
+			t.Fatalf("events %v and condition %+v about a refusal that is not on record", got, c)
 		}
 		f.mu.Lock()
 		f.full, f.taken = false, false

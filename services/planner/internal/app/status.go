@@ -20,6 +20,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/kube"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -89,9 +90,12 @@ func (w *StatusWriter) Report(group *v1beta1.NodeGroup, report scaling.Report) {
 
 // Hold says of a group only that nothing is decided for it, and why. It never blocks, and the group is only read.
 func (w *StatusWriter) Hold(group *v1beta1.NodeGroup, why scaling.Refusal) {
-	w.say(group, func(g *v1beta1.NodeGroup) {
-		setConditions(g, scaling.Condition{Type: v1beta1.ConditionScalingActive, Status: scaling.False, Reason: why.Code.Condition(), Message: why.Message})
-	})
+	w.say(group, func(g *v1beta1.NodeGroup) { setConditions(g, held(why)) })
+}
+
+// held is the condition of a group for which nothing is decided.
+func held(why scaling.Refusal) scaling.Condition {
+	return scaling.Condition{Type: v1beta1.ConditionScalingActive, Status: scaling.False, Reason: why.Code.Condition(), Message: why.Message}
 }
 
 func (w *StatusWriter) say(group *v1beta1.NodeGroup, show func(*v1beta1.NodeGroup)) {
@@ -209,12 +213,14 @@ func apply(group *v1beta1.NodeGroup, r scaling.Report) {
 	setConditions(group, r.Conditions...)
 }
 
+// conditionStatus is a truth as Kubernetes writes it.
+var conditionStatus = map[scaling.Truth]metav1.ConditionStatus{
+	scaling.True: metav1.ConditionTrue, scaling.False: metav1.ConditionFalse, scaling.Unknown: metav1.ConditionUnknown,
+}
+
 func setConditions(group *v1beta1.NodeGroup, conditions ...scaling.Condition) {
 	for _, c := range conditions {
-		status := map[scaling.Truth]metav1.ConditionStatus{
-			scaling.True: metav1.ConditionTrue, scaling.False: metav1.ConditionFalse, scaling.Unknown: metav1.ConditionUnknown,
-		}[c.Status]
-		kube.SetCondition(&group.Status.Conditions, c.Type, status, group.Generation, c.Reason, c.Message)
+		kube.SetCondition(&group.Status.Conditions, c.Type, conditionStatus[c.Status], group.Generation, c.Reason, c.Message)
 	}
 }
 
@@ -249,6 +255,6 @@ func (w *StatusWriter) tellTrouble(before, after *v1beta1.NodeGroup) {
 		if _, hold := reason.Find(is.Reason); kind == v1beta1.ConditionScalingActive && !hold {
 			continue // the group is at rest
 		}
-		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", truncate(is.Message))
+		w.events.Eventf(after, nil, corev1.EventTypeWarning, is.Reason, actionEvaluate, "%s", text.Truncate(is.Message))
 	}
 }

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/planner/internal/domain/scaling"
 )
 
@@ -31,6 +35,7 @@ const (
 	saidLeading   = "leading/"
 	saidFeed      = "feed/"
 	saidPause     = "pause/"
+	saidObjects   = "objects/"
 	saidCarried   = "carried/" // by machines, of decisions by id
 )
 
@@ -40,7 +45,7 @@ const blindTold = 10 * time.Second
 
 // tellLaunch tells the pods that a decision serves.
 func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1beta1.NodeGroup) {
-	p.events.Eventf(group, nil, corev1.EventTypeNormal, "ScaleUp", actionScaleUp, "%s", truncate(l.Message))
+	p.events.Eventf(group, nil, corev1.EventTypeNormal, "ScaleUp", actionScaleUp, "%s", text.Truncate(l.Message))
 	for id := range l.Pods {
 		pending := s.Pending[id]
 		if pending == nil {
@@ -49,7 +54,7 @@ func (p *Planner) tellLaunch(s scaling.Snapshot, l *scaling.Launch, group *v1bet
 		for _, pod := range pending.Sample {
 			p.said.change(saidPod+pod.UID, eventTriggered)
 			p.events.Eventf(reference(pod), group, corev1.EventTypeNormal, eventTriggered, actionScaleUp, "%s",
-				truncate("pod triggered scale-up of NodeGroup "+l.Group+": "+l.Message))
+				text.Truncate("pod triggered scale-up of NodeGroup "+l.Group+": "+l.Message))
 		}
 	}
 }
@@ -64,9 +69,10 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 		}
 		inUse[saidShape+string(id)] = true
 		if fate.Refusal.Code == reason.NoScaleUpCatalogueUnknown && !p.blindFor(blindTold) {
+			p.unrecorded = true // other groups may refuse the pod for other reasons
 			continue
 		}
-		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), fate.Refusal.Message) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
+		if len(pending.Sample) > 0 && p.said.change(saidShape+string(id), refusalOf(fate)) && !p.recordRefusal(ctx, plan, pending.Sample[0], fate, id) {
 			continue // its pods are not told of what is not on record
 		}
 		// The newest pods of a shape are those that find no place.
@@ -78,7 +84,7 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 			if !p.records.Tell(func() {
 				// Kubernetes merges events that differ in their note alone; the action keeps refusals apart.
 				p.events.Eventf(reference(pod), nil, corev1.EventTypeWarning, eventNotTriggered, fate.Refusal.Code.Condition(), "%s",
-					truncate("no machine is launched for the pod: "+fate.Refusal.Message))
+					text.Truncate("no machine is launched for the pod: "+fate.Refusal.Message))
 			}) {
 				p.said.forget(saidPod + pod.UID)
 			}
@@ -117,6 +123,16 @@ func (p *Planner) tell(ctx context.Context, s scaling.Snapshot, plan scaling.Pla
 	p.said.keep(saidGroup, inUse)
 	p.said.keep(saidKept, inUse)
 	p.said.keep(saidAdvice, inUse)
+}
+
+// refusalOf tells the refusals of a shape apart: by what its pods are told, and by the code of each group, which may show in its condition.
+func refusalOf(fate scaling.Fate) string {
+	var b strings.Builder
+	b.WriteString(fate.Refusal.Message)
+	for _, group := range slices.Sorted(maps.Keys(fate.ByGroup)) {
+		b.WriteString("\n" + group + " " + string(fate.ByGroup[group].Code))
+	}
+	return b.String()
 }
 
 func reference(pod scheduling.PodReference) *corev1.Pod {

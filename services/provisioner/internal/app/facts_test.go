@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,33 @@ func TestFactsTellWhatChanged(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.decided, f.facts.codes); diff != "" {
 				t.Errorf("decisions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRecordThatMakesRoomIsHandedOver retires a machine that carries as many records as it may, whether or not the oldest can be put on record.
+func TestRecordThatMakesRoomIsHandedOver(t *testing.T) {
+	for name, full := range map[string]error{"OnRecord": nil, "Lost": errors.New("nothing is taken")} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, group())
+			n := intent("a")
+			for i := range 5 {
+				record := &busv1.DecisionRecord{Id: fmt.Sprint(i), Message: strings.Repeat("x", 22<<10)}
+				if err := facts.Attach(n, facts.Decision(t.Context(), "default", "g", record)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.create(n)
+			n.Status.Identifier, n.Status.NodeName = "m1", "host-1"
+			f.facts.full = full
+			missing := v1beta1.Retirement{Kind: v1beta1.RetireRepair, Reason: string(reason.RepairMachineMissing), Message: "the machine is gone"}
+			retired, err := f.store.Retire(t.Context(), n, missing, reason.Repair, func(*v1beta1.VPSieNode) bool { return true })
+			if err != nil || !retired || len(facts.Attached(f.machine("a"))) != 4 {
+				t.Errorf("retired %t with %d records: %v; want it with four", retired, len(facts.Attached(f.machine("a"))), err)
+			}
+			if got := len(f.facts.records) + f.facts.lost; got != 2 || (f.facts.lost == 0) != (full == nil) {
+				t.Errorf("%v are on record and %d lost, want two", f.facts.records, f.facts.lost)
 			}
 		})
 	}

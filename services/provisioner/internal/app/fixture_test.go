@@ -193,6 +193,8 @@ type told struct {
 	// away fails what is published, after the first few, and full what is put on record.
 	away, full error
 	few        int
+	// lost counts what made room and could not be put on record.
+	lost int
 }
 
 func (f *told) Publish(_ context.Context, fact facts.Fact) error {
@@ -216,6 +218,12 @@ func (f *told) Record(_ context.Context, all ...facts.Fact) error {
 		f.keep(fact)
 	}
 	return nil
+}
+
+func (f *told) Displace(ctx context.Context, displaced ...facts.Fact) {
+	if f.Record(ctx, displaced...) != nil {
+		f.lost += len(displaced)
+	}
 }
 
 func (f *told) keep(fact facts.Fact) {

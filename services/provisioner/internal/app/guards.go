@@ -64,11 +64,11 @@ func viewPause(ctx context.Context, b Brake) (disruption.Fact[disruption.Refusal
 }
 
 // viewNode is what guards judge of a Node, which is nil when there is none.
-func viewNode(node *corev1.Node) disruption.Fact[*disruption.Node] {
+func viewNode(node *corev1.Node) disruption.Fact[*disruption.NodeFacts] {
 	if node == nil {
-		return disruption.Known[*disruption.Node](nil)
+		return disruption.Known[*disruption.NodeFacts](nil)
 	}
-	return disruption.Known(&disruption.Node{
+	return disruption.Known(&disruption.NodeFacts{
 		Name: node.Name, IsReady: disruption.Known(isNodeReady(node)), Protection: disruption.Known(scheduling.NodeProtection(node)),
 	})
 }

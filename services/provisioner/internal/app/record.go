@@ -86,6 +86,7 @@ func (s *Store) Retire(ctx context.Context, n *v1beta1.VPSieNode, r v1beta1.Reti
 		// The id of a retirement is that of its record, so that what follows can be told to follow from it.
 		r.DecisionID = f.ID
 		n.Spec.Retirement = &r
+		s.Facts.Displace(ctx, facts.MakeRoom(n)...)
 		return true, facts.Attach(n, f)
 	}, func(base client.Patch) error { return s.Patch(ctx, n, base) })
 	if written {

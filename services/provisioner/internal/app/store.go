@@ -36,6 +36,8 @@ type Facts interface {
 	Publish(ctx context.Context, f facts.Fact) error
 	// Record returns once the facts are on record, whatever the bus is like.
 	Record(ctx context.Context, all ...facts.Fact) error
+	// Displace puts on record what an object has no room for any more, or drops and counts it.
+	Displace(ctx context.Context, displaced ...facts.Fact)
 }
 
 // Change writes what happened to a machine on the condition that nobody else changed the object since it was read; when

@@ -14,6 +14,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet/simulation"
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // removal is a managed node that is looked at for removal.
@@ -119,7 +120,7 @@ func (p *planner) move(node *scheduling.Node, e *simulation.Evacuation) string {
 	}
 	message := fmt.Sprintf("%d of its pods (%s) fit on no other node: %s", stuck.Count, describeShape(stuck.Item.Shape), stuck.Verdict.Message)
 	if e.Gone > 0 {
-		message += "; " + number(e.Gone, "other unneeded node was", "other unneeded nodes were") + " counted as gone"
+		message += "; " + text.Count(e.Gone, "other unneeded node was", "other unneeded nodes were") + " counted as gone"
 	}
 	return message
 }
@@ -157,7 +158,7 @@ func (p *planner) retire(r removal, since time.Time) {
 		out.Message = fmt.Sprintf("%s %s: no pod has needed it for %s; %s", verb, r.node.Name, idle, saves)
 	} else {
 		out.Message = fmt.Sprintf("%s %s: its %s %d%% of it, and it has been unneeded for %s; %s",
-			verb, r.node.Name, number(r.pods, "pod requests", "pods request"), r.utilization, idle, saves)
+			verb, r.node.Name, text.Count(r.pods, "pod requests", "pods request"), r.utilization, idle, saves)
 	}
 	p.plan.Retirements = append(p.plan.Retirements, out)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // explain says of a shape which group launches for it, and why the others do not.
@@ -36,7 +37,7 @@ func (p *planner) explain(id scheduling.ShapeID) {
 	slices.SortStableFunc(fate.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(scheduling.Remoteness(a.Rejection), scheduling.Remoteness(b.Rejection)), cmp.Compare(a.MonthlyPrice, b.MonthlyPrice))
 	})
-	fate.Candidates = fate.Candidates[:min(len(fate.Candidates), candidatesMax)]
+	fate.Candidates = shownOf(fate.Candidates)
 	p.plan.Shapes[id] = fate
 }
 
@@ -66,10 +67,10 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 		texts = append(texts, g.Key()+": "+byGroup[g.Key()].Message)
 	}
 	if more := could - shown; more > 0 {
-		texts = append(texts, number(more, "other group could serve the pod but may not launch a machine either", "other groups could serve the pod but may not launch a machine either"))
+		texts = append(texts, text.Count(more, "other group could serve the pod but may not launch a machine either", "other groups could serve the pod but may not launch a machine either"))
 	}
 	if misfits := len(groups) - max(could, shown); misfits > 0 {
-		texts = append(texts, number(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
+		texts = append(texts, text.Count(misfits, "other group does not fit the pod", "other groups do not fit the pod"))
 	}
 	nearest := groups[0].Key()
 	return Refusal{byGroup[nearest].Code, strings.Join(texts, "; "), byGroup[nearest].Parameters}, nearest
@@ -77,6 +78,21 @@ func (p *planner) summarise(byGroup map[string]Refusal) (Refusal, string) {
 
 // candidatesMax bounds the sizes that a record names: with a hundred groups and four hundred sizes no object could carry all of them.
 const candidatesMax = 20
+
+// shownOf are the first candidate of each group, since each group's condition shows its refusal, and others up to candidatesMax.
+func shownOf(candidates []Candidate) []Candidate {
+	groups := map[string]bool{}
+	var shown, others []Candidate
+	for _, c := range candidates {
+		if groups[c.Group] {
+			others = append(others, c)
+			continue
+		}
+		groups[c.Group] = true
+		shown = append(shown, c)
+	}
+	return append(shown, others[:min(len(others), max(candidatesMax-len(shown), 0))]...)
+}
 
 // refuse says why a group does not serve a shape that nothing serves.
 func (p *planner) refuse(g *fleet.Group, item *scheduling.Item) (Refusal, []Candidate) {
@@ -162,10 +178,10 @@ func (p *planner) describe(l *Launch) {
 	for _, n := range l.Pods {
 		pods += n
 	}
-	why := number(pods, "pod that fits", "pods that fit") + " nowhere"
+	why := text.Count(pods, "pod that fits", "pods that fit") + " nowhere"
 	if l.Reason == reason.ScaleUpMinNodes {
 		least := p.cluster.Find(l.Group).Spec.MinNodes
-		why = "the minimum of " + number(int(least), "node", "nodes")
+		why = "the minimum of " + text.Count(int(least), "node", "nodes")
 		if !l.Recommended {
 			l.Parameters = reason.Values{reason.ParamMinNodes: reason.CountOf(least)}
 		}

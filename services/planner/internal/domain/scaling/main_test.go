@@ -16,15 +16,19 @@ import (
 // produced are the codes of all plans that tests made.
 var produced reasontest.Produced
 
-// elsewhere are codes that plans hardly carry: the engine's own tests produce them.
-var elsewhere = []reason.Code{reason.NoScaleUpAttachLimit}
+// elsewhere are codes that plans hardly carry: the engine's own tests and the guards' produce the first two, and the provisioner's the others,
+// which are of machines that are on their way out.
+var elsewhere = []reason.Code{
+	reason.NoScaleUpAttachLimit, reason.NoScaleDownUnchecked,
+	reason.NoScaleDownGroupRecommend, reason.NoRepairNodeReady, reason.NoReplaceFailed, reason.NoReplaceLate, reason.HoldReplacement, reason.HoldOccupied,
+}
 
 func TestMain(m *testing.M) {
 	root, err := reasontest.Root()
 	if err != nil {
 		panic(err)
 	}
-	os.Exit(produced.Main(m, elsewhere, "..", root+"/libs/scheduling", root+"/libs/fleet"))
+	os.Exit(produced.Main(m, elsewhere, "..", root+"/libs/scheduling", root+"/libs/fleet", root+"/libs/disruption", root+"/libs/nodegroup"))
 }
 
 // propose makes a plan and notes the codes that its records would have.

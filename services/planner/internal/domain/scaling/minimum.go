@@ -7,6 +7,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/bounds"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling/packing"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // fillMinimum launches for groups that would stay below their minimum, of their sizes the cheapest that their limits allow, and says of
@@ -43,7 +44,7 @@ func (p *planner) refuseGroup(g *fleet.Group, refusal Refusal, missing int) {
 		return
 	}
 	if missing > 0 {
-		refusal.Message = fmt.Sprintf("the group stays %s below minNodes: %s", number(missing, "node", "nodes"), refusal.Message)
+		refusal.Message = fmt.Sprintf("the group stays %s below minNodes: %s", text.Count(missing, "node", "nodes"), refusal.Message)
 	}
 	p.plan.Refused[g.Key()] = GroupRefusal{Refusal: refusal, Missing: missing}
 }

@@ -141,7 +141,7 @@ type Fate struct {
 	Arriving bool
 	// ByGroup is the refusal of each group, by namespace/name.
 	ByGroup map[string]Refusal
-	// Candidates are the sizes that were weighed for what is left, the nearest to serving it first.
+	// Candidates are sizes that were weighed for what is left: of each group the one that is nearest to serving it, and then others.
 	Candidates []Candidate
 	// Launch is the group, as namespace/name, that launches for the shape; empty when none does.
 	Launch string

@@ -13,6 +13,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // repairedFor is how long after a repair began machines of the group count as launched in its place.
@@ -33,7 +34,7 @@ func (p *planner) repair(m Memory) {
 	p.plan.Memory.Unready, p.plan.Memory.Repaired, p.plan.Memory.Tried = map[string]time.Time{}, map[string]time.Time{}, maps.Clone(m.Tried)
 	busy := p.repairing(m)
 	for _, b := range p.broken(m) {
-		p.plan.Memory.Unready[machineKey(b.machine)] = b.since
+		p.plan.Memory.Unready[fleet.Key(b.machine)] = b.since
 		name := b.group.Key()
 		if p.keeps(b.machine.Status.NodeName, p.viewOfBroken(b, busy[name])) {
 			continue
@@ -79,19 +80,17 @@ func (p *planner) broken(m Memory) []broken {
 		if group == nil || machine.Status.Phase != v1beta1.PhaseReady || fleet.IsLeaving(machine) || p.cluster.Works(machine) {
 			continue
 		}
-		since, known := m.Unready[machineKey(machine)]
+		since, known := m.Unready[fleet.Key(machine)]
 		if !known || since.After(p.now) {
 			since = p.now
 		}
 		out = append(out, broken{group: group, machine: machine, node: p.snapshot.Nodes[fleet.NodeName(machine)], since: since})
 	}
 	slices.SortFunc(out, func(a, b broken) int {
-		return cmp.Or(a.since.Compare(b.since), cmp.Compare(machineKey(a.machine), machineKey(b.machine)))
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(fleet.Key(a.machine), fleet.Key(b.machine)))
 	})
 	return out
 }
-
-func machineKey(m *v1beta1.VPSieNode) string { return m.Namespace + "/" + m.Name }
 
 // viewOfBroken is what guards judge of a broken machine. Which of its pods Kubernetes has given up is not in the feed; the provisioner
 // looks before it drains.
@@ -175,5 +174,5 @@ func (p *planner) nodesHealthy(g *fleet.Group) Condition {
 			why + "; no machine is repaired until that ends; check what the machines have in common"}
 	}
 	return Condition{v1beta1.ConditionNodesHealthy, False, "NodesNotReady", fmt.Sprintf("%s repaired after %s without one",
-		number(p.failing[g.Key()], "machine has no Ready Node and is", "machines have no Ready Node, and each is"), g.Policy().ScaleDown.UnreadyFor)}
+		text.Count(p.failing[g.Key()], "machine has no Ready Node and is", "machines have no Ready Node, and each is"), g.Policy().ScaleDown.UnreadyFor)}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // report writes what each group's status says.
@@ -117,7 +118,7 @@ func isOutage(code reason.Code) bool {
 }
 
 func (p *planner) valid(g *fleet.Group) Condition {
-	message := number(len(g.Wanted()), "size", "sizes") + " can be launched"
+	message := text.Count(len(g.Wanted()), "size", "sizes") + " can be launched"
 	if unknown := p.unknownOfferings(g); len(unknown) > 0 {
 		message += fmt.Sprintf("; not sold in datacenter %s: %v", g.Spec.Cluster.Datacenter, unknown)
 	}
