@@ -70,6 +70,7 @@ var carried = map[Code][]Parameter{
 	NoReplaceLate:           {replacement, {Name: ParamLaunchDeadline, Type: Duration, Meaning: "how long the replacement's launch could take."}},
 
 	AdoptNodeProof: {ofNode}, OrphanNoGroup: {ofNode},
+	AdoptUnproven: {cluster}, AdoptNoGroup: {cluster},
 	AdoptLateAnswer: {{Name: ParamNode, Type: Name, Meaning: "the Node that the machine will have."}},
 
 	HoldPaused:      {untilUnsure},

@@ -51,9 +51,12 @@ func Check(r *busv1.DecisionRecord) error {
 	return errors.Join(problems...)
 }
 
-// isOfGroup reports whether a decision is about a group. A refusal of pods is where groups were weighed, and a hold of the whole cluster is not.
+// isOfGroup reports whether a decision is about a group. A refusal of pods is where groups were weighed; a hold of the whole cluster, and a
+// machine that no VPSieNode claims, are not.
 func isOfGroup(r *busv1.DecisionRecord) bool {
 	switch r.GetSubject().GetKind() {
+	case "Machine":
+		return false
 	case "Cluster":
 		return KindOf(r) != reason.Hold
 	case "Pods":

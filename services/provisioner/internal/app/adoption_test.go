@@ -266,6 +266,10 @@ vpsie_orphan_machines{cluster="cluster",proven="true"} 1
 	if again := f.told(); again != told {
 		t.Errorf("after a restart %s is told, want still %s", again, told)
 	}
+	f.wantDecision(reason.AdoptNoGroup)
+	if n := len(f.facts.records); n != 1 {
+		t.Errorf("%d records %v, want one: a restart is no news", n, f.facts.codes)
+	}
 	f.create(group())
 	f.survey(6 * time.Minute)
 	f.pass(time.Second)
@@ -332,6 +336,7 @@ func TestMachineOfNobodyIsNeverTouched(t *testing.T) {
 	if strings.Contains(told, `"m1"`) || !strings.Contains(told, `"m2"`) || !strings.Contains(told, `"m3"`) {
 		t.Errorf("told %s, want those that came later", told)
 	}
+	f.wantDecision(reason.AdoptUnproven)
 }
 
 // TestRestartForgetsNotWhatWasThereBefore has a machine come while the provisioner is down, as one of ours does whose object was lost
@@ -493,5 +498,29 @@ func TestNodeOfAnotherNamespaceKeepsNoLaunch(t *testing.T) {
 	f.pass(time.Second)
 	if n := f.machine("a"); n.Status.Identifier == "m9" {
 		t.Error("the machine of another namespace answers the request")
+	}
+}
+
+// TestUnclaimedMachineIsToldOnceItIsOnRecord has neither the bus nor Kubernetes take the record at first.
+func TestUnclaimedMachineIsToldOnceItIsOnRecord(t *testing.T) {
+	f := newFixture(t, node("host-1", "m1", registered("a")))
+	f.cloud.machines = one("host-1")
+	f.survey(0)
+	f.facts.full = errors.New("nothing takes it")
+	f.clock.Step(6 * time.Minute)
+	listing, err := f.cloud.Workers(t.Context(), clusterID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.clusters.Survey(clusterID, listing, f.clock.Now())
+	f.pass(time.Millisecond)
+	if f.told() != "" {
+		t.Errorf("told %q, want nothing told of what is not on record", f.told())
+	}
+	f.facts.full = nil
+	f.survey(time.Second)
+	f.wantDecision(reason.AdoptNoGroup)
+	if !strings.Contains(f.told(), "m1") {
+		t.Errorf("told %q, want the machine", f.told())
 	}
 }

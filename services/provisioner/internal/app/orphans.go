@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	busv1 "github.com/vpsie/vpsie-autoscaler/api/gen/vpsie/bus/v1"
+	"github.com/vpsie/vpsie-autoscaler/api/reason"
+	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -45,6 +49,14 @@ type Unclaimed struct {
 	// Proven says that its Node proves it ours.
 	Proven bool   `json:"proven"`
 	Why    string `json:"why"`
+}
+
+// code says why nothing is done about the machine.
+func (s Unclaimed) code() reason.Code {
+	if s.Proven {
+		return reason.AdoptNoGroup
+	}
+	return reason.AdoptUnproven
 }
 
 // orphanReport is what is told of one cluster.
@@ -203,9 +215,12 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Unclaim
 		known := slices.IndexFunc(before.Machines, func(old Unclaimed) bool { return old.Identifier == s.Identifier })
 		if known >= 0 {
 			s.Since = before.Machines[known].Since
-		} else {
-			o.tell(ctx, cluster, *s)
+			continue
 		}
+		if err := o.store.Facts.Record(ctx, o.fact(ctx, cluster, *s)); err != nil {
+			return err // it is news again in the next pass
+		}
+		o.tell(ctx, cluster, *s)
 	}
 	for _, proven := range []bool{true, false} {
 		o.gauge.WithLabelValues(cluster, strconv.FormatBool(proven)).Set(float64(byProof[proven]))
@@ -220,8 +235,19 @@ func (o *Orphans) report(ctx context.Context, cluster string, machines []Unclaim
 	return nil
 }
 
+// fact is the record of the decision to leave a machine alone. Its id follows from when the machine was first seen unclaimed, so that a repeat is known
+// as one.
+func (o *Orphans) fact(ctx context.Context, cluster string, s Unclaimed) facts.Fact {
+	return facts.Decision(ctx, "", "", &busv1.DecisionRecord{
+		Id: fmt.Sprintf("%s.unclaimed.%d", s.Identifier, s.Since.Unix()), Time: timestamppb.New(o.store.Clock.Now()), Kind: facts.DecisionKind(reason.Adoption),
+		Reason: string(s.code()), Message: s.Why, Subject: &busv1.Subject{Kind: "Machine", Name: s.Identifier}, Traceparent: telemetry.Traceparent(ctx),
+		Parameters: reason.Values{reason.ParamMachine: s.Identifier, reason.ParamCluster: cluster},
+	})
+}
+
 // tell says once that a machine is unclaimed.
 func (o *Orphans) tell(ctx context.Context, cluster string, s Unclaimed) {
+	o.store.Decisions.Count(reason.Adoption, s.code())
 	o.log.WarnContext(ctx, "unclaimed machine", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
 	node := &corev1.Node{}
 	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
