@@ -284,17 +284,23 @@ func TestNobodyElseWritesTheStatus(t *testing.T) {
 
 // TestStatusWritesAreFound holds that test to the ways there are to write a status.
 func TestStatusWritesAreFound(t *testing.T) {
-	for code, want := range map[string]int{
+	wantFound(t, statusWrites, map[string]int{
 		"n.Status.Phase = x": 1, "n.Status = s": 1, "n.Status.Launches[0].Reason = x": 1, "s := &n.Status": 1, "f(&n.Status.Launches[0])": 1,
 		"n.Status.AbsentSightings++": 1, "x, n.Status.Phase = 1, y": 1, "(n.Status).Phase = x": 1,
 		"x = n.Status.Phase": 0, "n.Spec.Retirement = r": 0, "x.y = n.Status": 0, "f(n.Status.Launches)": 0,
-	} {
-		file, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc g() { "+code+" }", 0)
+	})
+}
+
+// wantFound wants so many places to be found in the body of a function.
+func wantFound(t *testing.T, find func(*ast.File) []string, bodies map[string]int) {
+	t.Helper()
+	for body, want := range bodies {
+		file, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc g() { "+body+" }", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := statusWrites(file); len(got) != want {
-			t.Errorf("%s: %v are writes, want %d", code, got, want)
+		if got := find(file); len(got) != want {
+			t.Errorf("%s: found %v, want %d", body, got, want)
 		}
 	}
 }
@@ -367,23 +373,14 @@ func TestNobodyReadsConditions(t *testing.T) {
 
 // TestConditionReadsAreFound holds that test to the ways there are to read a condition.
 func TestConditionReadsAreFound(t *testing.T) {
-	for code, want := range map[string]int{
-		"func f() bool { return meta.IsStatusConditionTrue(n.Status.Conditions, c) }":             1,
-		"func f() bool { return meta.FindStatusCondition(n.Status.Conditions, c).Reason == x }":   1,
-		"func f() bool { return is(n.Status.Conditions[0]) }":                                     1,
-		"func f() { for _, c := range n.Status.Conditions { see(c) } }":                           1,
-		"func f() { for _, c := range node.Status.Conditions { see(c) } }":                        0,
-		"func f() { meta.SetStatusCondition(&n.Status.Conditions, c) }":                           0,
-		"func Apply() string { return meta.FindStatusCondition(n.Status.Conditions, c).Message }": 0,
-	} {
-		file, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := conditionReads(file); len(got) != want {
-			t.Errorf("%s: %v are reads, want %d", code, got, want)
-		}
-	}
+	wantFound(t, conditionReads, map[string]int{
+		"if meta.IsStatusConditionTrue(n.Status.Conditions, c) { act() }":           1,
+		"if meta.FindStatusCondition(n.Status.Conditions, c).Reason == x { act() }": 1,
+		"if is(n.Status.Conditions[0]) { act() }":                                   1,
+		"for _, c := range n.Status.Conditions { see(c) }":                          1,
+		"for _, c := range node.Status.Conditions { see(c) }":                       0,
+		"meta.SetStatusCondition(&n.Status.Conditions, c)":                          0,
+	})
 }
 
 // conditionReads are the places in a file that read a condition of an object of ours.
