@@ -127,7 +127,7 @@ const (
 	OrphanNoGroup   Code = "orphan.no_group"
 	// AdoptAbandoned ends an adoption whose machine was not listed, or not proven ours, in time.
 	AdoptAbandoned Code = "adopt.abandoned"
-	// AdoptUnproven says that nothing proves a machine ours which nobody claims, AdoptNoGroup that one which is ours has no NodeGroup.
+	// AdoptUnproven is of an unclaimed machine that no Node proves ours, AdoptNoGroup of one that is ours and has no NodeGroup.
 	AdoptUnproven Code = "adopt.unproven"
 	AdoptNoGroup  Code = "adopt.no_group"
 	// AdoptReleased says that a VPSieNode went with its namespace or definition, and its machine stays.

@@ -118,8 +118,8 @@ var Entries = []Entry{
 
 	{AdoptNodeProof, []Kind{Adoption}, "The Node of an unclaimed machine proves that the machine is ours, so it is adopted.", "Find out who deleted its VPSieNode."},
 	{AdoptLateAnswer, []Kind{Adoption}, "A machine is the late answer to a launch request, so it is adopted.", nothing},
-	{AdoptAbandoned, []Kind{Adoption}, "The machine of an adoption was not listed, or its Node did not prove it ours, until the launch deadline, so it stays unclaimed.", "Check the machine in VPSie's console, and the labels and providerID of its Node."},
-	{AdoptUnproven, []Kind{Adoption}, "A machine came after the autoscaler, no VPSieNode claims it, and nothing proves it ours, so it is not touched.", "Delete the machine in VPSie's console if nobody needs it, or restore the label of its Node that the message names."},
+	{AdoptAbandoned, []Kind{Adoption}, "The VPSieNode of an adoption was deleted, at its launch deadline or by a person, before VPSie listed the machine and its Node proved it ours, so the machine stays unclaimed.", "Check the machine in VPSie's console, and the labels and providerID of its Node."},
+	{AdoptUnproven, []Kind{Adoption}, "A machine came after the autoscaler, no VPSieNode claims it, and no Node proves that the autoscaler launched it, so it is not touched.", "Delete the machine in VPSie's console if nobody needs it, or restore the label of its Node that the message names."},
 	{AdoptNoGroup, []Kind{Adoption}, "The Node of an unclaimed machine proves that the machine is ours, but its NodeGroup does not exist or is not named, so it is not touched.", "Create the NodeGroup again to have the machine adopted, or delete it in VPSie's console."},
 	{AdoptReleased, []Kind{Adoption}, "A VPSieNode was deleted with its namespace or its definition, so its machine stays without one.", "Create the NodeGroup again to have the machine adopted."},
 	{OrphanNoGroup, []Kind{Adoption, ScaleDown}, "The NodeGroup of a machine does not exist, so the machine is drained and terminated.", "Create the NodeGroup again to keep its machines, or set --orphan-policy=Report."},

@@ -79,8 +79,8 @@ func New(live client.Reader, namespace string, c clock.PassiveClock) *Brake {
 	return &Brake{live: live, key: client.ObjectKey{Namespace: namespace, Name: ConfigMapName}, clock: c}
 }
 
-// State tells whether everything stands still, as of at most a second ago. An error means that nobody
-// knows, and then nobody may launch, drain or delete.
+// State tells whether everything stands still, as of at most a second ago. An error means that this is
+// unknown; nothing may be launched, drained or deleted then.
 func (b *Brake) State(ctx context.Context) (State, error) {
 	now := b.clock.Now()
 	data, fresh := b.remembered(now)

@@ -47,7 +47,7 @@ func NewClient(c Config, network rpc.Network) (*Client, error) {
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Describe returns what can be launched for one cluster; what is not known is marked so, and an error means that nobody answers.
+// Describe returns what can be launched for one cluster; what is not known is marked so, and an error means that the provisioner does not answer.
 func (c *Client) Describe(ctx context.Context, cluster, datacenter string) (fleet.Catalogue, error) {
 	r, err := c.client.Describe(ctx, &cataloguev1.DescribeRequest{Cluster: cluster, Datacenter: datacenter})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/scheduling"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/inventory"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -227,7 +228,7 @@ func (c *Clusters) createAdoption(ctx context.Context, n *v1beta1.VPSieNode, tak
 		c.store.Decisions.Count(reason.Repair, reason.Code(n.Spec.Retirement.Reason))
 	}
 	c.log.WarnContext(ctx, "machine adopted", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyMachine, n.Annotations[v1beta1.AnnotationAdopts], telemetry.KeyMessage, why)
-	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", machine.Truncate("machine adopted: "+why))
+	c.events.Eventf(n, nil, corev1.EventTypeNormal, "Adopted", "Survey", "%s", text.Truncate("machine adopted: "+why))
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/inventory"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
@@ -276,7 +277,7 @@ func (c *Clusters) hold(ctx context.Context, r *roster, why launch.Refusal) {
 
 // waits says in its Launched condition why a candidate is not launched now.
 func (c *Clusters) waits(ctx context.Context, n *v1beta1.VPSieNode, why launch.Refusal) {
-	why.Message = machine.Truncate(why.Message)
+	why.Message = text.Truncate(why.Message)
 	c.decide(ctx, n, decision{reason.Hold, why.Code, why.Message, why.Parameters}, machine.Hindered(machine.Because(why.Code, why.Message), c.clock.Now()))
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -165,7 +166,7 @@ func (r *Nodes) refuse(ctx context.Context, n *v1beta1.VPSieNode, node *corev1.N
 	}
 	r.log.WarnContext(ctx, "retirement refused", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(refusal.Code), telemetry.KeyMessage, refusal.Message)
 	if node != nil {
-		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("retirement refused: "+refusal.Message))
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", text.Truncate("retirement refused: "+refusal.Message))
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func (r *Nodes) startDrain(ctx context.Context, n *v1beta1.VPSieNode, node *core
 	if written {
 		r.log.InfoContext(ctx, "drain starts", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyMessage, message)
 		if node != nil {
-			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", machine.Truncate("node is drained and its machine terminated: "+message))
+			r.events.Eventf(node, n, corev1.EventTypeNormal, "ScaleDown", "Drain", "%s", text.Truncate("node is drained and its machine terminated: "+message))
 		}
 	}
 	return nil
@@ -390,7 +391,7 @@ func (r *Nodes) abort(ctx context.Context, n *v1beta1.VPSieNode, why disruption.
 	}
 	r.log.WarnContext(ctx, "drain aborted; node uncordoned", telemetry.KeyVPSieNode, fleet.Key(n), telemetry.KeyNode, n.Status.NodeName, telemetry.KeyReason, string(why.Code), telemetry.KeyMessage, why.Message)
 	if node != nil {
-		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", machine.Truncate("drain aborted; node uncordoned: "+why.Message))
+		r.events.Eventf(node, n, corev1.EventTypeWarning, "ScaleDownFailed", "Drain", "%s", text.Truncate("drain aborted; node uncordoned: "+why.Message))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
 
@@ -42,7 +43,7 @@ func (r *Nodes) join(ctx context.Context, n *v1beta1.VPSieNode) (time.Duration, 
 			return 0, err
 		}
 		// Nothing mends that by itself, so the launch deadline must not wait for it.
-		if err := r.unregistered(ctx, n, reason.HoldTemplateInvalid, machine.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
+		if err := r.unregistered(ctx, n, reason.HoldTemplateInvalid, text.Truncate("Kubernetes refuses what the NodeGroup's template puts on the Node ("+err.Error()+
 			"), so the Node is not registered and the machine is terminated at the launch deadline; correct spec.template")); err != nil {
 			return 0, err
 		}

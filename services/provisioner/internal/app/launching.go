@@ -17,6 +17,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/money"
 	"github.com/vpsie/vpsie-autoscaler/libs/nodegroup"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -172,12 +173,12 @@ func (c *Clusters) failRefused(ctx context.Context, n *v1beta1.VPSieNode, e *Clo
 	if !c.decide(ctx, n, decided(reason.Launch, h.Code, h.Message), machine.RefusedUnasked(h, c.clock.Now())) {
 		return
 	}
-	c.events.Eventf(n, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(e)))
+	c.events.Eventf(n, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", text.Truncate(explain(e)))
 }
 
 // fail ends an intent for which nothing was launched and nothing will be.
 func (c *Clusters) fail(ctx context.Context, n *v1beta1.VPSieNode, why launch.Refusal) {
 	if c.decide(ctx, n, decision{reason.Launch, why.Code, why.Message, why.Parameters}, machine.Abandoned(machine.Because(why.Code, why.Message), c.clock.Now())) {
-		c.events.Eventf(n, nil, corev1.EventTypeWarning, why.Code.Condition(), "Launch", "%s", machine.Truncate(why.Message))
+		c.events.Eventf(n, nil, corev1.EventTypeWarning, why.Code.Condition(), "Launch", "%s", text.Truncate(why.Message))
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/libs/facts"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
-	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // What becomes of machines that are proven ours and whose NodeGroup is gone.
@@ -251,7 +251,7 @@ func (o *Orphans) tell(ctx context.Context, cluster string, s Unclaimed) {
 	o.log.WarnContext(ctx, "unclaimed machine", telemetry.KeyCluster, cluster, telemetry.KeyMachine, s.Identifier, telemetry.KeyNode, s.Hostname, telemetry.KeyMessage, s.Why)
 	node := &corev1.Node{}
 	if s.Proven && o.store.Get(ctx, client.ObjectKey{Name: strings.ToLower(s.Hostname)}, node) == nil {
-		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", machine.Truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))
+		o.events.Eventf(node, nil, corev1.EventTypeWarning, "OrphanMachine", "Survey", "%s", text.Truncate("no VPSieNode claims machine "+s.Identifier+", and "+s.Why))
 	}
 }
 

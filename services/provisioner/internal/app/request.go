@@ -15,6 +15,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
 	"github.com/vpsie/vpsie-autoscaler/libs/sabotage"
 	"github.com/vpsie/vpsie-autoscaler/libs/telemetry"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/machine"
 )
@@ -161,7 +162,7 @@ func (c *Clusters) conclude(ctx context.Context, batch []*prepared) {
 			}
 			c.log.WarnContext(p.ctx, "launch request not accepted", append(attrs, telemetry.KeyError, p.failure)...)
 			if decided && p.outcome == v1beta1.LaunchRefused { // not another replica's
-				c.events.Eventf(p.node, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", machine.Truncate(explain(p.failure)))
+				c.events.Eventf(p.node, nil, corev1.EventTypeWarning, "LaunchRefused", "Launch", "%s", text.Truncate(explain(p.failure)))
 			}
 			return nil
 		})

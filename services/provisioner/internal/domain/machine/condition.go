@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,12 +10,8 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 )
 
-const (
-	// TextMax is the API server's limit on an event's note and ours on a ledger's message, in bytes.
-	TextMax = 1000
-	// messageMax is the API server's limit on a condition's message, in bytes.
-	messageMax = 32768
-)
+// messageMax is the API server's limit on a condition's message, in bytes.
+const messageMax = 32768
 
 // Hindrance says why something did not happen. Its texts have no moving parts, because they end up in conditions.
 type Hindrance struct {
@@ -33,14 +28,6 @@ type Hindrance struct {
 // Because is the hindrance that a reason code names.
 func Because(code reason.Code, message string) Hindrance {
 	return Hindrance{Code: code, Said: message, Reason: code.Condition(), Message: message}
-}
-
-// Truncate cuts a text to what an event and the ledger hold.
-func Truncate(text string) string {
-	if len(text) <= TextMax {
-		return text
-	}
-	return strings.ToValidUTF8(text[:TextMax], "") + "…"
 }
 
 // Note sets a condition where nothing else changes.

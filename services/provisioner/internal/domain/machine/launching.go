@@ -12,6 +12,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/outage"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 	"github.com/vpsie/vpsie-autoscaler/services/provisioner/internal/domain/launch"
 )
 
@@ -123,7 +124,7 @@ func NotMade(number int32, h Hindrance) Change {
 }
 
 func conclude(n *v1beta1.VPSieNode, a *v1beta1.LaunchAttempt, outcome v1beta1.LaunchOutcome, h Hindrance) {
-	a.Outcome, a.Reason, a.Scope, a.Message = outcome, string(h.Code), h.Scope, Truncate(h.Said)
+	a.Outcome, a.Reason, a.Scope, a.Message = outcome, string(h.Code), h.Scope, text.Truncate(h.Said)
 	note(n, v1beta1.ConditionLaunched, metav1.ConditionFalse, h.Reason, h.Message)
 	notReady(n, h.Reason, h.Message)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/vpsie/vpsie-autoscaler/api/reason"
 	"github.com/vpsie/vpsie-autoscaler/api/v1beta1"
 	"github.com/vpsie/vpsie-autoscaler/libs/fleet"
+	"github.com/vpsie/vpsie-autoscaler/libs/text"
 )
 
 // DrainStarted puts the intent to drain on record.
@@ -133,7 +134,7 @@ func RetirementRefused(code reason.Code, message string, now time.Time) Change {
 
 // drainFailed notes when and why the machine stays, and which retirement is withdrawn next.
 func drainFailed(n *v1beta1.VPSieNode, message string, now time.Time) {
-	n.Status.DrainFailedAt, n.Status.DrainFailure = Timestamp(now), Truncate(message)
+	n.Status.DrainFailedAt, n.Status.DrainFailure = Timestamp(now), text.Truncate(message)
 	if n.Spec.Retirement != nil {
 		n.Status.RefusedGeneration = n.Generation
 	}
@@ -210,9 +211,9 @@ func NeverJoined(message string) Change {
 		if a == nil || !fleet.IsAbsent(n) {
 			return false
 		}
-		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), Truncate(message)
+		a.Outcome, a.Machine, a.Reason, a.Message = v1beta1.LaunchNotJoined, n.Status.Identifier, string(reason.LaunchDeadline), text.Truncate(message)
 		forget(n)
-		notReady(n, reason.LaunchDeadline.Condition(), Truncate(message))
+		notReady(n, reason.LaunchDeadline.Condition(), text.Truncate(message))
 		return true
 	}
 }
